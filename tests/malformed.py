@@ -227,7 +227,6 @@ _ITEMS = (
     _item({"type": "function_call", "call_id": "call_1", "name": "look"}, ".arguments", MISSING),
     _item({"type": "function_call", "call_id": "call_1", "name": "look", "arguments": []}, ".arguments", INVALID_TYPE),
     _item({"type": "function_call", "call_id": 1, "name": "look", "arguments": "{}"}, ".call_id", INVALID_TYPE),
-    _item({"type": "function_call_output", "output": "x"}, ".call_id", MISSING),
     _item({"type": "function_call_output", "call_id": "call_1"}, ".output", MISSING),
     _item({"type": "function_call_output", "call_id": "call_1", "output": {"a": 1}}, ".output", INVALID_TYPE),
     _item({"type": "function_call_output", "call_id": "call_1", "output": [1]}, ".output[0]", INVALID_TYPE),

@@ -157,6 +157,57 @@ def test_tokens_are_counted_without_input(client: Client, relaying: Client, body
         assert (status, counted["object"]) == (200, "response.input_tokens")
 
 
+LOOK = {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"}
+SEE = {**LOOK, "call_id": "c2", "name": "see", "namespace": "eyes"}
+AGAIN = {**LOOK, "call_id": "c3"}
+
+
+def output(text: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "function_call_output", "output": text, **fields}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "ids"),
+    [
+        ([output("a"), output("b"), output("c")], ["c1", "c2", "c3"]),
+        ([output("a", name="see"), output("b", name="look"), output("c", name="look")], ["c2", "c1", "c3"]),
+        ([output("a", call_id="c1"), output("b", name="look", call_id=None)], ["c1", "c3"]),
+        ([output("a", name="see", namespace="eyes"), output("b", call_id="c1"), output("c")], ["c2", "c1", "c3"]),
+        ([output([{"type": "input_text", "text": "a"}], name="see")], ["c2"]),
+    ],
+)
+@pytest.mark.parametrize("stored", [False, True])
+def test_an_output_without_a_call_id_finds_its_call(
+    client: Client, outputs: list[dict[str, Any]], ids: list[str], stored: bool
+) -> None:
+    calls = [{"role": "user", "content": "x"}, LOOK, SEE, AGAIN]
+    if stored:
+        first = client.create(model="scripted", input=calls)
+        made = client.create(model="scripted", input=outputs, previous_response_id=first["id"])
+    else:
+        made = client.create(model="scripted", input=[*calls, *outputs])
+    _, kept = client.get(f"/v1/responses/{made['id']}/input_items?order=asc&limit=100")
+    assert [item["call_id"] for item in kept["data"] if item["type"] == "function_call_output"] == ids
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [output("a")],
+        [LOOK, output("a"), output("b")],
+        [LOOK, output("a", name="see")],
+        [SEE, output("a", name="see", namespace="ears")],
+        [output("a"), LOOK],
+    ],
+)
+def test_an_output_without_a_call_is_refused(client: Client, items: list[dict[str, Any]]) -> None:
+    status, answer = client.post("/v1/responses", model="scripted", input=items)
+    place = max(index for index, item in enumerate(items) if item["type"] == "function_call_output")
+    assert (status, answer["error"]["param"]) == (400, f"input[{place}].call_id")
+    status, answer = client.post("/v1/conversations", items=items)
+    assert status == 400 and answer["error"]["code"] == "missing_required_parameter"
+
+
 # Refusals
 
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [

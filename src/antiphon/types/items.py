@@ -143,6 +143,14 @@ class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="
     caller: ToolCaller | None | UnsetType = UNSET
 
 
+class UnnamedOutput(FunctionCallOutput, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
+    """An output that names no call, but perhaps the function; its call is found where a request is taken in."""
+
+    call_id: str = ""
+    name: Text = UNSET
+    namespace: Text = UNSET
+
+
 class CustomToolCall(msgspec.Struct, tag="custom_tool_call", tag_field="type", kw_only=True, frozen=True):
     """A call of a custom (freeform) tool; `input` is raw text."""
 

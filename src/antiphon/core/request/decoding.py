@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.core.guards.asked import asked_moderation
 from antiphon.core.json_encoding import to_json
-from antiphon.core.kinds import BRINGERS, is_other_item
+from antiphon.core.kinds import BRINGERS, BY_NAME, FUNCTION, is_other_item
 from antiphon.core.request.other_items import check_other
 from antiphon.core.request.other_spellings import own_spelling
 from antiphon.core.request.text_format import PLAIN, ResolvedText, resolve_text
@@ -18,7 +18,7 @@ from antiphon.core.request.tool_decoding import check_tool_choice, decode_tool, 
 from antiphon.core.request.validation import decode, decode_fields, invalid, malformed, missing, too_deep
 from antiphon.core.tools.redaction import shown_item
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import Item, KnownItem, OtherItem
+from antiphon.types.items import Item, KnownItem, OtherItem, UnnamedOutput
 from antiphon.types.request import CreateResponse
 
 __all__ = [
@@ -43,6 +43,8 @@ class _StrictRequest(CreateResponse, frozen=True, kw_only=True, forbid_unknown_f
 
 _strict_request = msgspec.json.Decoder(_StrictRequest)
 _request = msgspec.json.Decoder(CreateResponse)
+_unnamed_output = msgspec.json.Decoder(UnnamedOutput)
+_OUTPUT = to_json(BY_NAME[FUNCTION].owes)
 _known_item: msgspec.json.Decoder[KnownItem] = msgspec.json.Decoder(KnownItem)
 _names = frozenset(field.encode_name for field in msgspec.structs.fields(CreateResponse))
 
@@ -214,9 +216,19 @@ def _decode_known(raw: bytes, path: str) -> Item:
     except msgspec.ValidationError as error:
         fields = decode_fields(raw, path)
         own = own_spelling(fields)
+        if _names_no_call(fields):
+            return decode(_unnamed_output, to_json(_without_nulls(own or fields)), path)
         if own is None and not str(error).rpartition(" - at ")[0].endswith("got `null`"):
             raise invalid(str(error), path) from None
     except (ValueError, RecursionError):
         return decode(_known_item, raw, path)
-    mended = {name: value for name, value in (own or fields).items() if bytes(value) != b"null"}
-    return decode(_known_item, to_json(mended), path)
+    return decode(_known_item, to_json(_without_nulls(own or fields)), path)
+
+
+def _without_nulls(fields: Extra) -> Extra:
+    return {name: value for name, value in fields.items() if bytes(value) != b"null"}
+
+
+def _names_no_call(fields: Extra) -> bool:
+    """Tell whether an item is an output of a function without the id of its call."""
+    return bytes(fields["type"]) == _OUTPUT and bytes(fields.get("call_id", b"null")) == b"null"

@@ -25,6 +25,7 @@ from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
+from antiphon.core.tools.unnamed_outputs import with_call_ids
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
 from antiphon.responses.calls.approvals import given
@@ -43,7 +44,7 @@ from antiphon.responses.services import Services
 from antiphon.responses.structured_output import check_format
 from antiphon.responses.unsealing import Unsealing
 from antiphon.runtime.offload import LARGE, by_size
-from antiphon.types.items import Item, OtherItem, Reasoning
+from antiphon.types.items import FunctionCallOutput, Item, OtherItem, Reasoning, UnnamedOutput
 from antiphon.types.request import CreateResponse, prewarms
 from antiphon.types.response import Response
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool, ToolChoice
@@ -106,6 +107,9 @@ class Intake:
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
+        if UnnamedOutput in kinds:
+            own = await by_size(size, with_call_ids, own, earlier)
+            kinds.add(FunctionCallOutput)
         if OtherItem in kinds:
             if brings_servers(own) or brings_servers(earlier):
                 await check_brought(own, earlier, caller, self._media.guard)

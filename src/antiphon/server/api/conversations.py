@@ -12,7 +12,7 @@ from antiphon.core import context
 from antiphon.core.context import item_id, kept_items
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_items
-from antiphon.core.request.validation import decode
+from antiphon.core.request.validation import decode, missing
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.responses.included import wanted, with_included
 from antiphon.runtime.offload import by_size
@@ -20,7 +20,7 @@ from antiphon.server.api.paging import listed, listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.stores.base import ConversationStore, ResponseStore
 from antiphon.stores.records import StoredConversation, StoredItem
-from antiphon.types.items import Item
+from antiphon.types.items import Item, UnnamedOutput
 from antiphon.types.request import Metadata
 
 MOST_ITEMS = 20
@@ -159,6 +159,9 @@ class Conversations:
             raise InvalidRequest(f"Too many items: at most {MOST_ITEMS} can be added in one call.", param="items")
         size = sum([len(bytes(one)) for one in raw])
         items = await by_size(size, decode_items, list(raw), "items")
+        for index, item in enumerate(items):
+            if isinstance(item, UnnamedOutput):
+                raise missing(f"items[{index}].call_id")
         references = context.references(items)
         if references:
             items = context.resolve_references(items, await self._responses.items(references, owner))
