@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tests.attack import corpus, deciding, hosted, messages
+from tests.attack import corpus, deciding, hosted, messages, relays
 from tests.attack.framing import raw_case
 from tests.attack.mutate import TEXTS, Mutator, mutate_bytes
 from tests.attack.target import ANN, MODELS, Target
@@ -202,6 +202,8 @@ def _documented(random: Random, ids: Known) -> Case:
     fields = _with_ids(corpus.sample(random, operation.document, operation.body), random, ids)
     if isinstance(fields, dict) and "responses" in path:
         fields = _fields(random, fields)
+    elif isinstance(fields, dict) and operation.path in relays.PATHS and random.random() < 0.9:
+        fields = {**fields, "model": random.choice(MODELS), "stream": False}
     if random.random() < 0.3:
         return _case(method, path, msgspec.json.encode(fields))
     return _case(method, path, _mutator().mutate(random, fields)[:SMALLER])
@@ -235,6 +237,9 @@ def _uploaded(random: Random, path: str, ids: Known) -> Case:
         parts.append(
             (random.choice(("file", "file_id", "x" * 1000, "\x00")), None, random.choice((ids.file, "x")).encode())
         )
+    if path.partition("?")[0].removeprefix("/v1") in relays.PATHS:
+        parts += relays.form_fields(random, random.choice(MODELS))
+        parts.append(("image", "a.png", content))
     random.shuffle(parts)
     body = form(parts)
     if random.random() < 0.3:

@@ -1,7 +1,7 @@
 """Settings: their definitions (`structs`, `tables`), sources and rules."""
 
-from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
+from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.structs import DEFAULT_STORE, Config
 from antiphon.config.tables import (
     MASK,

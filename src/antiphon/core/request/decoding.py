@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core.guards.asked import asked_moderation
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BRINGERS, is_other_item
 from antiphon.core.request.other_items import check_other
@@ -111,6 +112,8 @@ def _check(request: CreateResponse) -> None:
         raise InvalidRequest(
             "'previous_response_id' and 'conversation' cannot be used together.", param="previous_response_id"
         )
+    if request.background_options is not None and request.background_options.window:
+        _check_window(request)
     _check_shape("prompt", request.prompt, b"{")
     _check_shape("client_metadata", request.client_metadata, b"{")
     _check_shape("context_management", request.context_management, b"[")
@@ -118,6 +121,22 @@ def _check(request: CreateResponse) -> None:
     _check_shape("image", request.image, b"{")
     _check_shape("multi_agent", request.multi_agent, b"{")
     _check_shape("moderation", request.moderation, b"{")
+    asked_moderation(request.moderation)
+
+
+def _check_window(request: CreateResponse) -> None:
+    """Raise InvalidRequest for a completion window of a response for which somebody waits."""
+    needs = {
+        "'background: true'": request.background,
+        "no 'stream'": not request.stream,
+        "the 'service_tier' default": request.service_tier in (None, "auto", "default"),
+    }
+    for need, met in needs.items():
+        if not met:
+            raise InvalidRequest(
+                f"Invalid 'background_options.completion_window': it needs {need}.",
+                param="background_options.completion_window",
+            )
 
 
 def _may_lack_input(request: CreateResponse) -> bool:
