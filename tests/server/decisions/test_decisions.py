@@ -143,6 +143,13 @@ def test_a_question_fails_alone(server: Client) -> None:
     assert "kaputt" in refused["error"]["message"]
 
 
+def test_several_that_fail_lose_no_other(server: Client) -> None:
+    failing = {**PREDICATE, "instructions": "FAIL 500"}
+    found = answers(server, [*[failing] * 5, SCORE, PREDICATE])
+    assert [one["type"] for one in found[:5]] == ["refusal"] * 5
+    assert found[5:] == [EXPECTED[2], EXPECTED[0]]
+
+
 @pytest.mark.parametrize("status", [400, 429, 500])
 def test_where_all_fail_it_is_the_backends_error(
     server: Client, upstream: tuple[str, type[Judge]], status: int

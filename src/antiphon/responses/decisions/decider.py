@@ -48,7 +48,7 @@ LONG_PREFIX = 4096
 """Bytes of a request from which on its first question goes ahead."""
 
 HOPELESS = 3
-"""Questions that fail while none was answered, until the others are not asked any more."""
+"""Of a request with many questions, those that fail one after the other before the others are not asked."""
 
 Decode = Callable[[bytes], DecisionRequest]
 Count = Callable[[str, str, str], None]
@@ -137,7 +137,7 @@ class Decider:
             async with asyncio.timeout(self._settings.timeout):
                 answered = await ask_backend(asked, plan, questions)
         except TimeoutError:
-            raise LATE from None
+            raise _late() from None
         if answered is None:
             return None
         outcomes, usage = answered
@@ -207,20 +207,20 @@ class _Session:
         self._outcomes: dict[int, Outcome] = {}
         self._errors: list[APIError] = []
         self.answered = False
-        self._tasks: Sequence[asyncio.Task[None]] = ()
 
     async def ask(self, indexes: Sequence[int], deadline: float) -> None:
         """Ask some questions at the same time, until the deadline (the event loop's time)."""
         left = deadline - asyncio.get_running_loop().time()
-        if not indexes or self._hopeless or left <= 0:
+        hopeless = not self.answered and len(self._errors) >= HOPELESS
+        if not indexes or hopeless or left <= 0:
             return
-        self._tasks = [asyncio.ensure_future(self._ask(index)) for index in indexes]
+        tasks = [asyncio.ensure_future(self._ask(index)) for index in indexes]
         try:
-            await asyncio.wait(self._tasks, timeout=left)
+            await asyncio.wait(tasks, timeout=left)
         finally:
-            for task in self._tasks:
+            for task in tasks:
                 task.cancel()
-            ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
         for result in ended:
             if isinstance(result, Exception):
                 raise result
@@ -230,24 +230,19 @@ class _Session:
             self._outcomes[index] = await self._questioner.outcome(self._questions[index])
             self.answered = True
         except APIError as error:
+            error.__traceback__ = None
             self._outcomes[index] = Declined(error)
             self._errors.append(error)
-            if self._hopeless:
-                for task in self._tasks:
-                    task.cancel()
-
-    @property
-    def _hopeless(self) -> bool:
-        return not self.answered and len(self._errors) >= min(HOPELESS, len(self._questions))
 
     def results(self) -> Sequence[Outcome]:
         """Return the outcomes. Raises APIError where no question was answered."""
         if not self.answered:
-            raise self._errors[0] if self._errors else LATE
-        return [self._outcomes.get(index, Declined(LATE)) for index in range(len(self._questions))]
+            raise self._errors[0] if self._errors else _late()
+        return [self._outcomes.get(index) or Declined(_late()) for index in range(len(self._questions))]
 
 
-LATE = APIError(504, "The questions were not answered in time (setting decisions.timeout).", code="timeout")
+def _late() -> APIError:
+    return APIError(504, "The questions were not answered in time (setting decisions.timeout).", code="timeout")
 
 
 def _word(outcome: Outcome) -> str:

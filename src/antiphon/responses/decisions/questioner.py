@@ -79,7 +79,7 @@ class Questioner:
     async def _read(self, ballot: Ballot) -> Read | None:
         """Return a ballot's calibrated probabilities; None where the model answers with none of its labels."""
         refusal: APIError | None = None
-        if not self._known.knows(self.plan.route.card.id, SILENT):
+        if not self._knows(SILENT):
             try:
                 read = await self._by_logprobs(ballot)
             except APIError as error:
@@ -99,17 +99,16 @@ class Questioner:
 
     async def _by_logprobs(self, ballot: Ballot) -> Sequence[float] | None:
         """Return the labels' probabilities, none of them where the backend gives no log-probabilities; None: declined."""
-        model = self.plan.route.card.id
-        thinks = self._known.knows(model, THINKS)
+        thinks = self._knows(THINKS)
         answer = await self._call(ballot, QuestionForm(logprobs=True, most_tokens=self._most(LABEL_TOKENS)))
         if answer.cut and not answer.text.strip() and not thinks:
-            self._known.note(model, THINKS)
+            self._note_of_model(THINKS)
             answer = await self._call(ballot, QuestionForm(logprobs=True, most_tokens=self._most(LABEL_TOKENS)))
         if answer.refused:
             return None
         shares = from_logprobs(answer.tokens, ballot.labels)
         if shares is None and not answer.tokens and said_label(answer.text, ballot.labels) is not None:
-            self._known.note(model, SILENT)
+            self._note_of_model(SILENT)
         return shares or ()
 
     async def _fallback(self, ballot: Ballot) -> Read | None:
@@ -135,8 +134,14 @@ class Questioner:
         votes = [place for place in said if place is not None]
         return self._believed(from_votes(votes, len(ballot.labels)), "votes") if votes else None
 
+    def _knows(self, what: str) -> bool:
+        return self._known.knows(self.plan.owner, self.plan.route.card.id, what)
+
+    def _note_of_model(self, what: str) -> None:
+        self._known.note(self.plan.owner, self.plan.route.card.id, what)
+
     def _most(self, tokens: int) -> int:
-        return tokens + (THOUGHT_TOKENS if self._known.knows(self.plan.route.card.id, THINKS) else 0)
+        return tokens + (THOUGHT_TOKENS if self._knows(THINKS) else 0)
 
     def _believed(self, shares: Sequence[float], reading: Reading) -> Read:
         card = self.plan.route.card
