@@ -288,6 +288,7 @@ class Parts:
         config = changed(self.config, config)
         validate(config)
         auth = self._authenticator(config)
+        self.guards.replace(config.guards)
         # What runs still goes on with the settings before: their secrets are taken out as well.
         SECRETS.know([*secrets_of(self.config), *secrets_of(config), *passwords(os.environ)])
         backends = reopened(self.config, config, self.backends)
@@ -307,7 +308,6 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts.replace(config.prompts)
-        self.guards.replace(config.guards)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.config, self.backends = config, backends
