@@ -210,6 +210,9 @@ def _unsealed(item: Reasoning, unseal: Callable[[str], str | None]) -> Reasoning
 
 def smaller_than(items: Sequence[Item], size: int) -> bool:
     """Tell whether the items' JSON takes fewer bytes; stops to look as soon as it does not."""
+    texts = [content_of(item) for item in items]
+    if sum([len(text) for text in texts if type(text) is str]) >= size:  # JSON is no shorter
+        return False
     for item in items:
         size -= len(to_json(item))
         if size <= 0:
@@ -298,4 +301,7 @@ def _parts(message: Message) -> list[object]:
     kind = OutputText if message.role == "assistant" else InputText
     if isinstance(content, str):
         return [kind(text=content)]
-    return [kind(text=part.text) if isinstance(part, PlainText | InputText) else part for part in content]
+    return [
+        kind(text=part.text) if type(part) is not kind and isinstance(part, PlainText | InputText) else part
+        for part in content
+    ]

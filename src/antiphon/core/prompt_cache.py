@@ -10,15 +10,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from antiphon.core.compaction import is_summary
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import BRINGERS
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    InputFile,
+    InputImage,
     InputText,
     Item,
     Message,
@@ -49,7 +52,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """What decides which cached prefix a request can use. `tools` and `text` are JSON as a response repeats them, `tokens` those
     of the input, 0 where they are not known.
 
-    `compacted`: before the model is asked a summary takes the place of older items.
+    `brought`: tools that items bring along stand in front as well. `compacted`: before the model is asked a summary takes the
+    place of older items.
     """
 
     model: str
@@ -62,6 +66,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     items: Sequence[Item] = ()
     tokens: int = 0
     compacted: bool = False
+    brought: bool = False
 
 
 def diagnose(before: Prompt, now: Prompt) -> CacheDiagnostics:
@@ -91,11 +96,15 @@ def _settings(prompt: Prompt) -> dict[str, object]:
         "model_changed": prompt.model,
         "prompt_cache_key_changed": prompt.key,
         "service_tier_changed": prompt.tier,
-        "tools_changed": bytes(prompt.tools),
+        "tools_changed": (bytes(prompt.tools), _bringers(prompt) if prompt.brought else 0),
         "text_format_changed": bytes(text.format),
         "reasoning_effort_changed": prompt.effort,
         "verbosity_changed": text.verbosity,
     }
+
+
+def _bringers(prompt: Prompt) -> int:
+    return sum([type(item) is OtherItem and item.type in BRINGERS for item in prompt.items])
 
 
 def _common(before: Prompt, now: Prompt) -> tuple[int, bool]:
@@ -143,7 +152,13 @@ def _content(content: str | Sequence[Part]) -> bytes:
     if isinstance(content, str):
         return _text(content)
     texts = (InputText, OutputText, PlainText)
-    return b"\x1f".join([_text(part.text) if isinstance(part, texts) else to_json(part) for part in content])
+    return b"\x1f".join([_text(part.text) if isinstance(part, texts) else to_json(_unmarked(part)) for part in content])
+
+
+def _unmarked(part: Part) -> Part:
+    """Return a part without a breakpoint: where it stands reaches no model."""
+    marked = isinstance(part, InputImage | InputFile) and part.prompt_cache_breakpoint is not UNSET
+    return msgspec.structs.replace(part, prompt_cache_breakpoint=UNSET) if marked else part
 
 
 def _text(text: str) -> bytes:

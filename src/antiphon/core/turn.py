@@ -44,15 +44,13 @@ class TurnOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `stop`: the answer ends before the first of these texts (`core/text/stop_sequences`). `top_k`: sampling from so many
     tokens. `thinking_budget`: tokens for thoughts. `continues`: the answer goes on where the last item, the assistant's
-    message, ends. `system_in_place`: system messages of the conversation stay where they are, also for models that take one
-    at the front only. `summary_prompt`: how a summary of the conversation is asked for; `pauses`: the response ends with that.
+    message, ends. `summary_prompt`: how a summary of the conversation is asked for; `pauses`: the response ends with that.
     """
 
     stop: tuple[str, ...] = ()
     top_k: int | None = None
     thinking_budget: int | None = None
     continues: bool = False
-    system_in_place: bool = False
     summary_prompt: str = ""
     pauses: bool = False
 

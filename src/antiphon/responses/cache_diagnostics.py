@@ -85,6 +85,7 @@ def prompt_of(plan: Plan, usage: Usage | None = None) -> Prompt:
         items=plan.turn.items,
         tokens=usage.input_tokens if usage is not None else 0,
         compacted=plan.compaction == "threshold",
+        brought=not plan.route.runs_hosted_tools,
     )
 
 
@@ -141,6 +142,7 @@ async def _compared_with_stored(services: Services, plan: Plan, stored: StoredRe
         instructions=echo.instructions if echo.instructions is not None else route.instructions,
         items=items,
         tokens=echo.usage.input_tokens if echo.usage is not None else 0,
+        brought=not route.runs_hosted_tools,
     )
     return await by_size(size + plan.size, diagnose, before, prompt_of(plan))
 

@@ -8,13 +8,14 @@ from time import perf_counter
 
 from msgspec.structs import replace
 
-from antiphon.backends.base import FastPath, RoutedStream, offer
+from antiphon.backends.base import FastPath, RoutedStream, offer, read
 from antiphon.core import compaction
 from antiphon.core.citations.citer import Citer
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items, opaque_of
 from antiphon.core.deltas import Delta, UsageReport
 from antiphon.core.opaque import NO_OPAQUE, OpaqueData
+from antiphon.core.relay.end import counted
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
@@ -30,6 +31,7 @@ from antiphon.responses.sink import Outlet
 from antiphon.responses.structured_output import StructuredOutput, structured_output
 from antiphon.responses.unsealing import Unsealing
 from antiphon.types.items import Item
+from antiphon.types.request import prewarms
 from antiphon.types.response import Usage
 
 MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
@@ -80,6 +82,9 @@ class Turns:
             await self._prepare()
         elif stream.output_begun:  # a run taken over, behind asynchronous calls
             self._turn = self._grown_turn()
+        if prewarms(plan.request):
+            await self._prewarm()
+            return
         turns = 0
         action = stream.action
         while action is _CALL_MODEL:
@@ -98,6 +103,18 @@ class Turns:
                 action = await self._between_turns(action)
         if self._structured is not None and stream.complete:
             await self._structured.check(stream.output)
+
+    async def _prewarm(self) -> None:
+        """Have the backend read the prompt, and pass on of its answer what it counted."""
+        stream, usage = self._stream, None
+        source = self._source if self._source is not None else await self._turn_stream()
+        while deltas := await read(source):
+            usage = counted(deltas) or usage
+        self._backend_id, self._source = source.backend_id, None
+        if usage is not None:
+            self.first_usage = usage
+            stream.feed(UsageReport(usage))
+            stream.settle_usage()
 
     # One model call
 

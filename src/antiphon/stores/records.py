@@ -260,6 +260,25 @@ class StoredSkillVersion(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class StoredWebhook(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook endpoint of an owner. `secret` is sealed, `hint` shows its end; the one before signs too until `old_until`.
+
+    `event_types` is a JSON array.
+    """
+
+    id: str
+    owner: str
+    name: str
+    url: str
+    event_types: bytes
+    secret: str
+    hint: str
+    created_at: int
+    updated_at: int
+    old_secret: str = ""
+    old_until: int = 0
+
+
 class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many files of a vector store, or of a batch, are in which state."""
 
@@ -392,3 +411,24 @@ class ListPage(msgspec.Struct, frozen=True, kw_only=True):
     descending: bool = True
     after: str | None = None
     before: str | None = None
+
+
+class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
+    """What was used on a day (days since 1970, UTC) by an owner's key, of a model or a hosted tool; "" for what is not told apart.
+
+    `requests` are answers that were made, `failures` those of them that failed; `calls` are those of a tool.
+    """
+
+    day: int = 0
+    owner: str = ""
+    key: str = ""
+    model: str = ""
+    tool: str = ""
+    requests: int = 0
+    failures: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    calls: int = 0
+    cost: float = 0.0

@@ -18,8 +18,16 @@ type_tag = {"tag_field": "type", "kw_only": True, "frozen": True}
 Text = str | None | UnsetType
 
 
+class CacheBreakpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Behind a part with it a prompt is to be cached; `ttl`: for how long at least."""
+
+    mode: Literal["explicit"] = "explicit"
+    ttl: Literal["30m", "12h"] | None | UnsetType = UNSET
+
+
 class InputText(msgspec.Struct, tag="input_text", tag_field="type", kw_only=True, frozen=True):
     text: str
+    prompt_cache_breakpoint: CacheBreakpoint | None | UnsetType = UNSET
 
 
 class PlainText(msgspec.Struct, tag="text", tag_field="type", kw_only=True, frozen=True):
@@ -55,6 +63,7 @@ class InputImage(msgspec.Struct, tag="input_image", tag_field="type", kw_only=Tr
     image_url: str | None | UnsetType = UNSET
     file_id: str | None | UnsetType = UNSET
     detail: str | None = "auto"
+    prompt_cache_breakpoint: CacheBreakpoint | None | UnsetType = UNSET
 
 
 class InputFile(msgspec.Struct, tag="input_file", tag_field="type", kw_only=True, frozen=True):
@@ -64,6 +73,7 @@ class InputFile(msgspec.Struct, tag="input_file", tag_field="type", kw_only=True
     filename: str | None | UnsetType = UNSET
     file_data: str | None | UnsetType = UNSET
     file_url: str | None | UnsetType = UNSET
+    prompt_cache_breakpoint: CacheBreakpoint | None | UnsetType = UNSET
 
 
 class AudioData(msgspec.Struct, frozen=True):

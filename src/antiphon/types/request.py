@@ -21,7 +21,11 @@ Metadata = Annotated[
 
 
 class ReasoningConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model thinks. `context` and `mode` are for backends that speak Responses themselves."""
+
+    context: str | None = None
     effort: str | None = None
+    mode: str | None = None
     summary: Literal["auto", "concise", "detailed", "none"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None | UnsetType = UNSET
 
@@ -84,6 +88,27 @@ class PromptCacheOptions(msgspec.Struct, frozen=True, kw_only=True, omit_default
     ttl: Literal["30m", "12h"] | None = None
 
 
+def prewarms(request: CreateResponse) -> bool:
+    """Tell whether a request is there to fill the prompt cache alone: nothing of an answer is wanted."""
+    return request.prompt_cache_options is not None and request.prompt_cache_options.prewarm is True
+
+
+class BackgroundOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How soon a background response has to be there. `continuation_id`: requests with the same one go to one backend."""
+
+    completion_window: Literal["soonest", "2h", "8h"] | None = None
+    continuation_id: Id | None = None
+
+    @property
+    def window(self) -> float:
+        """Seconds that it may take; 0: it comes at its turn."""
+        return WINDOWS.get(self.completion_window or "", 0.0)
+
+
+WINDOWS = {"2h": 7200.0, "8h": 28_800.0}
+"""Completion windows that let other requests go first, in seconds."""
+
+
 class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A request. Null means "default" for every field but `input`."""
 
@@ -92,6 +117,7 @@ class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | None = None
     access_programs: OptionalRaw = None
     background: bool | None = None
+    background_options: BackgroundOptions | None = None
     client_metadata: OptionalRaw = None
     context_management: OptionalRaw = None
     conversation: Id | ConversationRef | None = None

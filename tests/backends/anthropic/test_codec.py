@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Raw
 
@@ -582,6 +583,75 @@ def test_breakpoints_of_the_prompt_cache() -> None:
     for message in (*messages, {"content": found["tools"]}, {"content": found["system"]}):
         message["content"][-1].pop("cache_control", None)
     assert found == plain
+
+
+def marked(text: str, ttl: str | None = None, role: str = "user") -> Json:
+    mark = {"mode": "explicit", **({"ttl": ttl} if ttl else {})}
+    return {"role": role, "content": [{"type": "input_text", "text": text, "prompt_cache_breakpoint": mark}]}
+
+
+def marks_of(found: Json) -> list[str]:
+    """Return the texts behind which the prompt is cached; what is no text by its type."""
+    messages = [block for message in found["messages"] for block in message["content"]]
+    blocks = [*found.get("tools", ()), *found.get("system", ()), *messages]
+    return [block.get("text", block.get("type", block.get("name"))) for block in blocks if "cache_control" in block]
+
+
+def asked_for(*items: Json, options: Json | None = None, **fields: Any) -> Json:
+    request = msgspec.convert({"model": "m", "prompt_cache_options": options}, CreateResponse)
+    return body(MessagesOptions(), items=items, request=request, instructions="Be kind.", **fields)
+
+
+FIVE = [one for number in range(5) for one in (marked(f"{number}"), item("assistant", "b"))]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (None, ["2", "3", "4", "end"]),
+        ({"mode": "implicit"}, ["2", "3", "4", "end"]),
+        ({"mode": "explicit"}, ["1", "2", "3", "4"]),
+    ],
+)
+def test_a_clients_breakpoints_come_first(options: Json | None, expected: list[str]) -> None:
+    found = asked_for(*FIVE, item("user", "end"), options=options, tools=[tool("f")])
+    assert marks_of(found) == expected
+
+
+def test_explicit_without_breakpoints_caches_nothing() -> None:
+    assert marks_of(asked_for(item("user", "a"), options={"mode": "explicit"}, tools=[tool("f")])) == []
+    assert len(marks_of(asked_for(item("user", "a"), options={"mode": "implicit"}, tools=[tool("f")]))) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "ttl", "lifetime"),
+    [(None, None, None), (None, "30m", "1h"), ({"ttl": "12h"}, None, "1h"), ({"ttl": "30m"}, "12h", "1h")],
+)
+def test_all_breakpoints_have_one_lifetime(options: Json | None, ttl: str | None, lifetime: str | None) -> None:
+    found = asked_for(marked("a"), item("assistant", "b"), marked("c", ttl), item("user", "d"), options=options)
+    marks = [
+        block["cache_control"] for one in found["messages"] for block in one["content"] if "cache_control" in block
+    ]
+    assert len(marks) == 3 and {mark.get("ttl") for mark in marks} == {lifetime}
+
+
+def test_breakpoints_stand_on_what_has_them() -> None:
+    picture = {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "prompt_cache_breakpoint": {}}
+    parts = [{"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}]
+    items = [
+        marked("be brief", role="developer"),
+        {"role": "user", "content": [picture, {"type": "input_text", "text": "look"}]},
+        called("c1"),
+        output("c1", parts),
+    ]
+    assert marks_of(asked_for(*items, options={"mode": "explicit"})) == ["be brief", "image", "tool_result"]
+
+
+def test_what_is_switched_off_is_told() -> None:
+    for options in (MessagesOptions(cache=NO_CACHE), MessagesOptions(drop=("cache_control",))):
+        call = request(turn(items=[marked("a")]), options)
+        assert b"cache_control" not in call.body()
+        assert ("prompt_cache_breakpoint" in call.ignored) or options.cache.on
 
 
 def test_counting_asks_with_the_prompt_alone() -> None:

@@ -74,6 +74,14 @@ def test_roles(roles: str, expected: list[tuple[str, str]]) -> None:
     items += [{"role": "system", "content": "c"}, USER]
     found = messages(*items, roles=roles, instructions="be")
     assert [(message["role"], message["content"]) for message in found] == expected
+    items.insert(3, {"role": "assistant", "content": "Ho"})
+    found = messages(*items, roles=roles, instructions="be")
+    told = [("user", "<system-reminder>\nc\n</system-reminder>")] if roles == "merge-first" else [("system", "c")]
+    assert [(message["role"], message["content"]) for message in found[-3:]] == [
+        ("assistant", "Ho"),
+        *told,
+        ("user", "Hi"),
+    ]
 
 
 def test_a_reply_is_one_message() -> None:

@@ -153,7 +153,9 @@ def test_users_take_turns_with_the_assistant() -> None:
 
 def test_without_a_system_role_the_first_user_says_it() -> None:
     found = shape(USER, SAID, DEVELOPER, {"role": "user", "content": SHOT}, roles="user")
-    assert found[0] == ("user", "Be brief.\n\nHi")
+    assert found[0] == ("user", "Hi")
+    reminded = {"type": "text", "text": "<system-reminder>\nBe brief.\n</system-reminder>"}
+    assert found[-1] == ("user", [reminded, {"type": "text", "text": "a shot"}, SHOWN])
     seen = shape({"role": "user", "content": SHOT}, DEVELOPER, roles="user")
     said = [{"type": "text", "text": text} for text in ("Be brief.", "a shot")]
     assert seen == [("user", [*said, SHOWN])]

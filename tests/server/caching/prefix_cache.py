@@ -15,6 +15,7 @@ class PrefixCache(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked: ClassVar[list[Json]] = []
     cached: ClassVar[list[list[str]]] = []
+    refuses: ClassVar[bool] = False
     models: ClassVar[list[str]] = ["m", "other", "silent"]
 
     @classmethod
@@ -32,6 +33,9 @@ class PrefixCache(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.refuses:
+            self.send_error(503)
+            return
         self.asked.append(asked)
         words = [asked["model"], *prompt(asked).split()]
         shared = max([_common(words, known) for known in self.cached], default=0)

@@ -9,7 +9,7 @@ import pytest
 
 from antiphon.config import BackendConfig
 from tests.server.caching.prefix_cache import PrefixCache
-from tests.server.whole import Client, Json, turn, upstream, whole_server
+from tests.server.whole import Client, Json, upstream, whole_server
 from tests.telemetry.test_metrics import scrape
 
 pytestmark = pytest.mark.slow
@@ -104,17 +104,41 @@ def test_a_backend_that_does_not_tell_is_no_miss(client: Client) -> None:
     assert outcomes(client)[-1] == "unreported"
 
 
-def test_another_backend_has_not_seen_it(backend: str) -> None:
+@pytest.mark.parametrize("name", ["none", "key"])
+def test_a_conversation_stays_with_its_backend(backend: str, name: str) -> None:
+    """Of several backends the one is called that has the beginning of a prompt, whatever its client says of it."""
     PrefixCache.forget()
+    Other.forget()
+    key = {"prompt_cache_key": "k"} if name == "key" else {"prompt_cache_key": None}
     with upstream(Other) as url:
         backends = {"a": BackendConfig(url=backend), "b": BackendConfig(url=url)}
-        with whole_server(backends=backends) as client, client.websocket() as connection:
-            replayed(client)
+        with whole_server(backends=backends) as client:
+            for number in range(6):
+                asked = {**BASE, **key, "instructions": f"Number {number}. {LONG}", "store": False}
+                first = client.create(**asked)
+                items = [{"role": "user", "content": "Hi."}, *first["output"], {"role": "user", "content": "And?"}]
+                second = client.create(**{**asked, "input": items})
+                assert second["usage"]["input_tokens_details"]["cached_tokens"] > 2000
+    assert name == "key" or (PrefixCache.asked and Other.asked), "others are balanced"
+
+
+def test_another_backend_is_told(backend: str) -> None:
+    """A conversation whose backend is down goes on at another one, which has to read all of it."""
+    PrefixCache.forget()
+    Other.forget()
+    with upstream(Other) as url:
+        backends = {"a": BackendConfig(url=backend), "b": BackendConfig(url=url)}
+        with whole_server(backends=backends) as client:
             for _ in range(2):
-                Other.forget()
-                PrefixCache.forget()
-                turn(connection, **BASE, store=False)
-            assert outcomes(client)[-1] == "evicted", "the key leads to the same backend"
+                replayed(client)
+            here, there = (PrefixCache, Other) if PrefixCache.asked else (Other, PrefixCache)
+            assert not there.asked
+            here.refuses = True
+            try:
+                client.create(**BASE, store=False)
+            finally:
+                here.refuses = False
+            assert there.asked and outcomes(client)[-1] == "other_backend"
 
 
 class Other(PrefixCache):
@@ -122,6 +146,7 @@ class Other(PrefixCache):
 
     asked: ClassVar[list[Json]] = []
     cached: ClassVar[list[list[str]]] = []
+    refuses: ClassVar[bool] = False
 
 
 def test_small_prompts_and_answers_without_counts_are_no_outcome(client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from antiphon.backends.anthropic.cache_control import breakpoint_of
 from antiphon.core.json_encoding import to_json
 from antiphon.core.media.file_types import BINARY, LONGEST_HEAD, as_text, is_data_url, is_text, kind_of, media_type
 from antiphon.core.text.pieces import from_base64, joined, text_json
@@ -56,6 +57,9 @@ def content_blocks(content: str | Sequence[Part]) -> list[bytes]:
                 raise InvalidRequest("This model cannot take audio.", param="input", code="unsupported_value")
             case _:
                 blocks += text_blocks([_text(part)])
+        mark = getattr(part, "prompt_cache_breakpoint", None)
+        if mark and blocks:
+            blocks[-1] = breakpoint_of(blocks[-1], mark)
     return blocks
 
 

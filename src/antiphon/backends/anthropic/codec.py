@@ -8,7 +8,7 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.anthropic.cache_control import CachePolicy
+from antiphon.backends.anthropic.cache_control import NO_CACHE, CachePolicy
 from antiphon.backends.anthropic.conversation import AlternatingMessages
 from antiphon.backends.anthropic.origin import MessagesOrigin, origin_of
 from antiphon.backends.anthropic.thinking import Mode, Thinking, mode_of, thinking
@@ -115,12 +115,13 @@ def request(turn: Turn, options: MessagesOptions) -> MessagesCall:
         # The API takes neither a forced call with thoughts, nor a call's result where the thoughts before it are missing.
         wish = Thinking({}, options.longest(turn))
     config = _output_config(turn, wish, options, conversation)
-    cache = CachePolicy(on=False) if CACHE in drop else options.cache
+    marks = conversation.marks
+    cache = NO_CACHE if CACHE in drop else options.cache.asked(turn.request.prompt_cache_options, marks)
     fields: dict[str, bytes] = {"model": to_json(turn.model), "max_tokens": b"%d" % wish.max_tokens}
     system = conversation.system(cache)
     if system:
         fields["system"] = system
-    fields |= _tools(turn, tools, choice, forced, conversation.called, cache)
+    fields |= _tools(turn, tools, choice, forced, conversation.called, NO_CACHE if marks else cache)
     fields["messages"] = conversation.messages(cache)
     fields |= wish.fields
     if config:
@@ -128,6 +129,7 @@ def request(turn: Turn, options: MessagesOptions) -> MessagesCall:
     ignored = _add_sampling(fields, turn, wish)
     _add_rest(fields, turn, drop)
     ignored += _dropped(fields, drop, choice.mode)
+    ignored += ["prompt_cache_breakpoint"] * (bool(marks) and not cache.on)
     if turn.reasoning_effort is not None and wish.taken != turn.reasoning_effort:
         ignored.append(EFFORT)
     return MessagesCall(

@@ -6,10 +6,10 @@ were said; the next user message begins with a result for each call. Blocks are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from antiphon.backends.anthropic.blocks import content_blocks, text_block, text_blocks, texts_of
-from antiphon.backends.anthropic.cache_control import NO_CACHE, USER_MESSAGES, CachePolicy
+from antiphon.backends.anthropic.cache_control import NO_CACHE, USER_MESSAGES, Breakpoint, CachePolicy
 from antiphon.backends.anthropic.origin import BLOCKS
 from antiphon.backends.chat.opaque.sending import Carried
 from antiphon.backends.model_history import Entry, ModelHistory
@@ -81,18 +81,31 @@ class AlternatingMessages:
                 return True
         return True
 
+    @property
+    def marks(self) -> list[Breakpoint]:
+        """The blocks behind which the client wants the prompt to be cached, in order."""
+        blocks = [self._system, *[blocks for _, blocks in self._messages]]
+        return [block for some in blocks for block in some if isinstance(block, Breakpoint)]
+
     def system(self, cache: CachePolicy = NO_CACHE) -> bytes:
         """Return the system text as a JSON array, b"" where there is none."""
-        return enclosed(b"[", cache.marked(self._system), b"]") if self._system else b""
+        marks = self.marks
+        found = self._at(self._system, cache, cache.kept(marks)) if marks else cache.marked(self._system)
+        return enclosed(b"[", found, b"]") if self._system else b""
+
+    def _at(self, blocks: Sequence[bytes], cache: CachePolicy, kept: Container[int]) -> list[bytes]:
+        return [cache.at(block) if isinstance(block, Breakpoint) and id(block) in kept else block for block in blocks]
 
     def messages(self, cache: CachePolicy = NO_CACHE) -> bytes:
-        """Return the messages as a JSON array."""
-        left = USER_MESSAGES
+        """Return the messages as a JSON array. Beside breakpoints of the client the last user message alone has another one."""
+        marks = self.marks
+        kept = cache.kept(marks) if marks else frozenset()
+        left = 1 if marks else USER_MESSAGES
         rendered: list[bytes] = []
         for role, blocks in reversed(self._messages):
-            marked: Sequence[bytes] = blocks
+            marked: Sequence[bytes] = self._at(blocks, cache, kept) if kept else blocks
             if role == "user" and left:
-                marked = cache.marked(blocks)
+                marked = marked if id(blocks[-1]) in kept else cache.marked(marked)
                 left -= 1
             rendered.append(joined([b'{"role":%b,"content":' % to_json(role), enclosed(b"[", marked, b"]"), b"}"]))
         rendered.reverse()
@@ -126,7 +139,7 @@ class AlternatingMessages:
     def _add_system(self, message: Message) -> None:
         texts = texts_of(message.content)
         if not self._messages and not self._assistant:
-            self._system += text_blocks(texts)
+            self._system += text_blocks(texts) if isinstance(message.content, str) else content_blocks(message.content)
             return
         self._flush()
         if self._keeps_system:
@@ -168,7 +181,11 @@ class AlternatingMessages:
             said = output.output
             return joined([head, b',"content":', text_json(said), b"}"]) if said and not said.isspace() else head + b"}"
         blocks = content_blocks(output.output)
-        return joined([head, b',"content":', enclosed(b"[", blocks, b"]"), b"}"]) if blocks else head + b"}"
+        if not blocks:
+            return head + b"}"
+        whole = joined([head, b',"content":', enclosed(b"[", blocks, b"]"), b"}"])
+        marks = [block for block in blocks if isinstance(block, Breakpoint)]
+        return Breakpoint(whole) if marks else whole
 
     def _say(self, role: str, blocks: list[bytes]) -> None:
         if not blocks:

@@ -29,7 +29,7 @@ from antiphon.core.tools.schemas import HEAVY, format_schema
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import TEMPLATE_FIELDS, Turn, all_instructions, continues, merged_objects, no_prefill
 from antiphon.runtime.offload import LARGE
-from antiphon.types.request import TextFormat
+from antiphon.types.request import PromptCacheOptions, TextFormat
 
 __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 
@@ -37,6 +37,7 @@ _any = msgspec.json.Decoder(Any)
 
 MOST_FITTED = 32 * 1024  # bytes of schemas that are brought into a subset on the event loop
 LOGPROBS = "message.output_text.logprobs"
+CACHE_OPTIONS = "prompt_cache_options"
 
 _OWN = {
     name: to_json(name) + b":"
@@ -106,8 +107,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         raise unusable.error(turn.tools) from None
     origin = options.origin(turn.model)
     carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
-    in_place = turn.options.system_in_place
-    messages = Messages(tools, profile, turn.senses, carried, system_in_place=in_place)
+    messages = Messages(tools, profile, turn.senses, carried)
     messages.add(all_instructions(turn), turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
@@ -115,7 +115,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     _add_format(body, turn, emulation, profile, messages)
     if continues(turn):
         _add_prefill(body, profile, messages)
-    body.add("messages", messages.render())
+    body.add_messages(messages.pieces())
     ignored = _add_sampling(body, turn, options)
     ignored += add_effort(body.fields, turn.reasoning_effort, profile, refuse=options.refuse)
     thinking = turn.reasoning_effort not in OFF if TEMPLATE_FIELDS in body.fields else None
@@ -192,13 +192,19 @@ def _think_policy(options: CodecOptions, profile: Profile, thinking: bool | None
 class _Body:
     """The fields of a request, as JSON."""
 
-    __slots__ = ("fields",)
+    __slots__ = ("_messages", "fields")
 
     def __init__(self) -> None:
         self.fields: dict[str, bytes] = {}
+        self._messages: Sequence[bytes | Raw] = ()
 
     def add(self, name: str, value: bytes) -> None:
         self.fields[name] = value
+
+    def add_messages(self, pieces: Sequence[bytes | Raw]) -> None:
+        """Add the messages, which are most of the body, in pieces that are joined with it."""
+        self.fields["messages"] = b""
+        self._messages = pieces
 
     def put(self, name: str, value: object) -> None:
         """Add a value unless it is None."""
@@ -215,9 +221,12 @@ class _Body:
 
     def render(self) -> bytes:
         """Return the body. Names may be a client's: they are encoded like any other text."""
-        pieces: list[bytes] = []
+        pieces: list[bytes | Raw] = []
         for name, value in self.fields.items():
-            pieces += (_OWN.get(name) or to_json(name) + b":", value, b",")
+            pieces.append(_OWN.get(name) or to_json(name) + b":")
+            if name == "messages":
+                pieces += self._messages
+            pieces += (value, b",")
         pieces[-1] = b"}"
         return joined([b"{", *pieces])
 
@@ -333,14 +342,24 @@ def _add_sampling(body: _Body, turn: Turn, options: CodecOptions) -> tuple[str, 
         body.put("top_logprobs", request.top_logprobs)
     for name in profile.forward:
         body.put(name, turn.text.verbosity if name == "verbosity" else getattr(request, name))
+    ignored = _add_cache_options(body, request.prompt_cache_options, profile) if request.prompt_cache_options else ()
     if turn.options.thinking_budget is not None and profile.thinking_budget and turn.reasoning_effort not in OFF:
         body.put(profile.thinking_budget, turn.options.thinking_budget)
     if turn.options.top_k is None or "top_k" in profile.drop:
-        return ()
+        return ignored
     if not profile.top_k:
-        return ("top_k",)
+        return (*ignored, "top_k")
     body.put("top_k", turn.options.top_k)
-    return ()
+    return ignored
+
+
+def _add_cache_options(body: _Body, asked: PromptCacheOptions, profile: Profile) -> tuple[str, ...]:
+    """Tell a server of OpenAI's kind how to cache the prompt; return what others are not told."""
+    wishes = {name: value for name, value in (("mode", asked.mode), ("ttl", asked.ttl)) if value is not None}
+    if wishes and "prompt_cache_retention" in profile.forward:
+        body.put(CACHE_OPTIONS, wishes)
+        return ()
+    return tuple(f"{CACHE_OPTIONS}.{name}" for name in wishes)
 
 
 def _add_prefill(body: _Body, profile: Profile, messages: Messages) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import Raw
 
 from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
@@ -31,7 +32,7 @@ class _Assistant(msgspec.Struct, eq=False):
 
 
 class Messages:
-    """Gathers the messages of one request; `render` gives them as a JSON array."""
+    """Gathers the messages of one request; `pieces` gives them as a JSON array."""
 
     def __init__(
         self,
@@ -39,14 +40,12 @@ class Messages:
         profile: Profile,
         senses: Senses = ALL,
         carried: Carried | None = None,
-        *,
-        system_in_place: bool = False,
     ) -> None:
         self._tools = tools
         self._senses = senses
         self._carried = carried if carried is not None else Carried()
         self._profile = profile
-        self._list = MessageList(profile.roles, in_place=system_in_place)
+        self._list = MessageList(profile.roles)
         self._assistant = _Assistant()
         self._history = EMPTY
         self._ids: BackendIds | None = None
@@ -68,9 +67,9 @@ class Messages:
         """Add to what stands at the very beginning."""
         self._list.note(text)
 
-    def render(self) -> bytes:
-        """Return the messages as a JSON array."""
-        return self._list.render()
+    def pieces(self) -> list[bytes | Raw]:
+        """Return the messages as a JSON array, in pieces that are to be joined."""
+        return self._list.pieces()
 
     # Gathering
 
@@ -101,8 +100,7 @@ class Messages:
             self._flush()
             self._list.user(found)
             return
-        if found.media or not self._list.gathers_system:
-            self._flush()
+        self._flush()
         self._list.system(message.role, found.text)
         if found.media:  # only user messages may hold them
             self._list.user(Content("", found.media))

@@ -9,6 +9,7 @@ import msgspec
 from antiphon.backends.responses.items import RequestForm, sent_items, sent_tool
 from antiphon.core.json_encoding import to_json
 from antiphon.core.turn import Turn, continues, no_prefill
+from antiphon.types.request import prewarms
 from antiphon.types.tools import CustomTool, NamespaceTool, ToolChoice
 
 SEALED_THOUGHTS = "reasoning.encrypted_content"
@@ -18,12 +19,14 @@ _OURS = frozenset(
     """
     model input instructions background conversation previous_response_id store stream stream_options file_id prompt
     context_management include tools tool_choice parallel_tool_calls text reasoning temperature top_p max_output_tokens
-    max_tool_calls prompt_cache_options
+    max_tool_calls prompt_cache_options background_options
     """.split()
 )
 
 
 DOCUMENTED = RequestForm()
+LEAST_OUTPUT = 16
+"""Tokens that OpenAI's API takes as the least limit."""
 
 
 def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
@@ -67,7 +70,7 @@ def _chosen(turn: Turn, form: RequestForm) -> dict[str, object]:
         "instructions": turn.instructions,
         "temperature": turn.temperature,
         "top_p": turn.top_p,
-        "max_output_tokens": turn.max_output_tokens,
+        "max_output_tokens": LEAST_OUTPUT if prewarms(turn.request) else turn.max_output_tokens,
         "tools": [sent_tool(tool) for tool in turn.tools] or None,
         "include": _include(turn.request.include or (), form) or None,
         "tool_choice": _choice(turn),
@@ -83,7 +86,7 @@ def _cache_options(turn: Turn) -> object:
     asked = turn.request.prompt_cache_options
     if asked is None:
         return None
-    pairs = {"mode": asked.mode, "ttl": asked.ttl}
+    pairs = {"mode": asked.mode, "ttl": asked.ttl, "prewarm": asked.prewarm}
     return {name: value for name, value in pairs.items() if value is not None} or None
 
 
@@ -110,5 +113,7 @@ def _text(turn: Turn) -> object:
 
 def _reasoning(turn: Turn) -> object:
     asked = turn.request.reasoning
-    pairs = {"effort": turn.reasoning_effort, "summary": asked.summary if asked else None}
+    pairs = {"effort": turn.reasoning_effort}
+    if asked is not None:
+        pairs |= {"summary": asked.summary, "context": asked.context, "mode": asked.mode}
     return {name: value for name, value in pairs.items() if value is not None} or None

@@ -45,6 +45,7 @@ from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherT
 _text = msgspec.json.Decoder(str)
 
 Fields = dict[str, object]
+MARK = "prompt_cache_breakpoint"
 
 
 class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,9 +118,9 @@ def _part(part: Part, own: type[InputText] | type[OutputText]) -> object:
     if kind is own or (kind is Refusal and own is OutputText):
         return part
     if isinstance(part, InputImage):
-        return {"type": "input_image", "detail": part.detail or "auto", **_said(part, "image_url", "file_id")}
+        return {"type": "input_image", "detail": part.detail or "auto", **_said(part, "image_url", "file_id", MARK)}
     if isinstance(part, InputFile):
-        return {"type": "input_file", **_said(part, "file_id", "filename", "file_data", "file_url")}
+        return {"type": "input_file", **_said(part, "file_id", "filename", "file_data", "file_url", MARK)}
     if isinstance(part, InputAudio):
         return part
     return own(text=part.refusal if isinstance(part, Refusal) else part.text)

@@ -24,13 +24,14 @@ from antiphon.backends.relaying import not_offered
 from antiphon.backends.routing.call_queue import Waiter
 from antiphon.backends.routing.endpoints import Endpoint, least_busy, preferred
 from antiphon.backends.routing.leases import Lease, LeasedBytes, LeasedMessages, LeasedStream
+from antiphon.backends.routing.prefix_keys import key_of_messages, key_of_turn
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
 from antiphon.core.text.pieces import joined
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError
 from antiphon.runtime.offload import by_size
-from antiphon.runtime.urgency import PATIENT
+from antiphon.runtime.urgency import PATIENCE, PATIENT
 
 log = logging.getLogger("antiphon.backends.routing")
 
@@ -98,7 +99,8 @@ class ModelRoute:
                 lease.end()
                 raise
 
-        return await self._call(call, turn.hints, turn.request.prompt_cache_key or "")
+        key = key_of_turn(turn) if len(self.endpoints) > 1 else ""
+        return await self._call(call, turn.hints, key)
 
     def position(self, response: str) -> int:
         """Return the best position of a response's call in the queues, from 1 on; 0 where it does not wait."""
@@ -138,7 +140,8 @@ class ModelRoute:
                 lease.end()
                 raise
 
-        return await self._call(call, hints, _cache_key(fields))
+        key = _cache_key(fields) or (await by_size(size, key_of_messages, fields) if len(self.endpoints) > 1 else "")
+        return await self._call(call, hints, key)
 
     async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
         """Pass a request on to another route of a backend. Raises BackendError."""
@@ -216,7 +219,8 @@ class ModelRoute:
                 lease.end()
                 raise
 
-        return await self._call(call, hints, "")
+        key = await by_size(size, key_of_messages, fields) if len(self.endpoints) > 1 else ""
+        return await self._call(call, hints, key)
 
     # Another model
 
@@ -326,7 +330,8 @@ async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
     for endpoint in queues:
         endpoint.member.queue.join(waiter)
     try:
-        async with asyncio.timeout(max(endpoint.member.policy.wait_timeout for endpoint in queues)):
+        longest = max(endpoint.member.policy.wait_timeout for endpoint in queues)
+        async with asyncio.timeout(max(PATIENCE.get(), longest)):
             member = await asyncio.shield(waiter.slot)
     except BaseException as error:
         if waiter.slot.done():

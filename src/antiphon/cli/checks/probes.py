@@ -12,10 +12,9 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import Backend, read
-from antiphon.core.deltas import CallDelta, CallStart, Delta, ReasoningDelta, Relay, RelayedText, TextDelta, UsageReport
-from antiphon.core.relay.end import response_of, usage_of
+from antiphon.core.deltas import CallDelta, CallStart, Delta, ReasoningDelta, Relay, RelayedText, TextDelta
+from antiphon.core.relay.end import counted
 from antiphon.core.relay.items import arguments_of, item_of
-from antiphon.core.relay.shapes import ENDS
 from antiphon.core.request.text_format import PLAIN, ResolvedText
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.response_stream import ResponseStream
@@ -68,10 +67,7 @@ class Said(msgspec.Struct, frozen=True):
     @property
     def usage(self) -> Usage | None:
         """Return its token counts, None where it tells none."""
-        told = [delta.usage for delta in self.deltas if isinstance(delta, UsageReport)]
-        ends = [delta for delta in self.deltas if isinstance(delta, Relay) and delta.type in ENDS]
-        told += [usage for end in ends if (usage := usage_of(response_of(end.fields).get("usage"))) is not None]
-        return told[-1] if told else None
+        return counted(self.deltas)
 
     @property
     def calls(self) -> int:

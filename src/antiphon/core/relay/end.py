@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from antiphon.core.deltas import FinishReason, Relay
-from antiphon.core.relay.shapes import Json, wrong
+from antiphon.core.deltas import Delta, FinishReason, Relay, UsageReport, tier_of
+from antiphon.core.relay.shapes import ENDS, Json, wrong
 from antiphon.types.response import InputTokensDetails, OutputTokensDetails, Usage
 
 MOST_TOKENS = 2**53 - 1  # what JavaScript counts without loss
@@ -19,6 +20,7 @@ class RelayedEnd(msgspec.Struct, frozen=True):
     output: object
     usage: Usage | None
     reason: FinishReason
+    service_tier: str = ""
 
 
 def response_of(fields: Json) -> Json:
@@ -40,7 +42,16 @@ def relayed_end(delta: Relay) -> RelayedEnd:
     output, text = response.get("output"), response.get("output_text")
     if not output and isinstance(text, str) and text:  # what SDKs add to an answer is all that some servers give
         output = [{"type": "message", "content": text}]
-    return RelayedEnd(output, usage_of(response.get("usage")), _reason(delta.type, response))
+    tier = tier_of(response.get("service_tier"))
+    return RelayedEnd(output, usage_of(response.get("usage")), _reason(delta.type, response), tier)
+
+
+def counted(deltas: Sequence[Delta]) -> Usage | None:
+    """Return the token counts among Deltas of any backend, None where there are none."""
+    told = [delta.usage for delta in deltas if isinstance(delta, UsageReport)]
+    ends = [delta for delta in deltas if isinstance(delta, Relay) and delta.type in ENDS]
+    told += [usage for end in ends if (usage := usage_of(response_of(end.fields).get("usage"))) is not None]
+    return told[-1] if told else None
 
 
 def _reason(type: str, response: Json) -> FinishReason:
@@ -48,7 +59,12 @@ def _reason(type: str, response: Json) -> FinishReason:
     if type != "response.incomplete" and response.get("status") != "incomplete" and not details:
         return FinishReason.STOP
     reason = details.get("reason") if isinstance(details, dict) else None
-    return FinishReason.CONTENT_FILTER if reason == "content_filter" else FinishReason.LENGTH
+    return _REASONS.get(reason, FinishReason.LENGTH) if isinstance(reason, str) else FinishReason.LENGTH
+
+
+_REASONS = {
+    reason.value: reason for reason in (FinishReason.CONTENT_FILTER, FinishReason.MAX_MESSAGES, FinishReason.STEERED)
+}
 
 
 class _Cached(msgspec.Struct, gc=False):

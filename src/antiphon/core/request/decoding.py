@@ -112,6 +112,8 @@ def _check(request: CreateResponse) -> None:
         raise InvalidRequest(
             "'previous_response_id' and 'conversation' cannot be used together.", param="previous_response_id"
         )
+    if request.background_options is not None and request.background_options.window:
+        _check_window(request)
     _check_shape("prompt", request.prompt, b"{")
     _check_shape("client_metadata", request.client_metadata, b"{")
     _check_shape("context_management", request.context_management, b"[")
@@ -120,6 +122,21 @@ def _check(request: CreateResponse) -> None:
     _check_shape("multi_agent", request.multi_agent, b"{")
     _check_shape("moderation", request.moderation, b"{")
     asked_moderation(request.moderation)
+
+
+def _check_window(request: CreateResponse) -> None:
+    """Raise InvalidRequest for a completion window of a response for which somebody waits."""
+    needs = {
+        "'background: true'": request.background,
+        "no 'stream'": not request.stream,
+        "the 'service_tier' default": request.service_tier in (None, "auto", "default"),
+    }
+    for need, met in needs.items():
+        if not met:
+            raise InvalidRequest(
+                f"Invalid 'background_options.completion_window': it needs {need}.",
+                param="background_options.completion_window",
+            )
 
 
 def _may_lack_input(request: CreateResponse) -> bool:

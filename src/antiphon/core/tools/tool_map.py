@@ -53,7 +53,9 @@ _GRAMMAR_INPUT = _raw_text("The whole input, as raw text of the grammar.")
 
 
 class ToolMap:
-    """The functions of one Turn, in the order of their declaration; those that this server runs (`served`) come last.
+    """The functions of one Turn, in the order of their declaration; those that this server runs (`served`) stand behind them.
+
+    Those that items bring along come last, so that the list begins as it did before.
 
     `ignored` names the types of declared tools that nobody runs here.
     """
@@ -80,11 +82,11 @@ class ToolMap:
         self._deferring = bool(tools) and any(_is_client_search(tool) for tool in tools)
         for tool in tools:
             self._declare(tool)
+        for offer in served:
+            self._offer(offer.target, offer.description, offer.parameters)
         for item in items:
             if isinstance(item, OtherItem) and item.type in kinds.BRINGERS:
                 self._declare_later(item)
-        for offer in served:
-            self._offer(offer.target, offer.description, offer.parameters)
 
     # There
 

@@ -39,6 +39,7 @@ from antiphon.responses.webhooks import Webhooks
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import HELD, Held
 from antiphon.runtime.unexpected_errors import unexpected
+from antiphon.runtime.urgency import be_patient
 from antiphon.stores.base import FenceError
 from antiphon.stores.records import Job, StoredResponse
 
@@ -224,8 +225,20 @@ class Live:
         HELD.set(held)
         one.task = asyncio.create_task(self._work(one))
 
+    async def _note_lost(self, job: Job) -> None:
+        """Tell that a run is not ours any more: its response was deleted, or another server has taken it over."""
+        with contextlib.suppress(APIError):
+            if await self._store.responses.get(job.response_id, job.owner) is None:
+                log.info("response %s: deleted while it ran", job.response_id)
+                return
+        self.lost += 1
+        log.warning("response %s: taken over by another server", job.response_id)
+
     async def _work(self, one: Working) -> None:
         id, fence = one.job.response_id, one.job.fence
+        options = one.run.plan.request.background_options
+        if options is not None and options.window:
+            be_patient(one.run.plan.response.created_at + options.window - self._services.clock())
         heart = asyncio.create_task(self._heartbeat(one))
         try:
             await one.run.run(one.log)
@@ -233,8 +246,7 @@ class Live:
             await self._webhooks.notify(f"response.{one.run.stream.response.status}", id, one.job.owner)
             await self._store.jobs.finish(id, fence)
         except FenceError:
-            self.lost += 1
-            log.warning("response %s: taken over by another server", id)
+            await self._note_lost(one.job)
         except APIError:  # the store is away, which its own log line tells
             log.warning("response %s: background run ended: the store is unavailable", id)
         except asyncio.CancelledError:

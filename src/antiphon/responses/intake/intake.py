@@ -44,7 +44,7 @@ from antiphon.responses.structured_output import check_format
 from antiphon.responses.unsealing import Unsealing
 from antiphon.runtime.offload import LARGE, by_size
 from antiphon.types.items import Item, OtherItem, Reasoning
-from antiphon.types.request import CreateResponse
+from antiphon.types.request import CreateResponse, prewarms
 from antiphon.types.response import Response
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool, ToolChoice
 
@@ -282,7 +282,7 @@ class Intake:
             text=draft.text,
             temperature=request.temperature if request.temperature is not None else defaults.temperature,
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
-            max_output_tokens=response.max_output_tokens,
+            max_output_tokens=1 if prewarms(request) else response.max_output_tokens,
             reasoning_effort=effort,
             extra=with_operators(asked.extra, route.extra_body),
             options=asked.options,

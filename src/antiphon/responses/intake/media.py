@@ -28,6 +28,7 @@ from antiphon.runtime.request_memory import take
 from antiphon.stores.base import FileStore, whole_file
 from antiphon.stores.records import StoredFile
 from antiphon.types.items import (
+    CacheBreakpoint,
     CustomToolCallOutput,
     FunctionCallOutput,
     InputFile,
@@ -268,6 +269,13 @@ class _RequestMedia:
     # Files
 
     async def _file(self, part: InputFile, path: str) -> Part:
+        made = await self._file_as_form(part, path)
+        mark = part.prompt_cache_breakpoint
+        if isinstance(mark, CacheBreakpoint) and isinstance(made, InputText | InputFile):
+            return replace(made, prompt_cache_breakpoint=mark)
+        return made
+
+    async def _file_as_form(self, part: InputFile, path: str) -> Part:
         if part.file_id:
             file, content = await self._stored(part.file_id, f"{path}.file_id")
             return await self._made(part.filename or file.filename, file.media_type, content)

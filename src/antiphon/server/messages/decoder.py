@@ -221,7 +221,6 @@ class MessagesRequestDecoder:
             top_k=request.top_k,
             thinking_budget=request.thinking.budget_tokens if request.thinking is not None else None,
             continues=read.last_role == "assistant",
-            system_in_place=True,
             summary_prompt=_summary_prompt(request.compaction, compaction),
             pauses=compaction is not None and compaction.pauses,
         )

@@ -25,6 +25,7 @@ from antiphon.server.ws.budget import Budget
 from antiphon.server.ws.memory import ConnectionMemory
 from antiphon.server.ws.steering import Steering
 from antiphon.types.events import Event
+from antiphon.types.request import prewarms
 
 log = logging.getLogger("antiphon.server.ws")
 
@@ -243,7 +244,7 @@ class Lane:
     async def _respond(self, prepared: Prepared, generate: bool) -> Run:
         run = self.run = self._connection.preparer.run(prepared)
         try:
-            if generate:
+            if generate or prewarms(prepared.plan.request):
                 await run.open(self._connection.services.config.head_hold)
                 await run.run(self.sink)
             else:
