@@ -16,8 +16,8 @@ import msgspec
 
 from antiphon.access.prices import FREE_OF_CHARGE, Price
 from antiphon.errors import APIError
-from antiphon.stores.nouns.usage import UsageStore, plus, whom
-from antiphon.stores.records import UsageSum
+from antiphon.stores.base import UsageStore
+from antiphon.stores.usage_records import UsageSum, plus, whom
 from antiphon.types.response import Usage
 
 FLUSH = 5.0
