@@ -26,7 +26,7 @@ def until_done(page: Page) -> None:
     """Wait for the end of what runs, and until its events are shown."""
     page.wait(f"!({BUSY})")
     page.wait(
-        "(t => t === 'completed' || t === 'failed')([...document.querySelectorAll('#rows .type')].at(-1)?.innerText)"
+        "['completed', 'incomplete', 'failed'].includes([...document.querySelectorAll('#rows .type')].at(-1)?.innerText)"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from antiphon.config import GuardConfig
 from tests.page.browser import Page
 from tests.page.conftest import Open
 from tests.page.steps import BUSY, ask, ask_and_wait, events, rows, until_done
@@ -128,6 +129,15 @@ def test_a_background_response_is_cancelled(page: Page) -> None:
 def test_a_failure_in_mid_answer_is_told(page: Page) -> None:
     ask_and_wait(page, "Well\n/delay 0.01\n/error 400 The GPU is on fire.")
     assert "The GPU is on fire." in page.text(".answer .problem")
+
+
+def test_what_a_guard_has_blocked_is_told(visit: Open) -> None:
+    guards = {"codes": GuardConfig(words=["nightjar"], looks_at=["text"], window=32, refusal="Not that.")}
+    with whole_server(guards=guards) as client:
+        page = visit(client)
+        ask_and_wait(page, "It is the nightjar.")
+        assert page.text(".item.assistant .body").split("\n") == ["It is the", "", "Not that."]
+        assert "content_filter · output: codes" in page.text(".answer .problem")
 
 
 def test_a_field_that_is_no_json_is_refused(page: Page) -> None:

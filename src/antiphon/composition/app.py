@@ -298,6 +298,7 @@ class Parts:
         config = changed(self.config, config)
         validate(config)
         auth = self._authenticator(config)
+        self.guards.replace(config.guards)
         # What runs still goes on with the settings before: their secrets are taken out as well.
         SECRETS.know([*secrets_of(self.config), *secrets_of(config), *passwords(os.environ)])
         backends = reopened(self.config, config, self.backends)
@@ -317,7 +318,6 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts.replace(config.prompts)
-        self.guards.replace(config.guards)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.ledger.reprice(prices(config.models))

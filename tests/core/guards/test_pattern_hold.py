@@ -19,6 +19,7 @@ from antiphon.core.deltas import (
     ReasoningDelta,
     RefusalDelta,
     Relay,
+    RelayedText,
     TextDelta,
     UsageReport,
 )
@@ -200,3 +201,38 @@ def test_many_small_pieces_at_once_take_linear_time() -> None:
         return cpu_time(lambda: play(held, [[TextDelta("x")] * size]))
 
     assert_linear(one, 20_000)
+
+
+def test_code_of_a_servers_tool_waits_for_its_item_and_no_longer() -> None:
+    def item(type: str, **fields: object) -> dict:
+        return {"item": {"type": type, "id": "ci_1", **fields}, "output_index": 0}
+
+    code = [
+        Relay("response.code_interpreter_call_code.delta", {"delta": one, "item_id": "ci_1"}) for one in ("SEC", "RET")
+    ]
+    held = hold("SECRET")
+    assert (
+        play(held, [[Relay("response.output_item.added", item("code_interpreter_call"))], code]) == [] and held.blocked
+    )
+    held = hold("OTHER")
+    begun = [Relay("response.output_item.added", item("code_interpreter_call")), *code]
+    assert held.take(begun) == []
+    done = Relay("response.output_item.done", item("code_interpreter_call", code="SECRET"))
+    assert held.take([done]) == [*begun, done]
+    text = RelayedText("response.output_text.delta", "x" * 20, "msg_1", 1)
+    assert [one.text for one in held.take([text])] == ["x" * (20 - WINDOW)]
+
+
+def test_pieces_without_an_item_wait_for_the_end_whatever_ends_before() -> None:
+    held = hold("SECRET")
+    piece = [Relay("response.odd.delta", {"delta": one}) for one in ("SEC", "RET")]
+    call = {"item": {"type": "mcp_call", "id": "mcp_1", "name": "f", "arguments": "{}"}, "output_index": 0}
+    assert play(held, [[piece[0], Relay("response.output_item.done", call)], [piece[1]]]) == [] and held.blocked
+
+
+@pytest.mark.parametrize("fields", [["arguments", "name"], ["name", "arguments"]])
+def test_arguments_are_read_as_json_wherever_they_stand(fields: list[str]) -> None:
+    event = {"arguments": '{"q":"\\u0053ECRET"}', "name": "look", "item_id": "fc_1"}
+    held = hold("SECRET")
+    done = Relay("response.function_call_arguments.done", {name: event[name] for name in [*fields, "item_id"]})
+    assert play(held, [[done]]) == [] and held.blocked

@@ -144,6 +144,15 @@ def chat_whole(client: Client, **fields: Any) -> Told:
     return Told([made], texts, choice["finish_reason"])
 
 
+def chat_stored(client: Client, **fields: Any) -> Told:
+    told = chat_whole(client, **fields, store=True)
+    made = json.loads(told.raw)[0]
+    status, kept = client.get(f"/v1/chat/completions/{made['id']}")
+    assert (status, kept["choices"][0]["message"]["content"]) == (200, made["choices"][0]["message"]["content"])
+    listed = client.get(f"/v1/chat/completions/{made['id']}/messages")[1]
+    return Told([made, kept, listed], told.texts, told.reason)
+
+
 def chat_streamed(client: Client, **fields: Any) -> Told:
     chunks = frames(client, "/v1/chat/completions", _chat(fields))
     texts = {"text": "", "reasoning": "", "refusal": "", "call": ""}
@@ -174,10 +183,12 @@ def _messages(fields: Json) -> Json:
 
 
 def _chat(fields: Json) -> Json:
-    return {"model": fields["model"], "messages": [{"role": "user", "content": fields["input"]}], "tools": CHAT_TOOLS}
+    said = [{"role": "user", "content": fields["input"]}]
+    others = {name: value for name, value in fields.items() if name not in ("model", "input")}
+    return {"model": fields["model"], "messages": said, "tools": CHAT_TOOLS, **others}
 
 
 RESPONSES: list[Callable[..., Told]] = [whole, streamed, websocket, background, resumed, continued, in_conversation]
-CHAT: list[Callable[..., Told]] = [chat_whole, chat_streamed]
+CHAT: list[Callable[..., Told]] = [chat_whole, chat_streamed, chat_stored]
 MESSAGES: list[Callable[..., Told]] = [messages_whole, messages_streamed]
 MODES = [*RESPONSES, *CHAT, *MESSAGES]

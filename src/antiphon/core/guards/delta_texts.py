@@ -115,8 +115,9 @@ def relayed_texts(delta: Relay) -> Iterator[GuardText]:
         return
     place = _place_of_event(delta.type)
     found = list(strings(fields))
-    if place == "tool_calls" and found:
-        yield from arguments_texts(found[-1])
+    if place == "tool_calls":
+        for text in found:
+            yield from arguments_texts(text)
     yield from together(place, found)
 
 

@@ -34,6 +34,9 @@ _BESIDE = (UsageReport, InputRemoved, AnnotationDelta)
 
 _BESIDE_EVENTS = frozenset(("response.output_text.annotation.added", "keepalive", "ping"))
 TURN = "turn"
+"""What stays open until the Turn ends."""
+
+NO_KEY = "#None"
 
 
 class HoldBack:
@@ -126,7 +129,8 @@ class HoldBack:
         if isinstance(delta, CallStart):
             return TURN if "tool_calls" in self._places else ""
         if isinstance(delta, Relay) and delta.type.endswith(".delta"):
-            return TURN  # pieces of a text that is not known here
+            key = _key(good_name(delta.fields.get("item_id")), index_of(delta.fields.get("output_index")))
+            return key if key != NO_KEY else TURN  # pieces of a text that is not told apart here
         if "tool_calls" not in self._places and "tool_results" not in self._places:
             return ""
         if isinstance(delta, Relay) and delta.type == ADDED:
@@ -154,7 +158,7 @@ class HoldBack:
 
     def _closes(self, delta: Relay) -> None:
         item = delta.fields.get("item")
-        if not isinstance(item, dict) or item.get("type") in PARTED:
+        if not isinstance(item, dict):
             return
         id, index = good_name(item.get("id")), index_of(delta.fields.get("output_index"))
         for key in (_key(id, None), _key("", index)):
@@ -162,7 +166,7 @@ class HoldBack:
                 self._open.discard(key)
                 return
         # Its text and its item are named differently: the only one that is open is meant, else all wait for the end.
-        if len(self._open) == 1:
+        if len(self._open) == 1 and TURN not in self._open and item.get("type") not in PARTED:
             self._open.clear()
 
     def _resolve(self) -> None:

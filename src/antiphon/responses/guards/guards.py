@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from antiphon.config.sections.guards import MODERATION, PATTERNS
 from antiphon.core.guards.asked import AskedModeration, asked_moderation
 from antiphon.core.guards.patterns import Patterns
 from antiphon.core.model_types import MODERATION as MODELS_TYPE
-from antiphon.errors import APIError, InvalidRequest, spelled
+from antiphon.errors import APIError, ConfigError, InvalidRequest, spelled
 from antiphon.responses.guards.base import AppliedGuard, CountLook, NamedGuard
 from antiphon.responses.guards.judging import Judge
 from antiphon.responses.guards.moderation import FindModerator, ModerationGuard
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from antiphon.responses.plan import Plan
 
 
+log = logging.getLogger("antiphon.responses.guards")
+
+
 class Guards:
     """The guards of the settings, made once. Raises ConfigError."""
 
@@ -40,12 +44,14 @@ class Guards:
         self._named: Mapping[str, NamedGuard] = {}
         self._judges: dict[str, Judge] = {}
         self._by_model: dict[str, NamedGuard] = {}
+        self._before: list[NamedGuard] = []
         self.replace(configured)
 
     def replace(self, configured: Mapping[str, GuardConfig]) -> None:
         """Take other settings. Raises ConfigError."""
         named = {name: self._made(name, config) for name, config in configured.items()}
         self._by_model.clear()
+        self._before += [one for name, one in self._named.items() if named.get(name) is not one]
         self._named, self._judges = named, {name: Judge(one) for name, one in named.items() if one.guard is not None}
 
     def _made(self, name: str, config: GuardConfig) -> NamedGuard:
@@ -57,18 +63,29 @@ class Guards:
             return NamedGuard(name, config, patterns=Patterns(config.words, config.patterns, path))
         if config.kind == MODERATION:
             return NamedGuard(name, config, guard=ModerationGuard(config, self._find))
-        return NamedGuard(name, config, guard=load_plugin(GUARDS, config.kind, f"{path}.kind")(name, config))
+        made = load_plugin(GUARDS, config.kind, f"{path}.kind")
+        try:
+            return NamedGuard(name, config, guard=made(name, config))
+        except Exception as error:
+            raise ConfigError(f"{path}: '{config.kind}' cannot be made: {error}") from error
 
     def check(self, configured: Mapping[str, GuardConfig]) -> None:
         """Refuse settings of which no guards can be made. Raises ConfigError."""
         for name, config in configured.items():
-            self._made(name, config)
+            path = f"guards.{quoted(name)}"
+            if config.kind == PATTERNS:
+                Patterns(config.words, config.patterns, path)
+            elif config.kind != MODERATION:
+                load_plugin(GUARDS, config.kind, f"{path}.kind")
 
     async def close(self) -> None:
-        """Let go of all of them."""
-        for one in self._named.values():
+        """Let go of all of them, those of earlier settings too: responses may have used them until now."""
+        for one in (*self._named.values(), *self._before):
             if one.guard is not None:
-                await one.guard.close()
+                try:
+                    await one.guard.close()
+                except Exception:
+                    log.exception("guard %s: closing failed", one.name)
 
     def apply(self, card: ModelCard, owner: str) -> bool:
         """Tell whether a guard applies to requests for a model, whatever they ask for."""
@@ -105,7 +122,9 @@ class Guards:
         asked = asked_moderation(plan.request.moderation)
         by_request = self._meant(asked, caller) if asked is not None else None
         applied: list[AppliedGuard] = []
-        others = [by_request] if by_request is not None and by_request.name not in self._named else []
+        others: list[NamedGuard] = []
+        if by_request is not None and by_request.name not in self._named:
+            others.append(by_request)
         for one in (*self._named.values(), *others):
             always = self._applies(one, plan.route.card, plan.owner)
             if one is by_request and asked is not None:
@@ -145,8 +164,9 @@ class Guards:
         made = self._by_model.get(card.id)
         if made is None:
             config = GuardConfig(kind=MODERATION, model=card.id, applies="asked")
-            made = self._by_model[card.id] = NamedGuard(card.id, config, guard=ModerationGuard(config, self._find))
-            self._judges[card.id] = Judge(made)
+            name = f"moderation:{card.id}"  # as no guard of the settings is named
+            made = self._by_model[card.id] = NamedGuard(name, config, guard=ModerationGuard(config, self._find))
+            self._judges[name] = Judge(made)
         return made
 
     def _meant(self, asked: AskedModeration, caller: Caller | None) -> NamedGuard | None:

@@ -82,7 +82,6 @@ class ResponseGuard:
         """Look at a request. Raises InvalidRequest (`invalid_prompt`) where it is blocked, APIError 503 where a guard fails."""
         guards = [one for one in (*self._patterned, *self._judged) if one.named.places & _IN_REQUESTS]
         if not guards:
-            self.tell()
             return
         texts = await by_size(turn.size, input_texts, turn)
         if self._judged and sum(len(text.text) for text in texts) > MOST_JUDGED:
@@ -101,7 +100,6 @@ class ResponseGuard:
                     param="input",
                     code="invalid_prompt",
                 )
-        self.tell()
 
     # The answer
 

@@ -35,8 +35,12 @@ class GuardedRoute(RouteProxy):
         source = await self._route.open(turn)
         if self._patterns is not None:
             self._patterns.begin()
+        if self._windows is None and self._patterns is None:
+            self._guard.tell()
+            return source
         if self._windows is None:
-            return PatternedStream(source, self._guard, self._patterns) if self._patterns is not None else source
+            assert self._patterns is not None
+            return PatternedStream(source, self._guard, self._patterns)
         self._windows.begin()
         return JudgedStream(source, self._guard, self._windows, self._patterns)
 
