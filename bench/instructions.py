@@ -49,6 +49,9 @@ WAYS: Mapping[str, Way] = {
     "passed, stored": Way(PASSED),
     "messages": Way(api="messages"),
 }
+SHORTER_LOOP = (5, 30)
+"""Conversations and turns of the agent loop: fewer than elsewhere, and as long."""
+
 REQUESTS = {"A64": 150, "D8": 40, "D8d": 40, "D8x": 40, "L": 150, "B": 32, "C": 16, "E": 48}
 LOADS = "A64,B,C,E,D8d,D8x,L,A64:passed,B:passed,C:passed,D8d:passed,D8d:stored,L:stored"
 
@@ -101,7 +104,7 @@ def _count(load: Load, source: Path, keep: Path | None) -> float:
     with tempfile.TemporaryDirectory(prefix="instructions-") as name, _server(way, source, Path(name)) as pid:
         folder = Path(name)
         body = folder / "body.json"
-        body.write_bytes(harness.body(load.work, way.api, work["up"], dict(way.fields)))
+        body.write_bytes(_bodies(load, way))
         many = REQUESTS.get(load.work, 40)
         path = MESSAGES_PATH if way.api == "messages" else PATH
         peer = {"name": "antiphon", "api": way.api, "path": path, "port": PORT, "model": "{m}"}
@@ -124,14 +127,26 @@ def _count(load: Load, source: Path, keep: Path | None) -> float:
         return int(total[1]) / many / (work["tok"] if work["stream"] else 1) / 1000
 
 
+def _bodies(load: Load, way: Way) -> bytes:
+    work: Figures = harness.WORK[load.work]
+    before = dict(work)
+    if work.get("loop"):
+        work["loop"] = SHORTER_LOOP
+    try:
+        bodies: bytes = harness.body(load.work, way.api, work["up"], dict(way.fields))
+    finally:
+        work |= before
+    return bodies
+
+
 def _run(peer: Figures, load: Load, many: int, body: Path) -> None:
     work: Figures = harness.WORK[load.work]
-    before = work["conc"]
-    work["conc"] = min(CONCURRENCY, before)
+    before = dict(work)
+    work["conc"] = min(CONCURRENCY, work["conc"])
     try:
         found = harness.load(peer, load.work, many, 600, str(body))
     finally:
-        work["conc"] = before
+        work |= before
     if found["errors"] or not found["complete"]:
         raise RuntimeError(f"{load.name}: {found['errors']} errors: {found['first_error']}")
 

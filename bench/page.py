@@ -162,6 +162,7 @@ workers and nothing from one. The goal is held against what two workers do with 
 METHOD = """## Method
 
 - `scripts/bench` runs everything and writes this page; `scripts/bench --only ordinary --repeats 1` takes half a minute.
+- `scripts/bench --instructions` counts instructions instead: see [Instructions](#instructions).
 - `scripts/bench --against COMMIT` measures a commit and this checkout by turns: A64, B, C, D8, E, and A64 stored.
 - Sections of what other programs measure are written by hand, in `bench/notes`.
 - `bench/harness` holds the mock backend and the load generator (C), and `bench.py`, which can hold any other server

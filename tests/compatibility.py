@@ -70,7 +70,8 @@ FIELDS = (
         "background_options",
         "honoured",
         False,
-        "`completion_window` 2h and 8h: the response's model calls come after all others, and wait as long. They need `background: "
+        "`completion_window` 2h and 8h: the response's model calls come after all others, and wait as long. They "
+        "need `background: "
         "true`, no `stream` and the default `service_tier`. `continuation_id`: requests with the same one go to one backend.",
     ),
     Field("client_metadata", "ignored", False),
@@ -120,8 +121,10 @@ FIELDS = (
         "prompt_cache_options",
         "honoured",
         True,
-        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `prewarm`: the backend reads the "
-        "prompt, and the response has no output. `mode` and `ttl` go to backends of OpenAI's kind, and to the Messages API as its "
+        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `prewarm`: the "
+        "backend reads the "
+        "prompt, and the response has no output. `mode` and `ttl` go to backends of OpenAI's kind, and to the "
+        "Messages API as its "
         "own; others are not told, and `x-antiphon-ignored` names them. In the response only where the request has it.",
     ),
     Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
@@ -133,7 +136,12 @@ FIELDS = (
         'then names `reasoning.effort` (a 400 with `unsupported_parameters = "refuse"`). `summary` mirrors the thoughts.',
     ),
     Field("safety_identifier", "forwarded", True, "To backends that know it."),
-    Field("service_tier", "forwarded", True, "To backends that know it; the response says `default`."),
+    Field(
+        "service_tier",
+        "forwarded",
+        True,
+        "To backends that know it; the response says what the backend does, else `default`.",
+    ),
     Field("store", "honoured", True, "`false` leaves no trace on disk."),
     Field("stream", "honoured", False),
     Field(
@@ -173,12 +181,69 @@ FIELDS = (
     Field("anything else", "forwarded", False, "A setting: `unknown_fields` = `forward`, `ignore` or `reject`."),
 )
 
+NESTED = (
+    Kind("access_programs.cyber", "As `access_programs`."),
+    Kind(
+        "background_options, background_options.completion_window, background_options.continuation_id",
+        "As fields that are not known: a setting, `unknown_fields`.",
+    ),
+    Kind(
+        "context_management[].type, context_management[].compact_threshold", "Honoured: `compaction` is the one type."
+    ),
+    Kind("conversation.id", "Honoured."),
+    Kind("image.context_compression", "As `image`."),
+    Kind(
+        "moderation.model, moderation.policy, moderation.policy.input, moderation.policy.input.mode, moderation.policy.output, "
+        "moderation.policy.output.mode",
+        "As `moderation`.",
+    ),
+    Kind("multi_agent.enabled, multi_agent.max_concurrent_subagents", "As `multi_agent`."),
+    Kind(
+        "prompt_cache_options.comparison_response_id, prompt_cache_options.mode, prompt_cache_options.prewarm, "
+        "prompt_cache_options.ttl",
+        "As `prompt_cache_options`.",
+    ),
+    Kind("reasoning.effort, reasoning.summary, reasoning.generate_summary", "Honoured."),
+    Kind(
+        "reasoning.context, reasoning.mode",
+        "Forwarded to Responses backends, and echoed; `x-antiphon-ignored` names them where there is none.",
+    ),
+    Kind("stream_options.include_obfuscation", "Ignored: nothing is padded."),
+)
+"""Fields within a request's objects, but for those of items, tools, formats and prompts."""
+
+INCLUDES = (
+    Kind("reasoning.encrypted_content", "Thoughts, sealed for their owner."),
+    Kind("message.output_text.logprobs", "Where the backend gives them."),
+    Kind(
+        "file_search_call.results, web_search_call.results, web_search_call.action.sources, code_interpreter_call.outputs",
+        "Of hosted tools that run here; also when a response is read.",
+    ),
+    Kind("message.input_image.image_url, computer_call_output.output.image_url", "Ignored: they are always there."),
+)
+
+ANSWERED = (
+    Kind("id, object, created_at, completed_at, status, output, usage", "Always there."),
+    Kind("error", "With `code`, `message`, `param` and `type`; null unless the response failed."),
+    Kind(
+        "incomplete_details",
+        "`max_output_tokens` or `content_filter`; from a Responses backend also `max_messages` and `steered`.",
+    ),
+    Kind("tool_usage", "Where a hosted tool was called: tokens of pictures, number of searches."),
+    Kind("input_transformations", "Where thoughts of the input were left out."),
+    Kind("moderation", "Where it was asked for, or a guard found something."),
+    Kind("prompt_cache_diagnostics", "Where `prompt_cache_options` name a response to compare with."),
+    Kind("access_programs, image, prompt_cache_retention", "Not sent."),
+)
+"""Fields of a response beside those that repeat its request."""
+
 ITEMS = (
     Kind(
         "message",
         "In and out, with text, refusal, image, file and audio parts. Needs no `type`. Parts in chat completions' spelling "
         "(`text`, `image_url`, `file`) are taken, and stored in this API's; OpenAI refuses them. Messages of the role `tool` "
-        "and `tool_calls` are refused. `prompt_cache_breakpoint` of a part is kept; a Responses backend gets it, the Messages API as "
+        "and `tool_calls` are refused. `prompt_cache_breakpoint` of a part is kept; a Responses backend gets it, "
+        "the Messages API as "
         "`cache_control`, a chat backend, which caches by prefix, does not.",
     ),
     Kind(
@@ -285,6 +350,33 @@ EVENTS = (
         " makes (`images` of a message, or parts of it) are items `image_generation_call`, whole from the start. One that is but"
         " a URL becomes a link in the text. In a history a chat model does not see them.",
     ),
+    Kind(
+        "response.mcp_list_tools.in_progress, response.mcp_list_tools.completed, response.mcp_list_tools.failed, "
+        "response.mcp_call.in_progress, response.mcp_call_arguments.delta, response.mcp_call_arguments.done, "
+        "response.mcp_call.completed, response.mcp_call.failed",
+        "Of `mcp`.",
+    ),
+    Kind(
+        "response.web_search_call.in_progress, response.web_search_call.searching, response.web_search_call.completed, "
+        "response.file_search_call.in_progress, response.file_search_call.searching, response.file_search_call.completed, "
+        "response.code_interpreter_call.in_progress, response.code_interpreter_call_code.delta, "
+        "response.code_interpreter_call_code.done, response.code_interpreter_call.interpreting, "
+        "response.code_interpreter_call.completed, response.shell_call_output_content.delta, "
+        "response.shell_call_output_content.done",
+        "Of hosted tools, where they run here; from a Responses backend as it sends them.",
+    ),
+    Kind(
+        "response.compaction.compacting",
+        "Before a `compaction` item, from a Responses backend; also where this server compacts a conversation.",
+    ),
+    Kind(
+        "response.steer.accepted, response.steer.pending, response.steer.failed",
+        "Over WebSocket, of `response.steer`.",
+    ),
+    Kind(
+        "response.audio.delta, response.audio.done, response.audio.transcript.delta, response.audio.transcript.done",
+        "Not sent: answers are text.",
+    ),
     Kind("response.refusal.delta, response.refusal.done", ""),
     Kind(
         "response.reasoning_text.delta, response.reasoning_text.done",
@@ -325,6 +417,9 @@ def render() -> str:
         ([_codes(name), fate, "yes" if echoed else "", note] for name, fate, echoed, note in FIELDS),
     )
     tables = {
+        "Fields within fields": _rows("field|", ([_codes(kind.types), kind.fate] for kind in NESTED)),
+        "Values of include": _rows("value|", ([_codes(kind.types), kind.fate] for kind in INCLUDES)),
+        "Fields of a response": _rows("field|", ([_codes(kind.types), kind.fate] for kind in ANSWERED)),
         "Items": _rows("type|", ([_codes(kind.types), kind.fate] for kind in ITEMS)),
         "Tools": _rows("type|", ([_codes(kind.types), kind.fate] for kind in TOOLS)),
         "Events": _rows("type|", ([_codes(kind.types), kind.fate] for kind in EVENTS)),
@@ -340,8 +435,10 @@ Written by `scripts/docs` from `tests/compatibility.py`, whose data the tests ch
 *Honoured*: it changes what is done. *Forwarded*: it goes to the backend as it is. *Refused*: a 400 that names it.
 *Ignored*: taken, without effect. `null` stands for the default everywhere but in `input` and `model`.
 
-Where OpenAI's document and Open Responses' differ, and where this server differs from either:
-[divergences.py](../tests/oracle/divergences.py), each with its reason and a test that pins it.
+Where OpenAI's document, Open Responses' and the types of the newest `openai` package differ, and where this server differs
+from one of them: [divergences.py](../tests/oracle/divergences.py), each with its reason and a test that pins it. A test fails
+when a newer package names a field, item, tool, event or value of `include` that no row here names; the fields of each type of
+item and tool are those of [package_fields.json](../tests/oracle/package_fields.json).
 """
 
 _CLIENTS = """## Clients
@@ -372,12 +469,17 @@ These are its MUST assertions. The eight misses of the last row are one: the sui
 events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read. The
 three misses of messages are one: the suite wants `cache_read_input_tokens` not to exceed `input_tokens`, which in Anthropic's
 API leave out what was read from the cache. What it lists as absent (embeddings, legacy completions, images,
-audio) that model does not have: see [relayed-routes.md](relayed-routes.md). Its sections on the model's ability and on agents measure the model, which here is a list of rules.
+audio) that model does not have: see [relayed-routes.md](relayed-routes.md). Its sections on the model's ability and on
+agents measure the model, which here is a list of rules.
 
 llm-comply 0.5, which holds answers against OpenAPI documents (`scripts/acceptance llm_comply`): Anthropic 9 of 9, Open Responses
-12 of 12; one test is left out that wants a model by its name. The tests that Anthropic generates for its Python SDK (0.121:
-`test_messages`, `test_models`, both also of the beta) pass, 220 of 220, with the URL of an MCP server that exists in place of
-theirs.
+12 of 12, chat completions 8 of 8; of these two one test each is left out that wants a model by its name. The tests that
+Anthropic generates for its Python SDK (0.121: `test_messages`, `test_models`, both also of the beta) pass, 220 of 220, with
+the URL of an MCP server that exists in place of theirs.
+
+The tests that are generated for openai-python 3.57 (responses, conversations, models, chat, files, uploads, vector stores,
+containers, skills, decisions) and for openai-node 7.5 pass but for those that [run.py](../tests/clients/generated/run.py) and
+[node.py](../tests/clients/generated/node.py) list with the reason, such as `limit: 0`, or a response without any input.
 
 @modelcontextprotocol/conformance 0.2.0-alpha.12, with the server as the MCP client under test; `scripts/acceptance
 mcp_conformance` runs it again: all scenarios that revisions 2025-11-25 and 2026-07-28 require of clients pass, without OAuth (the

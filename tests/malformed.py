@@ -198,9 +198,6 @@ _FIELDS = (
         INVALID_VALUE,
         "moderation.policy.input.mode",
     ),
-    _field(
-        "moderation", {"model": "m", "policy": {"output": {"mode": "block"}}}, "model_not_found", "moderation.model"
-    ),
     _field("prompt_cache_options", 1, INVALID_TYPE),
     _field("file_id", 1, INVALID_TYPE),
     Refused("unknown field", _body(seed=1), "seed", "unknown_parameter", setting="reject"),

@@ -158,6 +158,8 @@ OUTSIDE: dict[str, str] = {
     "tools.web.provider_calls:_URL": "findall",
     "tools.web.providers:_MARKUP": "sub",
     "tools.web.search:_URL": "findall",
+    "core.decisions.label_reading:_FIRST_WORD": "match",
+    "core.decisions.label_reading:_SAYS_ANSWER": "search",
     "core.tools.grammar:_ESCAPE": "search",
     "core.request.json_text:_SURROGATE": "search",
     "core.request.json_text:_MAY_BE_LONE": "search",

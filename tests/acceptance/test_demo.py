@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openai import OpenAI
@@ -50,6 +51,13 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
 def client(command: Command) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{command.url}/v1", api_key="none", max_retries=3) as client:
         yield client
+
+
+def test_questions_that_the_demo_model_cannot_answer_are_refusals(client: OpenAI) -> None:
+    question: Any = {"type": "predicate", "name": "rain", "instructions": "It rains."}
+    decision = client.decisions.create(model=MODEL, input="The sun shines.", questions=[question])
+    assert [(answer.type, answer.name) for answer in decision.answers] == [("refusal", "rain")]
+    assert decision.usage.input_tokens > 20
 
 
 def test_hello_in_five_words_streamed_and_not(client: OpenAI) -> None:

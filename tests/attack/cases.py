@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tests.attack import corpus, hosted, messages
+from tests.attack import corpus, deciding, hosted, messages, relays
 from tests.attack.framing import raw_case
 from tests.attack.mutate import TEXTS, Mutator, mutate_bytes
 from tests.attack.target import ANN, MODELS, Target
@@ -155,7 +155,16 @@ def http_case(seed: int, number: int, ids: Known) -> Case:
         fields["stream"] = random.random() < 0.5
         body = _mutator().mutate(random, fields) if random.random() < 0.8 else msgspec.json.encode(fields)
         return _case("POST", "/v1/responses", body[:SMALLER])
+    if kind < 0.7:
+        return _decided(random)
     return _documented(random, ids)
+
+
+def _decided(random: Random) -> Case:
+    native = random.random() < 0.7
+    fields = {**(deciding.decision if native else deciding.systemone)(random), "model": random.choice(MODELS)}
+    body = _mutator().mutate(random, fields) if random.random() < 0.8 else msgspec.json.encode(fields)
+    return _case("POST", "/v1/decisions" if native else "/v1/systemone", body[:SMALLER])
 
 
 def _messages(random: Random) -> Case:
@@ -193,6 +202,8 @@ def _documented(random: Random, ids: Known) -> Case:
     fields = _with_ids(corpus.sample(random, operation.document, operation.body), random, ids)
     if isinstance(fields, dict) and "responses" in path:
         fields = _fields(random, fields)
+    elif isinstance(fields, dict) and operation.path in relays.PATHS and random.random() < 0.9:
+        fields = {**fields, "model": random.choice(MODELS), "stream": False}
     if random.random() < 0.3:
         return _case(method, path, msgspec.json.encode(fields))
     return _case(method, path, _mutator().mutate(random, fields)[:SMALLER])
@@ -226,6 +237,9 @@ def _uploaded(random: Random, path: str, ids: Known) -> Case:
         parts.append(
             (random.choice(("file", "file_id", "x" * 1000, "\x00")), None, random.choice((ids.file, "x")).encode())
         )
+    if path.partition("?")[0].removeprefix("/v1") in relays.PATHS:
+        parts += relays.form_fields(random, random.choice(MODELS))
+        parts.append(("image", "a.png", content))
     random.shuffle(parts)
     body = form(parts)
     if random.random() < 0.3:

@@ -18,6 +18,9 @@ FILES = (
     Path(__file__).parent
     / "spec"
     / "openai-stores-2026-08-21.openapi.json",  # files, uploads, vector stores, containers, skills
+    Path(__file__).parent
+    / "spec"
+    / "openai-relays-2026-08-21.openapi.json",  # embeddings, moderations, images, audio …
 )
 METHODS = ("get", "post", "delete")
 

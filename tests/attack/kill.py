@@ -1,4 +1,4 @@
-"""kill -9 at random moments of stored, streamed, background, conversation and WebSocket work, again and again on one store.
+"""kill -9 at random moments of stored, streamed, background, batch, conversation and WebSocket work, again and again.
 
 What was acknowledged is there afterwards, once and in order; what was not is there as a whole or not at all.
 """
@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
+from tests.attack.cases import FORM, form
 from tests.attack.fuzz import check_alive
 from tests.attack.report import Report
 from tests.attack.target import Target, make_target
@@ -46,6 +47,11 @@ def words(random: Random) -> str:
 def script(text: str, delay: float) -> str:
     """Return the prompt that makes the scripted model say a text slowly."""
     return f"/delay {delay}\n{text}"
+
+
+def _quick(text: str) -> Json:
+    """Return a request that leaves nothing behind."""
+    return {"model": "scripted", "input": text, "store": False}
 
 
 def text_of(response: Json) -> str:
@@ -213,6 +219,63 @@ class Work:
         else:
             self.counts["background, interrupted"] += 1
 
+    async def batch(self, random: Random) -> None:
+        """Make a batch, and look at its files when it has ended: each request is answered once, in order, or given up."""
+        texts = [words(random) for _ in range(random.choice((3, 12)))]
+        lines = [
+            {"custom_id": text, "method": "POST", "url": "/v1/responses", "body": _quick(script(text, 0.01))}
+            for text in texts
+        ]
+        content = "\n".join(map(json.dumps, lines)).encode()
+        uploaded = await self._upload(form([("purpose", None, b"batch"), ("file", "b.jsonl", content)]))
+        if uploaded is None:
+            return
+        wanted = {"input_file_id": uploaded, "endpoint": "/v1/responses", "completion_window": "24h"}
+        made = await self.ask("POST", "/v1/batches", wanted)
+        if made.status != 200 or not made.whole:
+            return
+        id, began = json.loads(made.body)["id"], self.lived
+        ended: Json = {}
+        while ended.get("status") != "completed" and self.lived < began + HANGS:
+            await asyncio.sleep(0.05)
+            answer = await self.ask("GET", f"/v1/batches/{id}")
+            if answer.status not in (0, 200):
+                self.fault(f"a batch is gone: {answer.status}", id)
+                return
+            ended = json.loads(answer.body) if answer.whole and answer.status else ended
+        if ended.get("status") != "completed":
+            self.fault("a batch hangs", [id, ended])
+            return
+        output, errors = [await self._lines(ended[name]) for name in ("output_file_id", "error_file_id")]
+        answered = [line["custom_id"] for line in output]
+        said = [text_of(line["response"]["body"]) for line in output]
+        if said != answered or answered != [text for text in texts if text in answered]:
+            self.fault("the output of a batch is not that of its requests, or not in order", [id, answered, said])
+        if sorted([*answered, *(line["custom_id"] for line in errors)]) != sorted(texts):
+            self.fault("a batch has lost or doubled a request", [id, texts, output, errors])
+        if any((line["error"] or {}).get("code") != "server_error" for line in errors):
+            self.fault("a request of a batch failed otherwise", [id, errors])
+        self.counts["batch"] += 1
+        self.counts["request of a batch"] += len(output)
+        self.counts["request of a batch, given up"] += len(errors)
+
+    async def _upload(self, body: bytes) -> str | None:
+        connection = Connection(self.target.port, tries=1)
+        try:
+            answer = await connection.ask(request("POST", "/v1/files", body, FORM), 20)
+        except OSError:
+            await asyncio.sleep(0.05)
+            return None
+        finally:
+            connection.close()
+        return str(json.loads(answer.body)["id"]) if answer.status == 200 and answer.whole else None
+
+    async def _lines(self, file: str | None) -> list[Json]:
+        if file is None:
+            return []
+        answer = await self.until_up("GET", f"/v1/files/{file}/content")
+        return [json.loads(line) for line in answer.body.splitlines()]
+
     async def websocket(self, random: Random) -> None:
         """Make turns that follow each other over a WebSocket connection."""
         try:
@@ -276,7 +339,16 @@ async def run_kill(folder: Path, report: Report, *, seed: int, count: int) -> No
     target = make_target(folder, SETTINGS)
     await target.start()
     work = Work(target, report, seed)
-    kinds = (work.stored, work.stored, work.conversation, work.background, work.background, work.websocket)
+    kinds = (
+        work.stored,
+        work.stored,
+        work.conversation,
+        work.background,
+        work.background,
+        work.batch,
+        work.batch,
+        work.websocket,
+    )
     tasks = [asyncio.create_task(work.work(kind, number)) for number, kind in enumerate(kinds)]
     slowest = 0.0
     for moment in range(count):

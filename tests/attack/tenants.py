@@ -27,6 +27,8 @@ USED = {200, 400, 404, 409, 422, 501, 502}
 
 BODIES: dict[str, Json] = {
     "POST /vector_stores/{id}/search": {"query": "crown jewels"},
+    "POST /webhook_endpoints/{id}": {"name": "mine"},
+    "POST /webhook_endpoints/{id}/test": {"event_type": "batch.failed"},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
     "POST /chat/completions/{id}": {"metadata": {"mine": "now"}},
     "POST /skills/{id}": {"default_version": "1"},

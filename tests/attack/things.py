@@ -83,7 +83,15 @@ async def _batches(one: Target) -> dict[str, str]:
     other = await one.json("POST", "/v1/messages/batches", {"requests": [{"custom_id": "a", "params": params}]})
     while made["status"] != "completed":
         made = await one.json("GET", f"/v1/batches/{made['id']}")
-    return {"batch of requests": made["id"], "message batch": other["id"], "batch's output": made["output_file_id"]}
+    hook = {"name": SECRET, "url": "https://example.com/", "event_types": ["batch.completed"]}
+    endpoint = await one.ask("POST", "/v1/webhook_endpoints", hook, key=ANN)  # the name may not be looked up here
+    hooks = {"webhook endpoint": json.loads(endpoint.body)["id"]} if endpoint.status == 200 else {}
+    return {
+        **hooks,
+        "batch of requests": made["id"],
+        "message batch": other["id"],
+        "batch's output": made["output_file_id"],
+    }
 
 
 async def _vector_store(one: Target, file: str) -> dict[str, str]:

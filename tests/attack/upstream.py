@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import httptools
 
-from tests.attack import hosted
+from tests.attack import hosted, relays
 from tests.backends.hostile_messages import FINE
 from tests.golden.player import CASES, ROOT
 
@@ -48,6 +48,7 @@ class _Upstream(asyncio.Protocol):
     messages = _messages()
     plain = ROOT / "text"
     random = Random(7)
+    odd = Random(8)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -73,6 +74,8 @@ class _Upstream(asyncio.Protocol):
         if self.url.endswith(b"/models"):
             kind = b"application/json"
             body = json.dumps({"object": "list", "data": [{"id": id, "object": "model"} for id in MODELS]}).encode()
+        elif (odd := relays.answer(self.odd, self.url)) is not None:
+            kind, body = odd
         elif self.url.endswith(b"/responses"):
             body = self.responses
         elif b"/messages" in self.url and b'"stream":true' in self.body.replace(b" ", b""):

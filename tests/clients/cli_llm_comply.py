@@ -1,4 +1,4 @@
-"""llm-comply, a conformance suite that holds answers against OpenAPI documents: Anthropic's Messages API, Open Responses."""
+"""llm-comply, a suite that holds answers against OpenAPI documents: Messages, Open Responses, chat completions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.clients.lib import API_KEY, BASE_URL, same, scenario
 
 COMMAND = str(Path(sys.executable).parent / "llm-comply")
-SKIPPED = {"anthropic": 0, "open-responses": 1}  # a test that wants a model by its name
+SKIPPED = {"anthropic": 0, "open-responses": 1, "openai-chat": 1}  # a test that wants a model by its name
 
 
 def comply(format: str, model: str) -> None:
@@ -28,6 +28,7 @@ def comply(format: str, model: str) -> None:
 def main() -> None:
     comply("anthropic", "claude-opus-4-6")
     comply("open-responses", "capable")
+    comply("openai-chat", "capable")
 
 
 scenario(main)

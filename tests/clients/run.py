@@ -17,6 +17,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.acceptance.command import serving
+from tests.clients.generated.run import settings as relayed_settings
+from tests.server.relays.every_route import EveryRoute
+from tests.server.whole import upstream
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -82,10 +85,14 @@ def main() -> int:
         (folder / "named.toml").write_text("open_responses_names = true\n" + SETTINGS.format(url=backend))
         named = ("--config", "named.toml", "--store", "memory")
         open_responses = stack.enter_context(serving(folder, *named))
+        everything = stack.enter_context(upstream(EveryRoute))
+        (folder / "relays.toml").write_text(relayed_settings(everything))
+        relays = stack.enter_context(serving(folder, "--config", "relays.toml", "--store", "memory", "--api-key", KEY))
         environment = {
             **os.environ,
             "BASE_URL": f"{server.url}/v1",
             "OPEN_RESPONSES_URL": f"{open_responses.url}/v1",
+            "RELAYS_URL": f"{relays.url}/v1",
             "API_KEY": KEY,
             "MODEL": "played",
             "MCP_URL": mcp,

@@ -89,4 +89,44 @@ DIVERGENCES = (
         "no event 'keepalive'",
         "As above: clients pass it over, and it keeps Codex waiting.",
     ),
+    Divergence(
+        "openai-python",
+        "",
+        r"\('store', 'presence_penalty', 'frequency_penalty' were unexpected\)",
+        "Open Responses requires these keys in every response.",
+    ),
+    Divergence(
+        "openai-python",
+        "",
+        r"\('code', 'message', 'param' were unexpected\)|\('error'",
+        "OpenAI's document has an error event flat, its WebSocket guide nested: clients read one of the two.",
+    ),
+    Divergence(
+        "openai-python",
+        "",
+        r"\('name' was unexpected\)",
+        "OpenAI's document requires `name` in `function_call_arguments.done`; the package has left it out.",
+    ),
+    Divergence(
+        "openai-python",
+        r"\.error",
+        r'^\{"code":"backend_',
+        "As in OpenAI's document: no code for a failure of a backend.",
+    ),
+    Divergence("openai-python", r"\.text", '"description":null', "As in OpenAI's document."),
+    Divergence(
+        "openai-python", r"\.type", "no event 'keepalive'", "OpenAI's service sends it; its package passes it over."
+    ),
+    Divergence(
+        "openai-python",
+        r"\.logprobs\[\d+\](\.top_logprobs)?",
+        "bytes",
+        "OpenAI's document requires `bytes` in the logprobs of a text; the package has them in items only.",
+    ),
+    Divergence(
+        "openai-python",
+        r"\.item|\.output\[\d+\]",
+        '"type":"custom_tool_call"',
+        "OpenAI's document has a `status` of such calls, which its service sends; the package leaves it out.",
+    ),
 )

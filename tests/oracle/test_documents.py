@@ -1,4 +1,4 @@
-"""Both OpenAPI documents validate every event and every body; where they do not, `divergences` says why."""
+"""Both OpenAPI documents and the `openai` package's types validate every event and body; where not, `divergences` says why."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from antiphon.core.kinds import OTHER_ITEM_TYPES, OTHER_TOOL_TYPES
 from tests.golden.player import BROKEN, CASES, Case, parsed
 from tests.oracle.divergences import DIVERGENCES, Divergence
 from tests.oracle.documents import OPEN_RESPONSES, OPENAI, Document, Json
+from tests.oracle.package import PACKAGE, PackageDocument
 
-DOCUMENTS = (OPENAI, OPEN_RESPONSES)
+DOCUMENTS: tuple[Document | PackageDocument, ...] = (OPENAI, OPEN_RESPONSES, PACKAGE)
 
 
-def _streams(case: Case, document: Document) -> Iterator[list[Json]]:
+def _streams(case: Case, document: Document | PackageDocument) -> Iterator[list[Json]]:
     """Yield the case's events as they end well and as they end badly, named as the document names them."""
     names = document is OPEN_RESPONSES
     yield parsed(case.play(case.deltas, open_responses_names=names))
@@ -31,7 +32,7 @@ def _background(case: Case, names: bool) -> list[Json]:
     return parsed(stream.take())
 
 
-def _faults(case: Case, document: Document) -> Iterator[str]:
+def _faults(case: Case, document: Document | PackageDocument) -> Iterator[str]:
     for events in _streams(case, document):
         for event in events:
             yield from document.event_faults(event)
@@ -41,7 +42,7 @@ def _faults(case: Case, document: Document) -> Iterator[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 @pytest.mark.parametrize("name", CASES)
-def test_a_document_finds_no_fault_but_known_divergences(name: str, document: Document) -> None:
+def test_a_document_finds_no_fault_but_known_divergences(name: str, document: Document | PackageDocument) -> None:
     unknown = {
         fault
         for fault in _faults(Case(name), document)
@@ -57,7 +58,7 @@ def test_a_divergence_is_still_there(divergence: Divergence) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_a_document_does_find_faults(document: Document) -> None:
+def test_a_document_does_find_faults(document: Document | PackageDocument) -> None:
     events = parsed(Case("text").play(Case("text").deltas))
     delta = next(event for event in events if event["type"] == "response.output_text.delta")
     assert not list(document.event_faults(delta))

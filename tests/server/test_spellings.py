@@ -138,6 +138,11 @@ def test_without_a_model_one_of_several_is_not_guessed() -> None:
             )
 
 
+def test_a_compaction_names_its_model(client: Client) -> None:
+    status, body = client.post("/v1/responses/compact", input="x")
+    assert (status, body["error"]["param"], body["error"]["code"]) == (400, "model", "missing_required_parameter")
+
+
 def test_a_background_response_without_a_model_keeps_the_one_that_was_meant(client: Client) -> None:
     made = client.create(input="hello", background=True)
     assert client.finished(made["id"])["model"] == "scripted"

@@ -16,7 +16,7 @@ from antiphon.responses.background.event_log import LOOK_INTERVAL, Beat, EventLo
 from antiphon.stores.base import FenceError, Store
 from antiphon.stores.open import open_postgres
 from antiphon.stores.postgres import database
-from antiphon.stores.postgres.listener import Listener
+from antiphon.stores.postgres.connection.listener import Listener
 from antiphon.stores.postgres.sql import Query, escape, queries, unescape
 from antiphon.stores.records import LoggedEvent, StoredItem
 from antiphon.types.events import Event

@@ -70,6 +70,10 @@ INSERT INTO antiphon.containers (id, owner, name, memory, idle, created_at, last
 SELECT 'cntr_' || n, 'owner' || n % 50, 'n', 1, 1, n, n, 1000000 + n FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.container_files (id, container, path, size, source, created_at, content)
 SELECT 'cfile_' || number, id, '/mnt/data/f', 1, 'user', 1, 'x' FROM antiphon.containers;
+INSERT INTO antiphon.webhook_endpoints (
+    id, owner, name, url, event_types, secret, hint, created_at, updated_at, old_secret, old_until
+)
+SELECT 'whe_' || n, 'owner' || n % 50, 'n', 'u', '[]', 's', 'h', 1, 1, '', 0 FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.batches (id, owner, front, created_at, expires_at, status, open, keep_until, details, progress)
 SELECT 'batch_' || n, 'owner' || n % 50, 'openai', n, n, 'completed', n % 100 = 0, 1000000 + n, '{}', '{}'
 FROM generate_series(1, 3000) AS n;
@@ -81,6 +85,8 @@ INSERT INTO antiphon.skill_versions (id, skill, version, created_at, name, descr
 SELECT 'skillver_' || number || '_' || n, id, n, 1, 'n', 'd', 'd', 1, 'x' FROM antiphon.skills, generate_series(1, 2) AS n;
 INSERT INTO antiphon.chats (id, owner, model, created_at, expires_at, pairs, metadata, body, messages)
 SELECT 'chatcmpl-' || n, 'owner' || n % 50, 'm', n, 1000000 + n, '{}', '{}', '{}', '[]' FROM generate_series(1, 3000) AS n;
+INSERT INTO antiphon.usage
+SELECT n % 300, 'owner' || n % 50, 'key' || n, 'model' || n % 20, '', 1, 0, 1, 1, 1, 1, 0, 0 FROM generate_series(1, 20000) AS n;
 INSERT INTO antiphon.container_skills (container, folder, name, description, size, content)
 SELECT id, 'f', 'n', 'd', 1, 'x' FROM antiphon.containers;
 ANALYZE;
@@ -95,6 +101,7 @@ ALL_OF_A_TABLE = {
     ("keys", "all"),
     ("limits", "purge_meters"),  # every ten minutes
     ("limits", "purge_slots"),
+    ("usage", "drop"),  # once a day, a day's rows
 }
 
 

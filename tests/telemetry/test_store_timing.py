@@ -22,6 +22,7 @@ uploads.put uploads.get uploads.pending uploads.add uploads.parts uploads.end
 put_deliveries claim_delivery postpone_delivery finish_delivery next_delivery
 batches.create batches.get batches.list batches.cancel batches.delete batches.claim batches.heartbeat batches.release
 batches.clear_lines batches.add_lines batches.advance batches.begin_line batches.finish_line batches.outcomes batches.settle
+webhook_endpoints.create webhook_endpoints.get webhook_endpoints.list webhook_endpoints.update webhook_endpoints.delete
 secret put_key find_key keys charge take_slot free_slot renew_slots purge census close
 vector_stores.create vector_stores.get vector_stores.list vector_stores.count vector_stores.update vector_stores.touch
 vector_stores.delete vector_stores.attach vector_stores.file vector_stores.files vector_stores.set_attributes
@@ -31,6 +32,7 @@ vector_stores.attributes vector_stores.search vector_stores.drafted vector_store
 containers.claim containers.count containers.delete containers.delete_file containers.file_content containers.files
 containers.get containers.list containers.put containers.put_file containers.release containers.touch
 containers.put_skill containers.skill_content containers.skills
+usage.add usage.read usage.drop
 chats.put chats.get chats.list chats.update chats.delete
 skills.add_version skills.content skills.count skills.create skills.delete skills.delete_version skills.get skills.list
 skills.set_default skills.version skills.versions

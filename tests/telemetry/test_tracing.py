@@ -14,6 +14,7 @@ import pytest
 
 from antiphon.telemetry.otlp import Context, from_environment, parse_parent
 from tests.acceptance.background import Tools, running
+from tests.server.relays.every_route import EveryRoute
 from tests.server.test_hosted_tools import Model as Looking
 from tests.server.test_remote_tools import CALL, Model, declared
 from tests.server.whole import Client, Upstream, turn, upstream, whole_server
@@ -184,6 +185,34 @@ def test_chat_completions_and_websocket_turns_have_spans() -> None:
     relayed, response, call = spans()
     assert (relayed["name"], relayed["parentSpanId"]) == ("chat m", PARENT[36:52])
     assert (response["name"], call["parentSpanId"]) == ("responses m", response["spanId"])
+
+
+def test_calls_of_relayed_routes() -> None:
+    Collector.bodies = []
+    EveryRoute.seen.clear()
+    EveryRoute.absent.clear()
+    with (
+        upstream(EveryRoute) as url,
+        serving(Collector) as collector,
+        whole_server(url, otlp_endpoint=collector) as client,
+    ):
+        client.headers = {"traceparent": PARENT}
+        assert client.post("/v1/embeddings", model="text-embedding-mini", input="the crown jewels")[0] == 200
+        assert client.post("/v1/moderations", model="text-moderation-small", input="the crown jewels")[0] == 200
+        EveryRoute.absent.add("/rerank")
+        assert client.post("/v1/rerank", model="bge-reranker", query="a", documents=["the crown jewels"])[0] == 400
+        EveryRoute.absent.clear()
+    assert [span["name"] for span in spans()] == [
+        "embeddings text-embedding-mini",
+        "moderation text-moderation-small",
+        "rerank bge-reranker",
+    ]
+    assert {span["parentSpanId"] for span in spans()} == {PARENT[36:52]}
+    assert spans()[0]["attributes"]["gen_ai.operation.name"] == "embeddings"
+    assert spans()[2]["attributes"]["error.type"] == "unsupported_model"
+    sent = next(headers["traceparent"] for path, headers, _ in EveryRoute.seen if path == "/v1/embeddings")
+    assert sent == f"00-{spans()[0]['traceId']}-{spans()[0]['spanId']}-01"
+    assert "crown" not in json.dumps(Collector.bodies)
 
 
 def test_a_collector_that_refuses_is_complained_of_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,9 @@ from antiphon.errors import APIError
 Unit = Literal["requests", "tokens", "cost", "streams", "searches", "code_seconds", "images", "stored_bytes"]
 Period = Literal["minute", "day", "month", ""]
 
+LOCAL_OWNER = "local"
+"""Whose everything is on a server without keys."""
+
 RESPONSES, CHAT, READ, ADMIN, TOOLS = "responses", "chat", "read", "admin", "tools"
 EMBEDDINGS, MODERATIONS, IMAGES, AUDIO = "embeddings", "moderations", "images", "audio"
 SCOPES: tuple[str, ...] = get_args(KeyScope)

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.deltas import Delta
+from antiphon.core.deltas import Delta, RelayedText
 from antiphon.core.model_types import TEXT_GENERATION
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
@@ -63,15 +63,24 @@ class Straight(Protocol):
 class FastPath(Protocol):
     """The way past Deltas and Events for pieces of one text: from the backend's read to the client's write.
 
-    A TurnStream may have `offer(path)`: who watches or changes Deltas passes none on. What is asked for holds until the next Delta.
+    A TurnStream may have `offer(path)`: who watches or changes Deltas passes none on. What it returns is good until
+    the next Delta.
     """
 
     def text(self) -> Straight | None:
         """Return what takes further pieces of the answer's text; None where none is open, or something has to see it."""
         ...
 
+    def thoughts(self) -> Straight | None:
+        """Return the same for the model's thoughts."""
+        ...
+
     def arguments(self, key: str) -> Straight | None:
         """Return the same for the arguments of a call (`CallStart.key`)."""
+        ...
+
+    def relayed(self, like: RelayedText) -> Straight | None:
+        """Return the same for the text of another server that a Delta like this one goes on with."""
         ...
 
 

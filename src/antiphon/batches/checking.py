@@ -20,11 +20,11 @@ MOST_VALUES = 2_000_000  # of a line; its route looks at it again, and may take 
 INSERTED = 500  # lines in one transaction
 
 
-class _Named(msgspec.Struct):
+class _ModelOf(msgspec.Struct):
     model: str | None = None
 
 
-_named = msgspec.json.Decoder(_Named)
+_model_of = msgspec.json.Decoder(_ModelOf)
 
 
 class InputCheck:
@@ -98,7 +98,7 @@ class InputCheck:
     def _check_model(self, body: bytes) -> None:
         """Check that all requests name one model. Raises InvalidRequest."""
         try:
-            model = _named.decode(body).model
+            model = _model_of.decode(body).model
         except (ValueError, RecursionError):
             raise InvalidRequest("Invalid 'body': must be an object, with 'model' a string.", param="body") from None
         if self.model is None:

@@ -16,6 +16,7 @@ from antiphon.cli.launch import launch
 from antiphon.cli.models import models
 from antiphon.cli.monitor.top import top
 from antiphon.cli.serve import serve
+from antiphon.cli.usage import usage
 from antiphon.errors import APIError, ConfigError
 
 
@@ -73,7 +74,7 @@ def completion(shell: str) -> None:
     click.echo(found(cli, {}, "antiphon", "_ANTIPHON_COMPLETE").source())
 
 
-for command in (serve, chat, check, doctor, models, keys, top, launch, connect, config, db):
+for command in (serve, chat, check, doctor, models, keys, usage, top, launch, connect, config, db):
     cli.add_command(command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ def serve(watch: bool, quiet: bool, **given: Any) -> None:
     Without --backend and --model it serves a tiny demo model.
     Ctrl-C stops the server after running responses have ended; a second Ctrl-C stops it at once. SIGHUP reloads the settings.
     """
+    gc.disable()  # until all is loaded (`server.process`): to look for garbage in it is a sixth of a start
     from antiphon.server.process.settings_source import Source
     from antiphon.telemetry.log import set_up
 

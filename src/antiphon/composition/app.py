@@ -18,6 +18,7 @@ from antiphon.access.keys import Keyring
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
 from antiphon.access.tool_limits import ToolMeters
+from antiphon.access.usage import UsageLedger
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
@@ -47,6 +48,7 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.background.live import Live
+from antiphon.responses.caching.prompt_memory import PromptMemory
 from antiphon.responses.decisions.decider import Decider
 from antiphon.responses.guards.guards import Guards
 from antiphon.responses.intake.decoding import ResponsesDecoder
@@ -56,10 +58,10 @@ from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.moderation.moderators import Moderators
 from antiphon.responses.prepare import Preparer
-from antiphon.responses.prompt_memory import PromptMemory
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services, new_id_base
+from antiphon.responses.webhook_endpoints import WebhookEndpoints
 from antiphon.responses.webhooks import Webhooks
 from antiphon.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.retrieval.search import Searcher
@@ -162,6 +164,8 @@ class Parts:
         )
         self.skills = Skills(self.store.skills, time.time, new_id_base)
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
+        self.ledger = UsageLedger(self.store.usage, prices(config.models), config.usage_days)
+        self.watch.usage(self.ledger)
         self.tool_meters = ToolMeters(self.store.limits, time.time, self.limiter.correct)
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
@@ -188,9 +192,15 @@ class Parts:
         )
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
-        decider = Decider(self.services, self.intake, self.media, self.decision_counts.question)
+        decider = Decider(
+            self.services, self.intake, self.media, self.decision_counts.question, self.watch.request_spans
+        )
         self.decisions = Decisions(decider, config.unknown_fields)
-        self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
+        services = self.services
+        self.webhook_endpoints = WebhookEndpoints(
+            self.store.webhook_endpoints, services.sealer, self.guard, services.clock
+        )
+        self.webhooks = Webhooks(config.webhooks, self.store.deliveries, services.clock, own=self.webhook_endpoints)
         self.live = Live(self.services, preparer, self.webhooks)
         router = RouteTable()
         self.batches = self._batches(config, router)
@@ -310,6 +320,7 @@ class Parts:
         self.guards.replace(config.guards)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
+        self.ledger.reprice(prices(config.models))
         self.config, self.backends = config, backends
         log.info("configuration reloaded")
         return auth
@@ -349,6 +360,7 @@ class Parts:
             await self.containers.close()
             await self.sandboxes.close()
             await self.limiter.close()
+            await self.ledger.close()
             if self.tokens is not None:
                 await self.tokens.close()
             await self._tools.close()

@@ -29,6 +29,7 @@ from antiphon.server.api.routes import (
     add_vector_stores,
 )
 from antiphon.server.api.skills import SkillRoutes
+from antiphon.server.api.usage import UsageRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.batches.anthropic import MessageBatchRoutes, add_message_batches
 from antiphon.server.batches.openai import BatchRoutes, add_batches
@@ -38,6 +39,7 @@ from antiphon.server.messages.routes import MessagesRoutes, add_messages
 from antiphon.server.pages.docs import docs
 from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
+from antiphon.server.webhooks.endpoints import WebhookEndpointRoutes, add_webhook_endpoints
 
 if TYPE_CHECKING:
     from antiphon.composition.app import Parts
@@ -55,6 +57,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     )
     router.websocket("/responses", parts.sockets.serve if parts.config.websocket else None)
     clock, new_id_base = parts.services.clock, parts.services.new_id_base
+    add_webhook_endpoints(router, WebhookEndpointRoutes(parts.webhook_endpoints, new_id_base))
     add_batches(router, BatchRoutes(parts.batches))
     add_message_batches(router, MessageBatchRoutes(parts.batches, parts.config.batch_requests))
     add_files(router, parts.batches.incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)
@@ -92,6 +95,10 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/playground/{name}", playground_file, public=True)
     admin = Admin(parts.store.responses, parts.ring)
     router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
+    usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
+    router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
+    router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))
+    router.add("GET", "/organization/costs", usage.costs, scopes=frozenset((ADMIN,)))
     router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))
 
 

@@ -1,8 +1,7 @@
 """Settings: their definitions (`structs`, `tables`), sources and rules."""
 
-from antiphon.config.decisions import CalibrationConfig, DecisionsConfig
-from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
+from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.structs import DEFAULT_STORE, Config
 from antiphon.config.tables import (
     MASK,
@@ -20,7 +19,13 @@ from antiphon.config.tables import (
     is_secret,
     mask,
 )
-from antiphon.config.tools import CodeInterpreterConfig, FileSearchConfig, ToolsConfig
+from antiphon.config.tools import (
+    CalibrationConfig,
+    CodeInterpreterConfig,
+    DecisionsConfig,
+    FileSearchConfig,
+    ToolsConfig,
+)
 
 __all__ = [
     "DEFAULT_STORE",

@@ -7,10 +7,10 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from antiphon.config.guards import MODERATION, PATTERNS
 from antiphon.config.origins import is_origin
 from antiphon.config.plugins import BACKENDS, GUARDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
+from antiphon.config.sections.guards import MODERATION, PATTERNS
 from antiphon.config.structs import Config
 from antiphon.config.tables import MCP, mask
 from antiphon.config.web_search import KEYED, PROVIDER_NAMES, WebSearchChoice, chosen

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from antiphon.config.decisions import DecisionsConfig
-from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
+from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.tables import (
     SECRET,
     BackendConfig,
@@ -25,7 +24,7 @@ from antiphon.config.tables import (
     Settings,
     WebhookConfig,
 )
-from antiphon.config.tools import ToolsConfig
+from antiphon.config.tools import DecisionsConfig, ToolsConfig
 
 DEFAULT_STORE = "~/.local/share/antiphon/antiphon.db"
 """Where responses are kept; `$XDG_DATA_HOME` takes the place of `~/.local/share`."""
@@ -94,6 +93,9 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 1 << 30
     store_days: Annotated[float, Meta(description="Retention of responses in days; 0: for ever.", ge=0)] = 30.0
+    usage_days: Annotated[
+        float, Meta(description="Retention of usage, which `antiphon usage` sums up, in days; 0: for ever.", ge=0)
+    ] = 400.0
     unknown_fields: Annotated[
         Literal["forward", "ignore", "reject"],
         Meta(description="Unknown request fields: `forward` to the backend, `ignore`, or `reject` with 400."),
@@ -324,7 +326,8 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = {}
     prompts: Annotated[dict[str, PromptConfig], Meta(description="Prompt templates by id.")] = {}
     webhooks: Annotated[
-        dict[str, WebhookConfig], Meta(description="Webhooks for events of background responses, by a name of yours.")
+        dict[str, WebhookConfig],
+        Meta(description="Webhooks for events of background responses and batches of all owners, by a name of yours."),
     ] = {}
     backends: Annotated[dict[str, BackendConfig], Meta(description="Inference servers, by name.")] = {}
     profiles: Annotated[

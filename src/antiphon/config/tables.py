@@ -387,7 +387,7 @@ class PromptConfig(PromptVersion, kw_only=True, forbid_unknown_fields=True):
 
 
 class WebhookConfig(Settings, kw_only=True, forbid_unknown_fields=True):
-    """A webhook: receives events about background responses; private addresses are allowed."""
+    """A webhook: receives events about background responses and batches; private addresses are allowed."""
 
     url: Annotated[str, Meta(description="URL that events are posted to.")]
     secret: Annotated[str, Meta(description="Signing secret: whsec_ and base64, as OpenAI's.", extra=SECRET)]

@@ -210,6 +210,9 @@ def _unsealed(item: Reasoning, unseal: Callable[[str], str | None]) -> Reasoning
 
 def smaller_than(items: Sequence[Item], size: int) -> bool:
     """Tell whether the items' JSON takes fewer bytes; stops to look as soon as it does not."""
+    texts = [content_of(item) for item in items]
+    if sum([len(text) for text in texts if type(text) is str]) >= size:  # JSON is no shorter
+        return False
     for item in items:
         size -= len(to_json(item))
         if size <= 0:

@@ -108,18 +108,34 @@ class FinishReason(StrEnum):
     """It was cut off by a filter."""
     STOP_SEQUENCE = "stop_sequence"
     """It said one of the request's stop sequences, which is named in `Finish`."""
+    MAX_MESSAGES = "max_messages"
+    """A backend of several agents cut it off: too many messages."""
+    STEERED = "steered"
+    """A backend cut it off, because its client steered it."""
 
     @property
     def cut(self) -> bool:
         """Tell whether the answer was cut off."""
-        return self is FinishReason.LENGTH or self is FinishReason.CONTENT_FILTER
+        return self in _CUT
+
+
+_CUT = frozenset((FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.MAX_MESSAGES, FinishReason.STEERED))
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
-    """The Turn ended; `stop_sequence` is the one that ended it."""
+    """The Turn ended; `stop_sequence` is the one that ended it, `service_tier` the one in which the backend says it answered."""
 
     reason: FinishReason
     stop_sequence: str = ""
+    service_tier: str = ""
+
+
+LONGEST_TIER = 64
+
+
+def tier_of(value: object) -> str:
+    """Return the name of a service tier, "" for anything else."""
+    return value if isinstance(value, str) and len(value) <= LONGEST_TIER else ""
 
 
 class RelayedText(msgspec.Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from antiphon.core.deltas import RelayedText
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.writers import Growing
@@ -60,9 +61,17 @@ class EventPath:
         """Return what writes more of the answer's text, if some is open."""
         return self._of(self._stream.growing())
 
+    def thoughts(self) -> DeltaFrames | None:
+        """Return what writes more of the model's thoughts, if some are open."""
+        return self._of(self._stream.growing_thoughts())
+
     def arguments(self, key: str) -> DeltaFrames | None:
         """Return what writes more of a call's arguments, if it is open."""
         return self._of(self._stream.growing(key))
+
+    def relayed(self, like: RelayedText) -> DeltaFrames | None:
+        """Return what writes more of another server's text, if it is open."""
+        return self._of(self._stream.relayed_text(like))
 
     def _of(self, growing: Growing | None) -> DeltaFrames | None:
         if growing is None or self._stream.sequence_number > MOST_EVENTS - sse.MOST_SAID:

@@ -60,8 +60,9 @@ class Preparer:
         hints: Hints = NO_HINTS,
         *,
         history: History | None = None,
+        guesses: bool = True,
     ) -> Prepared:
-        """Return a response that may begin.
+        """Return a response that may begin. `guesses`: without a model the only one is meant that the caller may call.
 
         Raises APIError: 400 with the field at fault as `param`, 429 or 402, 503 where it could not be stored at its end.
         """
@@ -71,7 +72,7 @@ class Preparer:
         try:
             asked = await self._decoder.decode(body)
         except InvalidRequest as error:
-            model = only_model(services.router, caller) if error.param == "model" else None
+            model = only_model(services.router, caller) if guesses and error.param == "model" else None
             if model is None:
                 raise
             unnamed, asked = True, await self._decoder.decode(body, model)

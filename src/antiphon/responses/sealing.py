@@ -23,7 +23,7 @@ from antiphon.errors import AntiphonError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-Kind = Literal["reasoning", "thoughts", "found", "compaction", "job"]
+Kind = Literal["reasoning", "thoughts", "found", "compaction", "job", "webhook"]
 """`reasoning` is a text of thoughts, `thoughts` a text with what only its backend can read, `found` what a tool has found."""
 
 MOST_BYTES = 4 * 1024 * 1024

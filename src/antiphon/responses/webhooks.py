@@ -14,7 +14,9 @@ import hashlib
 import hmac
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -47,23 +49,40 @@ DELAYS = (5.0, 30.0, 120.0, 420.0)
 LEASE = 60.0  # seconds after which a delivery is due again whose process has died
 SECONDS = 30.0  # for one attempt, and shorter than the lease
 POLL = 30.0  # seconds between two looks for what other processes have left
-MOST_AT_ONCE = 8
+MOST_AT_ONCE = 16
+MOST_OF_OWNER = 8  # at once: slow receivers of one owner do not hold up those of others
+CROWDED = 1.0  # seconds between two looks while an owner has as many
 GONE = 410
 SAFE = "/%:@!$&'()*+,;=~?"
 TIMEOUTS = Timeouts(connect=10.0, first_byte=20.0, idle=10.0)
 
 
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):
-    """URL of a receiver, and the key that signs its events."""
+    """URL of a receiver, the keys that sign its events, and the types of events that it gets."""
 
     address: Address
     target: str
-    key: bytes
+    keys: Sequence[bytes]
     events: Sequence[str]
 
 
+class OwnReceivers(Protocol):
+    """Receivers that owners have named themselves."""
+
+    async def wanting(self, type: str, owner: str) -> Sequence[str]:
+        """Return the ids of an owner's receivers that get events of a type."""
+        ...
+
+    async def receiver(self, id: str, owner: str) -> Receiver | None:
+        """Return a receiver, None where it is gone. Raises InvalidRequest where its URL may not be called."""
+        ...
+
+
 class Webhooks:
-    """Delivers events to the receivers of the configuration. Raises ConfigError for a receiver that cannot be."""
+    """Delivers events to the receivers of the configuration, and to an owner's `own`.
+
+    Raises ConfigError for a receiver that cannot be.
+    """
 
     def __init__(
         self,
@@ -72,18 +91,20 @@ class Webhooks:
         clock: Callable[[], float] = time.time,
         *,
         delays: Sequence[float] = DELAYS,
+        own: OwnReceivers | None = None,
     ) -> None:
         self._receivers = {config.url: _receiver(name, config) for name, config in configs.items()}
         self._deliveries = deliveries
         self._clock = clock
         self._delays = delays
+        self._own = own
         self._wake = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._sending: dict[asyncio.Task[None], Delivery] = {}
 
     async def start(self) -> None:
         """Start delivering, pending deliveries included; without receivers nothing runs."""
-        if self._receivers and self._runner is None:
+        if (self._receivers or self._own is not None) and self._runner is None:
             self._runner = asyncio.create_task(self._run())
 
     async def notify(self, type: str, of: str, owner: str) -> None:
@@ -91,14 +112,16 @@ class Webhooks:
 
         Returns once that is in the store, without waiting for any receiver; never raises.
         """
-        urls = [url for url, receiver in self._receivers.items() if type in receiver.events]
-        if not urls:
-            return
         now = self._clock()
         # The id follows from what it is of: who notifies twice, before and after a crash, makes no second event.
         id = f"evt_{of.removeprefix('resp_')}"
         body = to_json({"id": id, "object": "event", "created_at": int(now), "type": type, "data": {"id": of}})
         try:
+            urls = [url for url, receiver in self._receivers.items() if type in receiver.events]
+            if self._own is not None:
+                urls += await self._own.wanting(type, owner)
+            if not urls:
+                return
             await self._deliveries.put([Delivery(id=id, url=url, owner=owner, body=body, due=now) for url in urls])
         except Exception:
             log.exception("webhooks: storing event %s of %s failed; the event is lost", type, of)
@@ -132,14 +155,21 @@ class Webhooks:
     async def _begin_due(self) -> float:
         """Begin all deliveries that are due; return how many seconds the next one is away."""
         while len(self._sending) < MOST_AT_ONCE:
-            delivery = await self._deliveries.claim(self._clock(), LEASE)
+            crowded = self._crowded()
+            delivery = await self._deliveries.claim(self._clock(), LEASE, crowded)
             if delivery is None:
                 due = await self._deliveries.next_due()
-                return POLL if due is None else min(POLL, max(0.0, due - self._clock()))
+                least = CROWDED if crowded else 0.0
+                return POLL if due is None else min(POLL, max(least, due - self._clock()))
             task = asyncio.create_task(self._deliver(delivery))
             self._sending[task] = delivery
             task.add_done_callback(self._sent)
         return POLL  # whichever ends first wakes
+
+    def _crowded(self) -> Sequence[str]:
+        """Return the owners of whom no more is sent at present."""
+        sending = Counter(delivery.owner for delivery in self._sending.values())
+        return [owner for owner, number in sending.items() if number >= MOST_OF_OWNER]
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         del self._sending[task]
@@ -148,8 +178,7 @@ class Webhooks:
             log.error("webhooks: delivery failed, will be retried", exc_info=task.exception())
 
     async def _deliver(self, delivery: Delivery) -> None:
-        receiver = self._receivers.get(delivery.url)
-        done = receiver is None or await self._post(receiver, delivery)
+        done = await self._attempt(delivery)
         if not done and delivery.attempts > len(self._delays):
             log.error("webhooks: event %s dropped after %d attempts", delivery.id, delivery.attempts)
             done = True
@@ -159,19 +188,22 @@ class Webhooks:
             due = self._clock() + self._delays[delivery.attempts - 1]
             await self._deliveries.postpone(delivery.id, delivery.url, due)
 
-    async def _post(self, receiver: Receiver, delivery: Delivery) -> bool:
-        """Make one attempt; tell whether the delivery is done: accepted, or refused for good."""
-        headers = signature(receiver.key, delivery.id, int(self._clock()), delivery.body)
-        proxy = proxy_for(receiver.address)
-        client = HttpClient(receiver.address, headers=headers, timeouts=TIMEOUTS, proxy=proxy)
+    async def _attempt(self, delivery: Delivery) -> bool:
+        """Make one attempt; tell whether the delivery is done: accepted, refused for good, or its receiver gone."""
+        receiver = self._receivers.get(delivery.url)
         try:
-            async with asyncio.timeout(SECONDS):
-                status = (await client.send("POST", receiver.target, delivery.body)).status
-        except (BackendError, TimeoutError):
-            log.warning("webhooks: %s did not answer for event %s", receiver.address.authority, delivery.id)
+            if receiver is None and self._own is not None:
+                receiver = await self._own.receiver(delivery.url, delivery.owner)
+            if receiver is None:
+                return True
+            status = await send(receiver, delivery.id, int(self._clock()), delivery.body)
+        except InvalidRequest as error:
+            log.warning("webhooks: %s cannot be called for event %s: %s", delivery.url, delivery.id, error)
             return False
-        finally:
-            await client.close()
+        except (BackendError, TimeoutError):
+            place = delivery.url if receiver is None else receiver.address.authority
+            log.warning("webhooks: %s did not answer for event %s", place, delivery.id)
+            return False
         if not 200 <= status < 300:
             log.warning(
                 "webhooks: %s rejected event %s with status %d", receiver.address.authority, delivery.id, status
@@ -179,13 +211,25 @@ class Webhooks:
         return 200 <= status < 300 or status == GONE
 
 
-def signature(key: bytes, id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers of a signed event (Standard Webhooks, "Signature scheme"). `timestamp` in Unix seconds."""
-    signed = hmac.new(key, b"%b.%d.%b" % (id.encode(), timestamp, body), hashlib.sha256).digest()
+async def send(receiver: Receiver, id: str, now: int, body: bytes) -> int:
+    """Post an event; return the status of the answer. Raises BackendError and TimeoutError."""
+    headers = signature(receiver.keys, id, now, body)
+    client = HttpClient(receiver.address, headers=headers, timeouts=TIMEOUTS, proxy=proxy_for(receiver.address))
+    try:
+        async with asyncio.timeout(SECONDS):
+            return (await client.send("POST", receiver.target, body)).status
+    finally:
+        await client.close()
+
+
+def signature(keys: Sequence[bytes], id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers of an event that each key has signed (Standard Webhooks). `timestamp` in Unix seconds."""
+    text = b"%b.%d.%b" % (id.encode(), timestamp, body)
+    signed = [base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode() for key in keys]
     return {
         "webhook-id": id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+        "webhook-signature": " ".join(f"v1,{one}" for one in signed),
     }
 
 
@@ -197,14 +241,22 @@ def _receiver(name: str, config: WebhookConfig) -> Receiver:
             f"webhooks.{name}.events: '{unknown[0]}' is not an event type; expected one of {', '.join(EVENTS)}"
         )
     try:
-        host, port = split_url(config.url, "url")
-        host = host.encode("idna").decode("ascii")
-    except (InvalidRequest, UnicodeError):
+        address, target = place_of(config.url)
+    except InvalidRequest:
         raise ConfigError(f"webhooks.{name}.url: expected http://host/path or https://…") from None
-    parts = urlsplit(config.url)
-    address = Address(host=host, port=port, tls=parts.scheme == "https")
+    return Receiver(address=address, target=target, keys=[_key(name, config.secret)], events=config.events or EVENTS)
+
+
+def place_of(url: str) -> tuple[Address, str]:
+    """Return the address and the target of a receiver's URL. Raises InvalidRequest."""
+    host, port = split_url(url, "url")
+    try:
+        host = host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise InvalidRequest("The URL's host is not a valid name.", param="url", code="invalid_url") from None
+    parts = urlsplit(url)
     target = quote(parts.path or "/", safe=SAFE) + (f"?{quote(parts.query, safe=SAFE)}" if parts.query else "")
-    return Receiver(address=address, target=target, key=_key(name, config.secret), events=config.events or EVENTS)
+    return Address(host=host, port=port, tls=parts.scheme == "https"), target
 
 
 def _key(name: str, secret: str) -> bytes:

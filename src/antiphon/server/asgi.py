@@ -173,6 +173,7 @@ class AntiphonApp:
         head.form = route.form
         caller = NOBODY if route.public else await self._admit(exchange.headers, route.scopes)
         held.owner = exchange.owner = caller.owner
+        record.caller = caller
         return await route.handler(HTTPRequest(exchange, match, caller, self.max_body, head, held))
 
     def _send_error(self, exchange: Exchange, head: ResponseHead, error: APIError) -> None:

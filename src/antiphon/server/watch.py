@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 
 from antiphon.access.caller import ADMIN
+from antiphon.access.usage import UsageLedger
 from antiphon.backends.base import Router
 from antiphon.config import Config
 from antiphon.server.api.metrics import MetricsPage
@@ -22,7 +23,8 @@ from antiphon.telemetry.peers import Peers
 from antiphon.telemetry.prometheus import Samples
 from antiphon.telemetry.request_record import RecordRuns, Watcher
 from antiphon.telemetry.store_timing import timed_store
-from antiphon.telemetry.tracing import TracedRouter, TracedToolServers, Tracer
+from antiphon.telemetry.tracing import RequestSpans, TracedRouter, TracedToolServers, Tracer
+from antiphon.telemetry.usage_watch import UsageWatch
 from antiphon.tools.base import HostedTools, ToolServers
 
 
@@ -30,6 +32,7 @@ class Watch:
     """The onlookers of a server: `observers` see its Responses, `watchers` its requests."""
 
     def __init__(self, config: Config, gauges: Callable[[], Iterable[Samples]]) -> None:
+        self._usage: UsageLedger | None = None
         self._public = config.metrics == "open"
         self._metrics: Metrics | None = None
         self._peers: Peers | None = None
@@ -47,6 +50,7 @@ class Watch:
         endpoint, headers, resource = from_environment(os.environ)
         endpoint = config.otlp_endpoint or endpoint
         self._exporter = Exporter(endpoint, headers, resource) if endpoint else None
+        self.request_spans = RequestSpans(self._exporter)
         if self._exporter is not None:
             self.observers.append(Tracer(self._exporter))
 
@@ -64,10 +68,17 @@ class Watch:
 
     def hosted_tools(self, tools: HostedTools) -> HostedTools:
         """Return hosted tools, with calls that are counted and traced."""
-        if self._metrics is None and self._exporter is None:
+        if self._metrics is None and self._exporter is None and self._usage is None:
             return tools
         count = self._metrics.tool_called if self._metrics is not None else _nothing
-        return {name: WatchedTool(tool, count, self._exporter) for name, tool in tools.items()}
+        return {name: WatchedTool(tool, count, self._exporter, self._usage) for name, tool in tools.items()}
+
+    def usage(self, ledger: UsageLedger) -> None:
+        """Tell a ledger what is used from now on."""
+        self._usage = ledger
+        watch = UsageWatch(ledger)
+        self.observers.append(watch)
+        self.watchers.append(watch)
 
     def add_routes(self, router: RouteTable) -> None:
         """Register `/metrics`."""

@@ -1,4 +1,4 @@
-"""Store: the seam to databases; thirteen nouns, one Protocol each. Every row has an owner.
+"""Store: the seam to databases; fourteen nouns, one Protocol each. Every row has an owner.
 
 An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
 Times are Unix seconds, given by the caller.
@@ -28,7 +28,9 @@ from antiphon.stores.nouns.limits import LimitStore
 from antiphon.stores.nouns.responses import ResponseStore
 from antiphon.stores.nouns.skills import SkillStore
 from antiphon.stores.nouns.uploads import UploadStore
+from antiphon.stores.nouns.usage import UsageStore
 from antiphon.stores.nouns.vector_stores import VectorStoreStore
+from antiphon.stores.nouns.webhook_endpoints import WebhookEndpointStore
 from antiphon.stores.records import StoredFile
 
 __all__ = [
@@ -48,7 +50,9 @@ __all__ = [
     "Store",
     "StoreDatabase",
     "UploadStore",
+    "UsageStore",
     "VectorStoreStore",
+    "WebhookEndpointStore",
     "whole_file",
 ]
 
@@ -102,7 +106,9 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitStore
     skills: SkillStore
     uploads: UploadStore
+    usage: UsageStore
     vector_stores: VectorStoreStore
+    webhook_endpoints: WebhookEndpointStore
     database: StoreDatabase
 
     async def close(self) -> None:

@@ -62,7 +62,9 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         responses,
         skills,
         uploads,
+        usage,
         vector_stores,
+        webhook_endpoints,
     )
     from antiphon.stores.memory.memory_database import MemoryDatabase
 
@@ -82,7 +84,9 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         limits=limits.MemoryLimits(database),
         skills=skills.MemorySkills(),
         uploads=uploads.MemoryUploads(database),
+        usage=usage.MemoryUsage(),
         vector_stores=vector_stores.MemoryVectorStores(database),
+        webhook_endpoints=webhook_endpoints.MemoryWebhookEndpoints(),
         database=database,
     )
 
@@ -105,7 +109,9 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         responses,
         skills,
         uploads,
+        usage,
         vector_stores,
+        webhook_endpoints,
     )
     from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
@@ -123,7 +129,9 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         limits=limits.SQLiteLimits(database),
         skills=skills.SQLiteSkills(database),
         uploads=uploads.SQLiteUploads(database),
+        usage=usage.SQLiteUsage(database),
         vector_stores=vector_stores.SQLiteVectorStores(database),
+        webhook_endpoints=webhook_endpoints.SQLiteWebhookEndpoints(database),
         database=database,
     )
 
@@ -143,7 +151,9 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         responses,
         skills,
         uploads,
+        usage,
         vector_stores,
+        webhook_endpoints,
     )
     from antiphon.stores.postgres.postgres_database import PostgresDatabase
 
@@ -161,7 +171,9 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         limits=limits.PostgresLimits(database),
         skills=skills.PostgresSkills(database),
         uploads=uploads.PostgresUploads(database),
+        usage=usage.PostgresUsage(database),
         vector_stores=vector_stores.PostgresVectorStores(database),
+        webhook_endpoints=webhook_endpoints.PostgresWebhookEndpoints(database),
         database=database,
     )
 

@@ -8,6 +8,7 @@ import time
 
 import msgspec
 
+from antiphon.access.caller import LOCAL_OWNER
 from antiphon.telemetry.log import direct_handler
 from antiphon.telemetry.request_record import Record
 from antiphon.types.response import Usage
@@ -32,6 +33,8 @@ class AccessLine(msgspec.Struct, frozen=True):
     model: str
     usage: Usage | None
     error: str
+    owner: str = ""
+    key: str = ""
 
     @property
     def path(self) -> str:
@@ -43,6 +46,10 @@ class AccessLine(msgspec.Struct, frozen=True):
         fields: dict[str, object] = {"ms": round(self.seconds * 1000, 1), "request_id": self.request_id}
         if self.client:
             fields["client"] = self.client
+        if self.owner:
+            fields["owner"] = self.owner
+        if self.key:
+            fields["key"] = self.key
         if self.model:
             fields["model"] = self.model
         usage = self.usage
@@ -67,6 +74,7 @@ class AccessLog:
         if not self._waiting:
             asyncio.get_running_loop().call_later(BEAT, self.flush)
         model, usage, error = record.outcome()
+        caller = record.caller
         self._waiting.append(
             AccessLine(
                 time.time(),
@@ -79,6 +87,8 @@ class AccessLog:
                 model,
                 usage,
                 (error.code or error.type) if error is not None else "",
+                "" if caller is None or caller.owner == LOCAL_OWNER else caller.owner,
+                "" if caller is None else caller.meter,
             )
         )
 

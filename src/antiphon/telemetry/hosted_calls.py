@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
+from antiphon.access.usage import UsageLedger
 from antiphon.core.kind import Kind
 from antiphon.core.tools.offers import Offer
 from antiphon.telemetry.otlp import Exporter
@@ -29,11 +30,14 @@ CountCall = Callable[[CallLabels, float], None]
 
 
 class WatchedTool:
-    """A HostedTool as its calls are seen by `count` and, as spans, by an `exporter`."""
+    """A HostedTool as its calls are seen by `count`, by the owner's usage and, as spans, by an `exporter`."""
 
-    def __init__(self, tool: HostedTool, count: CountCall, exporter: Exporter | None) -> None:
+    def __init__(
+        self, tool: HostedTool, count: CountCall, exporter: Exporter | None, usage: UsageLedger | None = None
+    ) -> None:
         self._tool = tool
         self._count = count
+        self._usage = usage
         self._exporter = exporter
 
     @property
@@ -48,7 +52,16 @@ class WatchedTool:
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check the declarations. Raises APIError."""
-        return WatchedUse(await self._tool.admit(declared, owner), self.kind.name, self._count, self._exporter)
+        use = await self._tool.admit(declared, owner)
+        usage = self._usage
+        if usage is None:
+            return WatchedUse(use, self.kind.name, self._count, self._exporter)
+
+        def count(call: CallLabels, seconds: float) -> None:
+            self._count(call, seconds)
+            usage.called(owner, call.kind, failed=call.outcome != "ok")
+
+        return WatchedUse(use, self.kind.name, count, self._exporter)
 
 
 class WatchedUse(HostedUse):

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from antiphon.access.caller import Caller
 from antiphon.errors import APIError
 from antiphon.telemetry.observers import Observed
 from antiphon.types.response import Usage
@@ -32,6 +33,8 @@ class Record(msgspec.Struct, eq=False):
     run: Observed | None = None
     status: int = 200
     _model: str = ""
+    caller: Caller | None = None
+    """Who asked, once that is known."""
     usage: Usage | None = None
     """Tokens of a request that makes no Response."""
     _started: float = msgspec.field(default_factory=perf_counter)

@@ -6,7 +6,8 @@ No prompt, no answer and no argument is in a span.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from msgspec import Raw
@@ -83,6 +84,35 @@ class Tracer:
         if run.error is not None:
             span.error = run.error.code or run.error.type
         span.end()
+
+
+class RequestSpans:
+    """Spans of requests that make model calls, and no Response: the calls' own are beneath them. No `exporter`: none."""
+
+    def __init__(self, exporter: Exporter | None) -> None:
+        self._exporter = exporter
+
+    @contextmanager
+    def __call__(self, operation: str, model: str, traceparent: str) -> Iterator[Callable[[Usage], None]]:
+        """Have a span while the block works, beneath the client's own; what is given notes the tokens."""
+        if self._exporter is None:
+            yield _nothing
+            return
+        span = Span(self._exporter, f"{operation} {model}", SERVER, parse_parent(traceparent))
+        span.attributes = {OPERATION: operation, PROVIDER: "antiphon", MODEL: model}
+        before = _current.set(span)
+        try:
+            yield lambda usage: _note_usage(span, usage)
+        except BaseException as error:
+            _end(span, error)
+            raise
+        finally:
+            _current.reset(before)
+            span.end()
+
+
+def _nothing(usage: Usage) -> None:
+    """Note nothing."""
 
 
 class TracedRouter:

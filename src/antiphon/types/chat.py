@@ -121,6 +121,7 @@ class ChatChunk(msgspec.Struct, gc=False):
     choices: list[ChatChoice] | None = None
     usage: ChatUsage | None = None
     error: OptionalRaw = None
+    service_tier: OptionalRaw = None
     citations: OptionalRaw = None
     search_results: OptionalRaw = None
     web_search: OptionalRaw = None

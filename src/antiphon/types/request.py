@@ -21,7 +21,11 @@ Metadata = Annotated[
 
 
 class ReasoningConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model thinks. `context` and `mode` are for backends that speak Responses themselves."""
+
+    context: str | None = None
     effort: str | None = None
+    mode: str | None = None
     summary: Literal["auto", "concise", "detailed", "none"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None | UnsetType = UNSET
 

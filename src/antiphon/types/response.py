@@ -11,8 +11,12 @@ from antiphon.types.request import ConversationRef
 
 
 class ResponseError(msgspec.Struct, frozen=True):
+    """Why a response failed; `param` is the field of the request that is at fault, where it is one."""
+
     code: str
     message: str
+    param: str | None = None
+    type: str = "server_error"
 
 
 class IncompleteDetails(msgspec.Struct, frozen=True):
@@ -69,6 +73,8 @@ class Usage(msgspec.Struct, frozen=True):
 class ReasoningEcho(msgspec.Struct, frozen=True):
     effort: str | None = None
     summary: str | None = None
+    context: str | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
 
 
 class InputTransformation(msgspec.Struct, frozen=True, kw_only=True):

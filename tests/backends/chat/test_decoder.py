@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.deltas import CallStart, Delta, TextDelta, UsageReport
+from antiphon.core.deltas import CallStart, Delta, Finish, TextDelta, UsageReport
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.errors import BackendError
 from antiphon.types.request import CreateResponse
@@ -26,6 +26,17 @@ def made(*payloads: bytes, **fields: Any) -> list[tuple[str, ...]]:
 
 def call(name: str, id: str, arguments: str, kind: str = "function") -> tuple[str, ...]:
     return ("call", kind, name, id, arguments)
+
+
+# The tier
+
+
+@pytest.mark.parametrize(("tier", "told"), [("priority", "priority"), (None, ""), (7, ""), ({}, ""), ("x" * 65, "")])
+def test_the_tier_that_a_server_names(tier: object, told: str) -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    last = dumps({"choices": [], "usage": usage, "service_tier": tier}).encode()
+    (end,) = [delta for delta in heard(TURN, chunk(content="x"), chunk("stop"), last) if isinstance(delta, Finish)]
+    assert end.service_tier == told
 
 
 # Calls

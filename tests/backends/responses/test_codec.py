@@ -346,6 +346,7 @@ def _alternatives(schema: Json) -> Iterator[Json]:
 
 def test_ids_and_statuses_stand_where_the_document_requires_them() -> None:
     own = {"message", "reasoning"}  # of these servers take what has no id
+    later = {"agent_message", "multi_agent_call", "multi_agent_call_output"}  # in the package's types, with an id
     for name, ours in (("id", NEEDS_ID), ("status", NEEDS_STATUS)):
         required = {
             type
@@ -353,7 +354,26 @@ def test_ids_and_statuses_stand_where_the_document_requires_them() -> None:
             if name in schema.get("required", ())
             for type in schema["properties"]["type"].get("enum", ())
         }
-        assert required - own == ours
+        assert required - own == ours - later
+
+
+def test_fields_that_only_such_servers_follow_reach_them() -> None:
+    fields: Json = {
+        "multi_agent": {"enabled": True},
+        "access_programs": {"cyber": "standard"},
+        "image": {"context_compression": "auto"},
+        "reasoning": {"mode": "m", "context": "all_turns", "effort": "low"},
+    }
+    agents = [
+        {"type": "agent_message", "id": "amsg_1", "author": "a", "recipient": "b", "content": []},
+        {"type": "multi_agent_call", "id": "mac_1", "call_id": "c", "action": "wait_agent", "arguments": "{}"},
+    ]
+    body = asked(agents, **fields)
+    assert body["input"] == agents
+    thinking = fields.pop("reasoning")
+    assert {name: body[name] for name in fields} == fields
+    assert {name: body["reasoning"][name] for name in ("mode", "context")} == {"mode": "m", "context": "all_turns"}
+    assert set(thinking) >= set(body["reasoning"])
 
 
 def test_ids_of_calls_are_ones_that_every_server_takes() -> None:

@@ -29,22 +29,27 @@ EXTRAS = CACHE / "extras"
 NEEDED = ("rich",)  # what these tests import beyond our own packages
 
 FOLDERS = """
+test_responses.py responses conversations test_conversations.py test_models.py chat beta/test_responses.py beta/responses
 test_files.py test_uploads.py uploads test_vector_stores.py vector_stores test_containers.py containers test_skills.py skills
+test_batches.py test_webhooks.py webhooks
 test_decisions.py
-test_embeddings.py test_moderations.py test_completions.py test_images.py test_models.py
+test_embeddings.py test_moderations.py test_completions.py test_images.py
 audio/test_speech.py audio/test_transcriptions.py audio/test_translations.py
 """.split()
 
+SECRET = "the secret of these tests"
+
 SETTINGS = """
+url_guard_allow = ["127.0.0.0/8"]
+secret = "{secret}"
 [backends.scripted]
 url = "http://scripted"
 api = "scripted"
+discover = false
 [models.model]
 backends = ["scripted"]
 name = "scripted"
-[models.gpt-6-astra]
-backends = ["scripted"]
-name = "scripted"
+aliases = ["gpt-6-astra", "gpt-5.6-sol", "gpt-5.4", "gpt-4o-mini"]
 [backends.everything]
 url = "{everything}"
 [default_models]
@@ -68,11 +73,18 @@ RELAYED = {
 def settings(everything: str) -> str:
     """Return the file of settings."""
     models = [f'[models."{id}"]\nbackends = ["everything"]\nname = "{name}"\n' for id, name in RELAYED.items()]
-    return SETTINGS.format(everything=everything) + "".join(models)
+    return SETTINGS.format(everything=everything, secret=SECRET) + "".join(models)
 
 
 EXPECTED = {
-    r"_list\w*_with_all_params": "`limit` is 0",
+    r"/test_(?!webhooks)\w+\.py::.*_list\w*_with_all_params": "`limit` is 0",
+    r"/test_responses.py::.*_create_overload_\d": "it sends neither input nor a prompt",
+    r"/test_responses.py::.*_create_with_all_params": "`conversation` and `previous_response_id` together, `max_tool_calls` is 0",
+    r"/test_input_tokens.py::.*_count_with_all_params": "`conversation` and `previous_response_id` together",
+    r"/test_responses.py::.*_(method|response)_compact\[": "it sends nothing that could be compacted",
+    r"/test_responses.py::.*_compact_with_all_params": "its type knows no messages of users, which a compaction keeps",
+    r"/test_models.py::.*_(method|response)_delete\[": "models are the operator's",
+    r"chat/test_completions.py::.*_create_with_all_params": "`max_tokens` and `max_completion_tokens` are 0",
     r"test_uploads.py::.*_complete_with_all_params": "`md5` is the text 'md5'",
     r"test_file_batches.py::.*_(method|response)_create(_with_all_params)?\[": "it names no files, or the same in both ways",
     r"containers/test_files.py::.*_(method|response)_create\[": "it sends neither a file nor the id of one",
@@ -80,6 +92,8 @@ EXPECTED = {
     r"/test_skills.py::.*_(method|response)_update": "the version is named 'default_version'",
     r"/test_versions.py::.*_(method|response)_create": "it sends no files, or a file that is no skill",
     r"/test_versions.py::.*_(method|response)_(retrieve|delete)\[": "the version is named 'version'",
+    r"/test_webhooks.py::.*_(method|response)_create": "the URL is 'https://', without a host",
+    r"/test_webhooks.py::.*_update_with_all_params": "the URL is 'https://', without a host",
     r"test_models.py::.*_(method|response)_delete\[": "models are not deleted by clients",
     r"test_embeddings.py::.*_(method|response)_create\[strict": "the client asks for base64 by itself, and its types refuse that",
     r"test_containers.py::.*_create_with_all_params": "`expires_after.minutes` is 0",
@@ -124,6 +138,7 @@ def play(source: Path, url: str, store: Path, wanted: Sequence[str]) -> str:
         "TEST_API_BASE_URL": f"{url}/v1",
         "PYTHONPATH": os.pathsep.join(str(one) for one in (ROOT / "src", HERE, EXTRAS)),
         "SEEDED_STORE": str(store),
+        "SEEDED_SECRET": SECRET,
     }
     options = [
         "-o",

@@ -18,6 +18,7 @@ from antiphon.core.deltas import (
     FinishReason,
     ReasoningDelta,
     RefusalDelta,
+    Relay,
     TextDelta,
     UsageReport,
 )
@@ -26,6 +27,7 @@ from antiphon.core.guards.pattern_hold import PatternHold, PatternList
 from antiphon.core.guards.patterns import Patterns
 from antiphon.errors import ConfigError
 from antiphon.types.response import Usage
+from tests.growth import assert_linear, cpu_time
 
 ALL = frozenset(("text", "reasoning", "tool_calls", "tool_results"))
 WINDOW = 16
@@ -173,3 +175,28 @@ def test_hostile_expressions_take_linear_time() -> None:
         held.take([TextDelta("a" * 50)])  # an engine that backtracks would not come back
     held.take([TextDelta("\ud83d\ude00 \udc00")])
     held.end()
+
+
+def test_names_of_calls_and_what_citations_say_are_looked_at() -> None:
+    held = hold("SECRET")
+    assert play(held, [[CallStart("0", "call_1", "SECRET"), CallDelta("0", "{}")]]) == [] and held.blocked
+    held = hold("SECRET")
+    note = AnnotationDelta(
+        b'{"type":"url_citation","url":"https://x.org","title":"a SECRET","start_index":0,"end_index":1}'
+    )
+    assert said(play(held, [[TextDelta("See this."), note, TextDelta(" And that.")]])) == "See this."
+    assert held.blocked
+
+
+def test_pieces_of_a_text_of_a_kind_that_is_not_known_are_one_text() -> None:
+    held = hold("SECRET")
+    pieces = [Relay("response.audio.transcript.delta", {"delta": one}) for one in ("SEC", "RET")]
+    assert play(held, [[pieces[0]], [pieces[1]], [TextDelta("behind")]]) == [] and held.blocked
+
+
+def test_many_small_pieces_at_once_take_linear_time() -> None:
+    def one(size: int) -> float:
+        held = hold("SECRET", window=256)
+        return cpu_time(lambda: play(held, [[TextDelta("x")] * size]))
+
+    assert_linear(one, 20_000)

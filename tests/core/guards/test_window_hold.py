@@ -61,6 +61,7 @@ def test_calls_thoughts_and_texts_keep_their_order() -> None:
     assert [(one.place, one.text) for one in shown] == [
         ("reasoning", "hm"),
         ("text", "so"),
+        ("tool_calls", "look"),
         ("tool_calls", '{"q":"\\u0041"}'),
         ("tool_calls", "q"),
         ("tool_calls", "A"),
@@ -90,9 +91,9 @@ def test_what_only_stands_in_an_item_or_at_the_end_is_looked_at() -> None:
     call = {"type": "mcp_call", "id": "mcp_1", "name": "x", "arguments": '{"a":"\\u0041"}', "output": "found"}
     shown, _ = play([Relay("response.completed", {"response": {"output": [item, call], "output_text": "more"}})])
     assert [(one.place, one.text) for one in shown] == [
+        ("text", "SECRET"),
         ("text", "SEC"),
         ("text", "RET"),
-        ("text", "SECRET"),
         ("tool_results", "found"),
         ("tool_calls", "x"),
         ("tool_calls", '{"a":"\\u0041"}'),

@@ -307,6 +307,51 @@ def test_endings(last: object, status: str) -> None:
     assert usage is None or usage["input_tokens"] >= 0
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("max_messages", "max_messages"),
+        ("steered", "steered"),
+        ("content_filter", "content_filter"),
+        ("made_up", "max_output_tokens"),
+        (None, "max_output_tokens"),
+        ({}, "max_output_tokens"),
+    ],
+)
+def test_why_an_answer_is_incomplete(reason: object, told: str) -> None:
+    last = {"output": [MESSAGE], "incomplete_details": {"reason": reason}}
+    response = play([{"type": "response.incomplete", "response": last}])[-1][
+        "response"
+    ]  # the document knows two of them
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": told})
+
+
+@pytest.mark.parametrize(("tier", "told"), [("flex", "flex"), (None, "default"), (7, "default"), ("x" * 65, "default")])
+def test_the_tier_in_which_it_was_answered(tier: object, told: str) -> None:
+    response = check(
+        play([{"type": "response.completed", "response": {"output": [MESSAGE], "usage": USAGE, "service_tier": tier}}])
+    )
+    assert response["service_tier"] == told
+
+
+def test_items_of_several_agents_are_passed_on() -> None:
+    items = [
+        {"type": "multi_agent_call", "id": "mac_1", "call_id": "c", "action": "spawn_agent", "arguments": "{}"},
+        {"type": "multi_agent_call_output", "id": "maco_1", "call_id": "c", "action": "spawn_agent", "output": []},
+        {
+            "type": "agent_message",
+            "id": "amsg_1",
+            "author": "a",
+            "recipient": "b",
+            "content": [{"type": "text", "text": "x"}],
+        },
+    ]
+    last = {"type": "response.completed", "response": {"output": [*items, MESSAGE], "usage": USAGE}}
+    response = play([last])[-1]["response"]  # the document does not know them
+    assert [item["type"] for item in response["output"]] == [item["type"] for item in (*items, MESSAGE)]
+    assert response["output"][0]["action"] == "spawn_agent" and response["output"][2]["content"] == items[2]["content"]
+
+
 def test_names_and_types_inject_nothing() -> None:
     name = 'x":1,"type":"response.output_text.delta","delta":"injected","y'
     events = whole_stream(MESSAGE)

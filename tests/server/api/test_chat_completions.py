@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from json import dumps, loads
 
 import httpx2
 import msgspec
@@ -18,6 +19,7 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.intake.media import Media
 from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.chat.required_fields import with_required
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers
 from antiphon.server.http.router import RouteTable
@@ -78,10 +80,10 @@ async def answer(call: Call) -> None:
     await call.answer(ANSWER)
 
 
-async def test_relays_the_answer_untouched_and_the_request_nearly_so():
+async def test_relays_the_answer_whole_and_the_request_nearly_so():
     async with relay(answer) as (client, calls):
         got = await client.post("/chat/completions", json=body(seed=7, odd={"x": [None]}))
-        assert got.status_code == 200 and got.json() == ANSWER
+        assert got.status_code == 200 and got.json() == loads(with_required(dumps(ANSWER).encode()))
         assert got.headers["x-request-id"].startswith("req_")
     assert calls[0].json == body(model="acme/nova-60b", temperature=0.3, seed=7, odd={"x": [None]})
 
@@ -120,6 +122,35 @@ async def test_the_official_client_streams():
         )
         assert "".join([chunk.choices[0].delta.content or "" async for chunk in chunks]) == "012"
         await official.close()
+
+
+BARE = (
+    b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"x","own":[1.50]},"more":1}],"own":0.10}'
+)
+ANSWERS = [
+    (BARE, b'"refusal":null'),
+    (b'{"choices":[{"index":0,"message":{"role":"assistant","tool_calls":[]}}]}', b'"content":null'),
+    (
+        b'{"choices":[{"index":0,"message":{"role":"assistant","content":"x"},"logprobs":{"content":[]}}]}',
+        b'"logprobs":{"content":[]}',
+    ),
+    (b'{"choices":[]}', b'{"choices":[]}'),
+    (b'{"choices":[{"index":0}]}', b'{"choices":[{"index":0}]}'),
+    (b'{"choices":[{"message":7}]}', b'{"choices":[{"message":7}]}'),
+    (b'{"object":"error"}', b'{"object":"error"}'),
+    (b"no JSON", b"no JSON"),
+    (b'{"choices":[{"message":{"refusal":"No."}}]}', b'{"choices":[{"message":{"refusal":"No."}}]}'),
+]
+
+
+@pytest.mark.parametrize(("theirs", "ours"), ANSWERS)
+def test_a_whole_answer_has_the_fields_that_are_required(theirs, ours):
+    told = with_required(theirs)
+    assert ours in told
+    if told != theirs:
+        assert all(word in told for word in (b'"refusal":null', b'"logprobs":', b'"content":'))
+    if theirs is BARE:
+        assert b'"own":[1.50]' in told and b'"own":0.10' in told and b'"more":1' in told
 
 
 REFUSED = [

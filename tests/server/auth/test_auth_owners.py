@@ -21,6 +21,7 @@ CONFIG = Config(
     store="memory",
     shutdown_grace=1.0,
     api_keys=["ann", "bob"],
+    url_guard_allow=["127.0.0.0/8"],
     backends={"scripted": BackendConfig(url="http://127.0.0.1:9", api="scripted")},
 )
 SECRET = "The crown jewels are under the stairs."
@@ -43,6 +44,7 @@ class Things(msgspec.Struct):
     skill: str = ""
     job: str = ""
     message_batch: str = ""
+    webhook_endpoint: str = ""
     chat: str = ""
 
     def path(self, template: str) -> str:
@@ -58,6 +60,7 @@ class Things(msgspec.Struct):
             "skills": self.skill,
             "batches": self.job,
             "messages": self.message_batch,
+            "webhook_endpoints": self.webhook_endpoint,
             "chat": self.chat,
         }[noun]
         file = self.container_file if noun == "containers" else self.file
@@ -102,6 +105,7 @@ def things(url: str) -> Things:
         skill=a_skill(url),
         job=a_batch(url),
         message_batch=ann.post("/v1/messages/batches", requests=[MESSAGE])[1]["id"],
+        webhook_endpoint=ann.post("/v1/webhook_endpoints", **ENDPOINT)[1]["id"],
         chat=a_chat(ann),
     )
 
@@ -118,6 +122,7 @@ def upload(url: str, content: str = SECRET, purpose: str = "user_data") -> str:
     return answer.json()["id"]
 
 
+ENDPOINT = {"name": SECRET, "url": "http://127.0.0.1:9/", "event_types": ["batch.completed"]}
 MESSAGE = {
     "custom_id": "a",
     "params": {"model": "scripted", "max_tokens": 9, "messages": [{"role": "user", "content": SECRET}]},
@@ -154,6 +159,7 @@ def a_chat(ann: Client) -> str:
 
 
 BODIES = {
+    "POST /webhook_endpoints/{id}/test": {"event_type": "batch.failed"},
     "POST /chat/completions/{id}": {"metadata": {"mine": "now"}},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
     "POST /skills/{id}": {"default_version": "1"},
@@ -264,6 +270,7 @@ def test_lists_hold_only_ones_own(url: str, things: Things) -> None:
     for path, own in (
         ("/v1/files?purpose=user_data", things.file),
         ("/v1/batches", things.job),
+        ("/v1/webhook_endpoints", things.webhook_endpoint),
         ("/v1/messages/batches", things.message_batch),
     ):
         assert bob.get(path)[1]["data"] == []

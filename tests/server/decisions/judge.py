@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from math import log
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from tests.server.whole import upstream
 
@@ -139,10 +139,19 @@ class Judge(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+OneJudge = TypeVar("OneJudge", bound=Judge)
+
+
+def fresh(kind: type[OneJudge]) -> type[OneJudge]:
+    """Return a class of a server's own, which has seen no request yet."""
+    own = {"requests": [], "lock": threading.Lock(), "over": threading.Event()}
+    return cast(type[OneJudge], type(f"Fresh{kind.__name__}", (kind,), own))
+
+
 @contextmanager
 def judge() -> Iterator[tuple[str, type[Judge]]]:
     """Run the server; gives its base URL, and the class that notes what it was asked."""
-    kind = type("OneJudge", (Judge,), {"requests": [], "lock": threading.Lock(), "over": threading.Event()})
+    kind = fresh(Judge)
     try:
         with upstream(kind) as url:
             yield url, kind

@@ -294,7 +294,8 @@ def test_it_is_counted_and_logged(upstream: tuple[str, type[Judge]], caplog: pyt
         wait_until(lambda: any("/v1/decisions" in record.getMessage() for record in caplog.records))
         page = client.get("/metrics")[1].decode()
     record = next(record for record in caplog.records if "/v1/decisions" in record.getMessage())
-    assert (record.model, record.input_tokens) == ("judge", 300)  # the refused one is asked in words, too
+    told = vars(record)
+    assert (told["model"], told["input_tokens"]) == ("judge", 300)  # the refused one is asked in words, too
     assert 'antiphon_decisions_total{model="judge",type="predicate",outcome="logprobs"} 1' in page
     assert 'antiphon_decisions_total{model="judge",type="predicate",outcome="refusal"} 1' in page
     assert 'antiphon_requests_total{method="POST",route="/decisions",status="200",model="judge"} 1' in page

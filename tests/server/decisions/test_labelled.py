@@ -11,7 +11,7 @@ from antiphon.core.decisions.calibration import (
     calibration_error,
     fitted,
 )
-from tests.server.decisions.judge import Judge, text_of
+from tests.server.decisions.judge import Judge, fresh, text_of
 from tests.server.decisions.labelled import labelled
 from tests.server.whole import Client, Json, upstream, whole_server
 
@@ -49,7 +49,7 @@ def told(client: Client, cases: Any) -> list[list[float]]:
 def test_a_calibration_that_was_fitted_holds_for_other_questions() -> None:
     seen, unseen = labelled()[::2], labelled()[1::2]
     right = [place for _, _, place in unseen]
-    kind = type("OneBoaster", (Boaster,), {"requests": []})
+    kind = fresh(Boaster)
     with upstream(kind) as url:
         with whole_server(url) as client:
             found = fitted(told(client, seen), [place for _, _, place in seen])

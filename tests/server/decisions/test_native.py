@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from antiphon.config import DecisionsConfig, GuardConfig, KeyConfig
-from tests.server.decisions.judge import Judge
+from tests.server.decisions.judge import Judge, fresh
 from tests.server.decisions.test_decisions import ALL, CHOICE, EXPECTED, PIXEL, PREDICATE, ask, near
 from tests.server.decisions.test_systemone import QUESTIONS
 from tests.server.whole import Client, Json, upstream, whole_server
@@ -51,7 +51,9 @@ class NativeBackend(Judge):
 
 @pytest.fixture
 def backend() -> type[NativeBackend]:
-    return type("OneBackend", (NativeBackend,), {"decided": [], "requests": []})
+    kind = fresh(NativeBackend)
+    kind.decided = []
+    return kind
 
 
 @pytest.fixture
@@ -139,7 +141,8 @@ def test_nonsense_is_a_502(client: Client, backend: type[NativeBackend], answers
 @pytest.mark.parametrize("native", [[], ["judge"]])
 def test_guards_look_at_input_and_questions(native: list[str]) -> None:
     guards = {"codes": GuardConfig(patterns=["zebra[0-9]+"])}
-    kind = type("OneBackend", (NativeBackend,), {"decided": [], "requests": []})
+    kind = fresh(NativeBackend)
+    kind.decided = []
     with (
         upstream(kind) as url,
         whole_server(url, guards=guards, decisions=DecisionsConfig(native=native)) as client,

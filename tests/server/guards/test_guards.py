@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import re
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import openai
 import pytest
 
-from antiphon.config import BackendConfig, GuardConfig, KeyConfig, ModelConfig
-from antiphon.config.guards import REFUSAL
+from antiphon import create_app
+from antiphon.backends.base import ModelCard
+from antiphon.composition.app import Parts
+from antiphon.config import BackendConfig, Config, GuardConfig, KeyConfig, ModelConfig
+from antiphon.config.sections.guards import REFUSAL
+from antiphon.errors import ConfigError
+from antiphon.responses.guards.stream import JudgedStream, PatternedStream, RefusedStream
 from tests.examples.packages import add_package
 from tests.server.guards.models import BEFORE, PATTERN, SECRET, SecretiveModel
 from tests.server.guards.modes import MODES, chat_streamed, chat_whole, streamed, websocket, whole
@@ -77,6 +86,19 @@ def test_a_block_is_told_in_the_response_the_log_and_the_metrics_without_the_tex
     assert not any(SECRET in line for line in caplog.messages)
     assert 'antiphon_guard_looks_total{guard="codes",place="text",outcome="blocked"} 1' in page
     assert 'antiphon_guard_looks_total{guard="codes",place="input",outcome="blocked"} 1' in page
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("guard", [CODES, GuardConfig(kind="moderation", model="mod-1", window=32)])
+def test_tokens_of_a_blocked_answer_are_counted_where_they_are_known(url: str, api: Any, guard: GuardConfig) -> None:
+    models = {"mod-1": ModelConfig(backends=["upstream"])}
+    with whole_server(backends={"upstream": BackendConfig(url=url)}) as inner:
+        backend = BackendConfig(url=url if api == "chat" else f"{inner.url}/v1", api=api)
+        backends = {"asked": backend, "upstream": BackendConfig(url=url, discover=False)}
+        with whole_server(backends=backends, models=models, guards={"codes": guard}) as client:
+            made = client.create(model="text.inside", input="Say it.")
+    assert made["incomplete_details"] == {"reason": "content_filter"}
+    assert (made["usage"]["input_tokens"], made["usage"]["output_tokens"]) == (5, 7)
 
 
 def test_a_stream_ends_with_the_refusals_events(url: str) -> None:
@@ -259,6 +281,62 @@ def test_a_run_that_another_server_takes_over_is_guarded(url: str, tmp_path: Pat
     assert events[-1]["response"] == made and SECRET not in str(events)
 
 
+def test_what_a_backend_said_is_traced_only_as_far_as_it_passed(url: str) -> None:
+    body = json.dumps({"model": "text.shattered", "input": "Say it.", "stream": True}).encode()
+    with guarded(url) as client:
+        asked = urllib.request.Request(f"{client.url}/v1/responses", body, {"x-antiphon-trace": "deltas"})
+        with urllib.request.urlopen(asked, timeout=20) as reply:
+            told = reply.read().decode()
+    comments = [line for line in told.split("\n") if line.startswith(":")]
+    assert comments and "refusal" in told
+    assert "SECRET" not in "".join(re.findall(r'"text":"([^"]*)"', "".join(comments)))
+
+
+def test_input_that_steers_is_looked_at(url: str) -> None:
+    with guarded(url) as client, client.websocket() as connection:
+        turn(connection, model="clean", input="Hi.")
+        (event,) = turn(connection, model="clean", input=f"It is {SECRET}.", generate=False)
+        assert (event["type"], event["error"]["code"]) == ("error", "invalid_prompt")
+
+
+def test_an_input_that_is_too_long_to_be_judged(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.responses.guards.response_guard.MOST_JUDGED", 1000)
+    with guarded(url, judge(on_failure="pass")) as client:
+        status, body = client.post("/v1/responses", model="clean", input="x" * 1001)
+        assert (status, body["error"]["code"]) == (400, "string_above_max_length")
+
+
+def test_settings_that_change_while_the_server_runs(url: str) -> None:
+    config = Config(store="memory", backends={"upstream": BackendConfig(url=url)})
+    parts = Parts(config)
+    changed = msgspec.structs.replace(config, guards={"codes": CODES})
+    card = ModelCard(id="clean")
+    assert not parts.guards.apply(card, "")
+    parts.reload(changed)
+    assert parts.guards.apply(card, "")
+    wrong = msgspec.structs.replace(config, guards={"codes": GuardConfig(patterns=["("])})
+    with pytest.raises(ConfigError, match=r"guards.codes.patterns\[0\]: is no regular expression of RE2"):
+        parts.reload(wrong)
+    assert parts.guards.apply(card, "")
+
+
+@pytest.mark.parametrize(
+    ("guard", "why"),
+    [
+        (GuardConfig(), "expected words or patterns"),
+        (GuardConfig(kind="moderation"), "model: expected the id"),
+        (GuardConfig(kind="nobody", words=["x"]), "no package adds it"),
+        (GuardConfig(patterns=["x*"]), "fits an empty text"),
+        (GuardConfig(words=[" "]), "is empty"),
+    ],
+)
+def test_settings_that_make_no_guard(guard: GuardConfig, why: str) -> None:
+    backends = {"demo": BackendConfig(url="http://127.0.0.1:9", api="scripted")}
+    config = Config(store="memory", backends=backends, guards={"g": guard})
+    with pytest.raises(ConfigError, match=why):
+        create_app(config)
+
+
 # Failures
 
 
@@ -344,3 +422,8 @@ def test_text_that_waits_is_looked_at_before_its_window_is_full() -> None:
     assert len(SecretiveModel.moderated) > 2
     assert len([event for event in events if event["type"] == "response.output_text.delta"]) > 2
     assert SecretiveModel.moderated[-1] == "one two three four five six"
+
+
+def test_no_way_past_deltas_is_offered_behind_a_guard() -> None:
+    """The fast path from a backend's read to a client's write (`backends.base.offer`) would lead around a guard."""
+    assert not any(hasattr(stream, "offer") for stream in (PatternedStream, JudgedStream, RefusedStream))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from antiphon.config import BackendConfig, EngineConfig, GuardConfig, ModelConfig
-from antiphon.config.guards import REFUSAL
+from antiphon.config.sections.guards import REFUSAL
 from tests.server.guards.models import BEFORE, CUTS, PATTERN, PLACES, SECRET, SecretiveModel
 from tests.server.guards.modes import MESSAGES, MODES, Told, background, resumed, streamed, websocket, whole
 from tests.server.whole import Client, turn, upstream, whole_server

@@ -249,13 +249,27 @@ def test_names_in_a_form_cannot_add_fields(server: Client) -> None:
     assert fields["file"].content == SOUND
 
 
-def test_urls_in_json_are_not_fetched_by_the_backend(server: Client) -> None:
-    body = json.dumps(
-        {"model": "gpt-image-small", "prompt": "a", "images": [{"image_url": "http://127.0.0.1/x"}]}
-    ).encode()
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"images": [{"image_url": "http://127.0.0.1/x"}]}, "images[0].image_url"),
+        ({"image": "http://127.0.0.1/x"}, "image"),
+        ({"image_url": "http://127.0.0.1/x"}, "image_url"),
+        ({"mask": {"image_url": {"url": "http://127.0.0.1/x"}}}, "mask.image_url.url"),
+    ],
+    ids=str,
+)
+def test_urls_in_json_are_not_fetched_by_the_backend(server: Client, fields: Any, param: str) -> None:
+    plain = json.dumps({"model": "gpt-image-small", "prompt": "see http://127.0.0.1/", **fields}).encode()
+    for body in (plain, plain.replace(b"/", b"\\/"), plain.replace(b"http", b"\\u0068ttp")):
+        refuses(server, body, param)
+
+
+def refuses(server: Client, body: bytes, param: str) -> None:
+    """Send an edit that must not reach the backend."""
     seen = len(EveryRoute.seen)
     answer = call(server.url, "POST", "/v1/images/edits", body, {"authorization": "Bearer all"})
-    assert (answer.status, fault(answer.body)["param"]) == (400, "images[0].image_url")
+    assert (answer.status, fault(answer.body)["param"]) == (400, param)
     assert len(EveryRoute.seen) == seen
 
 

@@ -23,9 +23,8 @@ from antiphon.backends.anthropic.growing_blocks import GrowingBlock, entries_of,
 from antiphon.backends.anthropic.origin import BLOCKS, MessagesOrigin
 from antiphon.backends.chat.answers.endings import tell_uncalled
 from antiphon.backends.chat.answers.side_fields import SideFields
-from antiphon.backends.chat.tool_calls import MOST_CALLS
 from antiphon.backends.chat.opaque.gathering import MOST_OPAQUE
-from antiphon.backends.chat.tool_calls import Calls
+from antiphon.backends.chat.tool_calls import MOST_CALLS, Calls
 from antiphon.backends.error_words import mended
 from antiphon.core.deltas import (
     Delta,

@@ -15,6 +15,10 @@ from antiphon.errors import BackendError
 from antiphon.net.http.response import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
 
+MANY = 8  # events of one read, from which on they are looked at together
+FIRST = 2  # of them, from which is learned what all have in common
+MOST_LOOKS = 4  # in one read
+
 
 def _nobody(deltas: Sequence[Delta]) -> bool:
     raise AssertionError("nobody takes the answer at present")
@@ -135,9 +139,40 @@ class ChatStream(Answer):
     def _feed(self, data: bytes) -> bool:
         self._came += len(data)
         events = self._parser.feed(data)
-        decoder = self._decoder
         if self._hastened:
             self._settle()
+        if len(events) <= MANY or self._path is None:
+            return self._feed_events(events)
+        at, ready = self._feed_many(events)
+        if at < len(events) and not self._ended:
+            ready = self._feed_events(events[at:]) and ready
+        if not ready:
+            self._response.shortcut = None
+        return ready and not self._ended
+
+    def _feed_many(self, events: Sequence[bytes]) -> tuple[int, bool]:
+        """Let events that can be only more of one text go straight to the client.
+
+        Return how many events were read, and whether the client wants more.
+        """
+        at, ready = 0, True
+        for _ in range(MOST_LOOKS):
+            ready = self._feed_events(events[at : at + FIRST]) and ready
+            at += FIRST
+            if self._ended or self._path is None or at >= len(events):
+                break
+            if self._hastened:
+                taken, wanted = self._chunks.take_events(events[at:])
+                at, ready = at + taken, ready and wanted
+                self._settle()
+                self._response.shortcut = None
+                if self._path is not None:
+                    self._response.alive()
+                    self._hasten(self._path)
+        return at, ready
+
+    def _feed_events(self, events: Sequence[bytes]) -> bool:
+        decoder = self._decoder
         deltas: list[Delta] = []
         try:
             if events:

@@ -115,7 +115,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     _add_format(body, turn, emulation, profile, messages)
     if continues(turn):
         _add_prefill(body, profile, messages)
-    body.add("messages", messages.render())
+    body.add_messages(messages.pieces())
     ignored = _add_sampling(body, turn, options)
     ignored += add_effort(body.fields, turn.reasoning_effort, profile, refuse=options.refuse)
     thinking = turn.reasoning_effort not in OFF if TEMPLATE_FIELDS in body.fields else None
@@ -192,13 +192,19 @@ def _think_policy(options: CodecOptions, profile: Profile, thinking: bool | None
 class _Body:
     """The fields of a request, as JSON."""
 
-    __slots__ = ("fields",)
+    __slots__ = ("_messages", "fields")
 
     def __init__(self) -> None:
         self.fields: dict[str, bytes] = {}
+        self._messages: Sequence[bytes | Raw] = ()
 
     def add(self, name: str, value: bytes) -> None:
         self.fields[name] = value
+
+    def add_messages(self, pieces: Sequence[bytes | Raw]) -> None:
+        """Add the messages, which are most of the body, in pieces that are joined with it."""
+        self.fields["messages"] = b""
+        self._messages = pieces
 
     def put(self, name: str, value: object) -> None:
         """Add a value unless it is None."""
@@ -215,9 +221,12 @@ class _Body:
 
     def render(self) -> bytes:
         """Return the body. Names may be a client's: they are encoded like any other text."""
-        pieces: list[bytes] = []
+        pieces: list[bytes | Raw] = []
         for name, value in self.fields.items():
-            pieces += (_OWN.get(name) or to_json(name) + b":", value, b",")
+            pieces.append(_OWN.get(name) or to_json(name) + b":")
+            if name == "messages":
+                pieces += self._messages
+            pieces += (value, b",")
         pieces[-1] = b"}"
         return joined([b"{", *pieces])
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.backends.base import FastPath
-from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
+from antiphon.backends.chat.answer_text import NO_MARKS, TextPolicy, as_text, open_sink
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
-from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
+from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.lenient import read_chunk
 from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
 from antiphon.backends.chat.answers.side_fields import sources_of
@@ -22,7 +22,7 @@ from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.error_words import parse
-from antiphon.core.deltas import Delta, Finish, FinishReason, TextDelta, UsageReport
+from antiphon.core.deltas import Delta, Finish, FinishReason, TextDelta, UsageReport, tier_of
 from antiphon.core.text.sse import LARGE_EVENT, MOST_SAID
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.tool_map import ToolMap
@@ -31,6 +31,7 @@ from antiphon.types.chat import ChatChoice, ChatChunk, ChatUsage
 from antiphon.types.items import Item
 
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
+_text = msgspec.json.Decoder(str)
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
 _FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
 MOST_CONTAINERS = 10_000
@@ -62,6 +63,7 @@ class ChatDecoder(MessageReader):
         "_profile",
         "_reason",
         "_template",
+        "_tier",
         "_usage",
         "ended",
     )
@@ -93,6 +95,7 @@ class ChatDecoder(MessageReader):
         self._forced = forced
         self._emulated = emulation is not None
         self._usage: ChatUsage | None = None
+        self._tier = ""
         self._reason: FinishReason | None = None
         self._message: ChatChoice | None = None  # a whole answer in a stream
         self._odd = b""
@@ -153,20 +156,29 @@ class ChatDecoder(MessageReader):
             template.learn(payload, chunk)
 
     def hasten(self, chunks: FastChunks, path: FastPath) -> bool:
-        """Let chunks like the last one go straight to the client, where nothing here has to look at them. `settle` comes after."""
+        """Let chunks like the last one go straight to the client, where nothing here has to look at them.
+
+        Before anything else is fed, `settle` has to be told what they said.
+        """
         template, marks = self._template, self._marks
-        if template is None or marks is None or self._logprobs or self._unwanted is not None:
+        if template is None or self._logprobs or self._unwanted is not None:
             return False
-        if template.text_only and not (self._kept.dirty and self._text_size == self._text_before):
-            straight = path.text()
+        straight = None
+        if template.thoughts_only:
+            if self._reasoning_size and self._seen and self._kept.field:  # the first thoughts tell more than their text
+                straight, marks = path.thoughts(), NO_MARKS
+        elif marks is None:
+            return False
+        elif template.text_only:
+            if not self._kept.dirty or self._text_size != self._text_before:
+                straight = path.text()
         elif template.arguments_only and not (marks or self._kept.dirty):
             call = self._calls.growing(template.index)
             straight = path.arguments(call.key) if call is not None else None
-        else:
+        if straight is None or marks is None:
             return False
-        if straight is not None:
-            chunks.begin(template.before, template.after, straight, MOST_SAID - self.size, marks)
-        return straight is not None
+        chunks.begin(template.before, template.after, straight, MOST_SAID - self.size, marks)
+        return True
 
     def settle(self, texts: Sequence[str]) -> None:
         """Take note of what went straight to the client."""
@@ -175,6 +187,9 @@ class ChatDecoder(MessageReader):
         template.used += len(texts)
         if template.text_only:
             self._text_size += sum(map(len, texts))
+        elif template.thoughts_only:
+            self._reasoning_size += sum(map(len, texts))
+            self._text_before = self._text_size
         else:
             self._text_before = self._text_size
             self._calls.grew(template.index, texts)
@@ -239,7 +254,7 @@ class ChatDecoder(MessageReader):
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
         if self._forced and not (called or self._refused or self._excused(reason)):
             raise unforced()
-        out.append(Finish(reason))
+        out.append(Finish(reason, service_tier=self._tier))
 
     def _excused(self, reason: FinishReason) -> bool:
         """Tell whether an answer was cut off before its forced call: text tells that none would have come."""
@@ -251,6 +266,8 @@ class ChatDecoder(MessageReader):
         """Take in what a chunk says beside its choices. One that has none is looked through for an error's words."""
         if chunk.error is not None and bytes(chunk.error) not in _NO_ERROR:
             raise error_from_event(bytes(payload))
+        if chunk.service_tier is not None:
+            self._tier = _tier_in(chunk.service_tier)
         if chunk.usage is not None:
             self._usage = chunk.usage if chunk.usage.known else find_usage(payload) or self._usage
         if not chunk.choices:
@@ -289,3 +306,10 @@ class ChatDecoder(MessageReader):
             if self._logprobs and choice.logprobs is not None:
                 self._end_text(out, before_call=False)
                 add_logprobs(choice.logprobs, out, begun)
+
+
+def _tier_in(value: msgspec.Raw) -> str:
+    try:
+        return tier_of(_text.decode(value))
+    except ValueError:
+        return ""

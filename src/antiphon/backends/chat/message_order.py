@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import Raw
 
 from antiphon.backends.chat.content_parts import Content, together
 from antiphon.core.json_encoding import to_json
-from antiphon.core.text.pieces import enclosed, text_json
+from antiphon.core.text.pieces import text_json
 
 Roles = Literal["auto", "keep", "system", "merge", "merge-first", "alternate", "user"]
 
@@ -46,7 +47,10 @@ RULES: dict[Roles, RoleRules] = {
 
 
 class MessageList:
-    """Gathers messages; `render` gives them as a JSON array."""
+    """Gathers messages; `pieces` gives them as a JSON array.
+
+    A long output stands in it as it came, by itself: it is copied once, when the body is made.
+    """
 
     __slots__ = (
         "_answered",
@@ -68,7 +72,7 @@ class MessageList:
         self._system_role = "system"
         self._user: list[Content] = []  # of a user's message that others may join
         self._opening: list[Content] = []  # of the first one
-        self._done: list[bytes] = []
+        self._done: list[bytes | tuple[bytes | Raw, ...]] = []
         self._last = ""
         self._continues = self._answered = False
 
@@ -118,16 +122,19 @@ class MessageList:
         """Mark the last message, an assistant's, as one that the answer continues; `field` of it says so, if any."""
         self._continues = True
         if field:
-            self._done[-1] = b"%b,%b:true}" % (self._done[-1][:-1], to_json(field))
+            last = self._done[-1]
+            assert isinstance(last, bytes), "an assistant's"
+            self._done[-1] = b"%b,%b:true}" % (last[:-1], to_json(field))
 
-    def tool(self, call_id: str, content: bytes, name: str = "") -> None:
+    def tool(self, call_id: str, content: bytes | Raw, name: str = "") -> None:
         """Add the output of a call of the assistant's message before it."""
         named = b',"name":%b' % text_json(name) if name else b""
-        self._done.append(b'{"role":"tool","tool_call_id":%b%b,"content":%b}' % (text_json(call_id), named, content))
+        head = b'{"role":"tool","tool_call_id":%b%b,"content":' % (text_json(call_id), named)
+        self._done.append((head, content, b"}"))
         self._last = "tool"
 
-    def render(self) -> bytes:
-        """Return the messages as a JSON array."""
+    def pieces(self) -> list[bytes | Raw]:
+        """Return the messages as a JSON array, in pieces that are to be joined."""
         if self._system:
             self._end_system()
         if self._rules.alternate and self._last not in ("user", "tool") and not self._continues:
@@ -141,7 +148,17 @@ class MessageList:
                 messages = [message("user", together([Content(first), *self._opening])), *messages[1:]]
             else:
                 messages = [message("system", text_json(first)), *messages]
-        return enclosed(b"[", messages, b"]")
+        pieces: list[bytes | Raw] = [b"["]
+        for one in messages:
+            if type(one) is tuple:
+                pieces += one
+            else:
+                pieces.append(one)  # type: ignore[arg-type]  # `type` narrows nothing
+            pieces.append(b",")
+        if messages:
+            pieces.pop()
+        pieces.append(b"]")
+        return pieces
 
     def _end_system(self) -> None:
         self._done.append(message(self._system_role, text_json("\n\n".join(self._system))))

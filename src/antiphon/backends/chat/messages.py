@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import Raw
 
 from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
@@ -31,7 +32,7 @@ class _Assistant(msgspec.Struct, eq=False):
 
 
 class Messages:
-    """Gathers the messages of one request; `render` gives them as a JSON array."""
+    """Gathers the messages of one request; `pieces` gives them as a JSON array."""
 
     def __init__(
         self,
@@ -66,9 +67,9 @@ class Messages:
         """Add to what stands at the very beginning."""
         self._list.note(text)
 
-    def render(self) -> bytes:
-        """Return the messages as a JSON array."""
-        return self._list.render()
+    def pieces(self) -> list[bytes | Raw]:
+        """Return the messages as a JSON array, in pieces that are to be joined."""
+        return self._list.pieces()
 
     # Gathering
 

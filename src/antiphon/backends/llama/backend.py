@@ -21,6 +21,7 @@ from antiphon.backends.chat.backend import ChatBackend
 from antiphon.backends.llama.child import ChildParams
 from antiphon.backends.llama.model import EngineModel
 from antiphon.backends.llama.process import EngineFailure, EngineProcess
+from antiphon.backends.relaying import not_offered
 from antiphon.config import BackendConfig, EngineConfig
 from antiphon.core.model_types import EMBEDDING, RERANK, TEXT_GENERATION
 from antiphon.core.relayed_request import RelayedRequest
@@ -198,6 +199,8 @@ class LlamaCppBackend:
 
     async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> ByteStream:
         """Pass a request on to another route of the engine, such as `/embeddings`. Raises BackendError."""
+        if self.model.card.type == RERANK and request.operation == "embeddings":
+            raise not_offered(request.route)  # llama.cpp would give numbers that mean nothing
 
         async def work(inner: Backend) -> ByteStream:
             assert isinstance(inner, Relays)

@@ -27,6 +27,9 @@ STDIN_SECONDS = 0.2
 MEAN = 1
 """llama.cpp's number for the mean of the vectors of all tokens."""
 
+RANK = 4
+"""Its number for models that give one score: rerankers."""
+
 WARNINGS = 2
 """llama.cpp's verbosity; from 4 on it would log prompts."""
 
@@ -98,17 +101,18 @@ def load(params: ChildParams) -> Any:
     if params.embeds:
         settings.embedding = True
         settings.n_batch = settings.n_ubatch = params.context  # a text is embedded in one piece
-        if not _pools(params.model):
-            settings.pooling_type = MEAN
+        pooling = _pooling(params.model)
+        if pooling in (0, RANK):  # without one there would be a vector for each token; rerankers have to be told
+            settings.pooling_type = pooling or MEAN
     settings.warmup = False
     settings.verbosity = WARNINGS
     return xllamacpp.Server(settings)
 
 
-def _pools(path: str) -> bool:
-    """Tell whether a model's file says how the vectors of its tokens become one."""
+def _pooling(path: str) -> int:
+    """Return how the vectors of a model's tokens become one, as its file says; 0 where it does not."""
     info = read_gguf(Path(path))
-    return info.number(f"{info.text('general.architecture')}.pooling_type") not in (None, 0)
+    return info.number(f"{info.text('general.architecture')}.pooling_type") or 0
 
 
 def _cores() -> set[int]:

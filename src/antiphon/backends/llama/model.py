@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from antiphon.backends.base import BackendModel, Capabilities
+from antiphon.backends.llama.child import RANK
 from antiphon.backends.llama.gguf import GgufInfo, read_gguf
 from antiphon.backends.llama.hub.client import Report
 from antiphon.backends.llama.hub.models import HubModel, download, is_hub_name
@@ -36,9 +37,6 @@ ENCODERS = frozenset(
     )
 )
 """Architectures of models that give vectors and no text."""
-
-RANK = 4
-"""llama.cpp's number for models that give one score: rerankers."""
 
 
 class EngineModel(msgspec.Struct, frozen=True, kw_only=True):

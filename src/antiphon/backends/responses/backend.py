@@ -8,7 +8,7 @@ from functools import partial
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.backends.base import BackendModel, ByteStream, Take
+from antiphon.backends.base import BackendModel, ByteStream, FastPath, Take
 from antiphon.backends.chat import profiles, token_count
 from antiphon.backends.chat.answers.endings import CHOICE, tell_uncalled
 from antiphon.backends.chat.codec import CodecOptions
@@ -22,6 +22,7 @@ from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.relaying import RelayedBytes, RouteRelayer
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
+from antiphon.backends.responses.fast_text import FastText
 from antiphon.backends.responses.one_call import OneCall
 from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
 from antiphon.config import BackendConfig, ModelConfig
@@ -58,8 +59,15 @@ class RelayStream:
         self._whole: bytearray | None = None
         self._begun = False
         self._said = 0
+        self._path: FastPath | None = None
+        self._fast: FastText | None = None
         # What the request had to do without is told with the first of the answer.
         self._removed: Sequence[Delta] = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)]
+
+    def offer(self, path: FastPath) -> None:
+        """Be offered a way past Deltas, for further pieces of one text."""
+        if self._one_call is None:
+            self._path = path
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas as they arrive. Raises BackendError."""
@@ -96,13 +104,29 @@ class RelayStream:
             if len(self._whole) > EVENT_LIMIT:
                 raise BackendError(502, "The backend's answer is too large.")
             return True
-        deltas = self._decoder.feed(self._parser.feed(data))
+        events = self._parser.feed(data)
+        if self._fast is not None and events:
+            texts = self._decoder.more(events, self._fast.like)
+            if texts is not None and self._fast.has_room(texts):
+                self._said += sum(map(len, texts))
+                self._check_size()
+                self._response.alive()
+                return self._fast.write(texts)
+            self._fast = None
+        deltas = self._decoder.feed(events)
         self._said += sum([len(delta.text) for delta in deltas if isinstance(delta, RelayedText)])
-        if self._said > MOST_SAID:
-            raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
+        self._check_size()
         if any(not (isinstance(delta, Relay) and delta.type in LIFE) for delta in deltas):
             self._response.alive()
-        return self._pass_on(deltas) and not self._decoder.ended
+        if not self._pass_on(deltas) or self._decoder.ended:
+            return False
+        if self._path is not None and deltas and type(like := deltas[-1]) is RelayedText:
+            self._fast = FastText.of(like, self._path)
+        return True
+
+    def _check_size(self) -> None:
+        if self._said > MOST_SAID:
+            raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
 
     def _rest(self) -> Sequence[Delta]:
         if self._whole is not None:

@@ -97,6 +97,25 @@ class ResponsesEventDecoder:
                 self._fail(error)
         return deltas
 
+    def more(self, events: Sequence[bytes], like: RelayedText) -> list[str] | None:
+        """Return the texts of events that all go on with the text of a Delta, and say nothing else; None where one does not."""
+        texts: list[str] = []
+        item_id, index, place = like.item_id, like.output_index, like.place
+        for data in events:
+            if len(data) > LARGE:
+                return None
+            try:
+                event = _text_event.decode(data)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                return None
+            if event.type != like.type or event.item_id != item_id or event.output_index != index:
+                return None
+            at = event.content_index if event.summary_index is None else event.summary_index
+            if (at or 0) != place or event.logprobs or not event.delta:
+                return None
+            texts.append(event.delta)
+        return texts
+
     def whole(self, body: bytes) -> Sequence[Delta]:
         """Decode a response that came whole."""
         try:

@@ -51,7 +51,7 @@ _Name = Annotated[str, Meta(max_length=LONGEST_NAME)] | None
 PREDICATE = (Option(True), Option(False))
 
 
-class _Predicate(msgspec.Struct, tag="predicate", tag_field="type", frozen=True):
+class _PredicateQuestion(msgspec.Struct, tag="predicate", tag_field="type", frozen=True):
     instructions: Instructions
     name: _Name = None
 
@@ -59,14 +59,14 @@ class _Predicate(msgspec.Struct, tag="predicate", tag_field="type", frozen=True)
         return PREDICATE
 
 
-class _Value(msgspec.Struct, frozen=True):
+class _ChoiceValue(msgspec.Struct, frozen=True):
     value: str | bool
     description: str | None = None
 
 
-class _Choice(msgspec.Struct, tag="choice", tag_field="type", frozen=True):
+class _ChoiceQuestion(msgspec.Struct, tag="choice", tag_field="type", frozen=True):
     instructions: Instructions
-    choices: list[_Value]
+    choices: list[_ChoiceValue]
     name: _Name = None
 
     def options(self, path: str) -> Sequence[Option]:
@@ -81,14 +81,14 @@ class _Choice(msgspec.Struct, tag="choice", tag_field="type", frozen=True):
         return [Option(one.value, one.description or "") for one in self.choices]
 
 
-class _Level(msgspec.Struct, frozen=True):
+class _ScoreLevel(msgspec.Struct, frozen=True):
     label: Annotated[str, Meta(min_length=1)]
     description: str | None = None
 
 
-class _Score(msgspec.Struct, tag="score", tag_field="type", frozen=True):
+class _ScoreQuestion(msgspec.Struct, tag="score", tag_field="type", frozen=True):
     instructions: Instructions
-    levels: list[_Level]
+    levels: list[_ScoreLevel]
     name: _Name = None
 
     def options(self, path: str) -> Sequence[Option]:
@@ -97,11 +97,13 @@ class _Score(msgspec.Struct, tag="score", tag_field="type", frozen=True):
 
 
 _questions = msgspec.json.Decoder(list[Raw])
-_question: msgspec.json.Decoder[_Predicate | _Choice | _Score] = msgspec.json.Decoder(_Predicate | _Choice | _Score)
+_question: msgspec.json.Decoder[_PredicateQuestion | _ChoiceQuestion | _ScoreQuestion] = msgspec.json.Decoder(
+    _PredicateQuestion | _ChoiceQuestion | _ScoreQuestion
+)
 _KINDS: dict[type, Literal["predicate", "choice", "score"]] = {
-    _Predicate: "predicate",
-    _Choice: "choice",
-    _Score: "score",
+    _PredicateQuestion: "predicate",
+    _ChoiceQuestion: "choice",
+    _ScoreQuestion: "score",
 }
 
 

@@ -83,7 +83,7 @@ def from_logprobs(tokens: Sequence[AnswerToken], labels: Sequence[str]) -> list[
 
     They are normalised: of what the labels have together.
     """
-    best: _Place | None = None
+    best: _LabelPlace | None = None
     for token in tokens:
         place = _place_of(token, labels)
         if _label_of(token.token, labels) is not None and place.mass:
@@ -93,7 +93,7 @@ def from_logprobs(tokens: Sequence[AnswerToken], labels: Sequence[str]) -> list[
     return _normalised(best.completed()) if best is not None and best.mass >= LEAST_MASS else None
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _LabelPlace(msgspec.Struct, frozen=True):
     """The probabilities of the labels at one place of an answer, and of all alternatives that are told."""
 
     masses: list[float]
@@ -110,7 +110,7 @@ class _Place(msgspec.Struct, frozen=True):
         return [mass or rest for mass in self.masses]
 
 
-def _place_of(token: AnswerToken, labels: Sequence[str]) -> _Place:
+def _place_of(token: AnswerToken, labels: Sequence[str]) -> _LabelPlace:
     """Return the labels' probabilities at a token; spellings of the same label are added up."""
     told = {one.token: one.logprob for one in token.top_logprobs}
     told.setdefault(token.token, token.logprob)
@@ -120,7 +120,7 @@ def _place_of(token: AnswerToken, labels: Sequence[str]) -> _Place:
         at = _label_of(text, labels)
         if at is not None:
             masses[at] += chance
-    return _Place(masses, list(chances.values()))
+    return _LabelPlace(masses, list(chances.values()))
 
 
 def _label_of(token: str, labels: Sequence[str]) -> int | None:

@@ -24,19 +24,19 @@ class _Probability(msgspec.Struct):
     probability: float
 
 
-class _Answer(msgspec.Struct):
+class _NativeAnswer(msgspec.Struct):
     type: str
     probability: float = -1.0
     probabilities: list[_Probability] = []
     confidence: float | None = None
 
 
-class _Decision(msgspec.Struct):
-    answers: list[_Answer]
+class _NativeDecision(msgspec.Struct):
+    answers: list[_NativeAnswer]
     usage: Usage | None = None
 
 
-_decision = msgspec.json.Decoder(_Decision)
+_decision = msgspec.json.Decoder(_NativeDecision)
 
 
 def native_request(
@@ -92,7 +92,7 @@ def native_outcomes(body: bytes, questions: Sequence[Question]) -> tuple[Sequenc
     return outcomes, found.usage or Usage()
 
 
-def _outcome(answer: _Answer, question: Question) -> Outcome:
+def _outcome(answer: _NativeAnswer, question: Question) -> Outcome:
     if answer.type == "refusal":
         return Declined()
     shares = [one.probability for one in answer.probabilities]

@@ -30,7 +30,7 @@ MOST_IMAGES = 100
 _Text = str | dict[str, Raw] | list[Raw] | None
 
 
-class _Noul(msgspec.Struct, tag="noul", tag_field="type", frozen=True):
+class _NoulQuestion(msgspec.Struct, tag="noul", tag_field="type", frozen=True):
     instructions: Raw
     criteria: dict[str, Raw] | None = None
 
@@ -49,7 +49,7 @@ class _Noul(msgspec.Struct, tag="noul", tag_field="type", frozen=True):
         ]
 
 
-class _Choice(msgspec.Struct, tag="choice", tag_field="type", frozen=True):
+class _CriteriaQuestion(msgspec.Struct, tag="choice", tag_field="type", frozen=True):
     instructions: Raw
     criteria: dict[str, Raw] | list[str]
 
@@ -64,7 +64,7 @@ class _Choice(msgspec.Struct, tag="choice", tag_field="type", frozen=True):
         return [Option(name, _text(about, f"{where}.{name[:64]}")) for name, about in given.items()]
 
 
-class _Score(msgspec.Struct, tag="score", tag_field="type", frozen=True):
+class _RubricQuestion(msgspec.Struct, tag="score", tag_field="type", frozen=True):
     instructions: Raw
     criteria: list[Raw]
 
@@ -74,7 +74,7 @@ class _Score(msgspec.Struct, tag="score", tag_field="type", frozen=True):
         return [Option(_text(one, f"{where}[{index}]")) for index, one in enumerate(self.criteria)]
 
 
-class _Request(msgspec.Struct, frozen=True):
+class _SystemOneRequest(msgspec.Struct, frozen=True):
     model: ModelName
     state: Raw
     questions: dict[Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)], Raw]
@@ -88,10 +88,12 @@ class _Request(msgspec.Struct, frozen=True):
     keep_alive: Raw | UnsetType = UNSET
 
 
-_request = msgspec.json.Decoder(_Request)
-_question: msgspec.json.Decoder[_Noul | _Choice | _Score] = msgspec.json.Decoder(_Noul | _Choice | _Score)
-_KINDS = {_Noul: "predicate", _Choice: "choice", _Score: "score"}
-_NAMES = frozenset(field.name for field in msgspec.structs.fields(_Request))
+_request = msgspec.json.Decoder(_SystemOneRequest)
+_question: msgspec.json.Decoder[_NoulQuestion | _CriteriaQuestion | _RubricQuestion] = msgspec.json.Decoder(
+    _NoulQuestion | _CriteriaQuestion | _RubricQuestion
+)
+_KINDS = {_NoulQuestion: "predicate", _CriteriaQuestion: "choice", _RubricQuestion: "score"}
+_NAMES = frozenset(field.name for field in msgspec.structs.fields(_SystemOneRequest))
 _PASSED = ("chat_template_kwargs", "cache_salt", "keep_alive")
 """Fields that are for the backend."""
 
@@ -121,7 +123,7 @@ def decode_systemone(body: bytes, unknown: UnknownFields = "forward") -> Decisio
     )
 
 
-def _items(found: _Request) -> list[Item]:
+def _items(found: _SystemOneRequest) -> list[Item]:
     state = InputText(text=_text(found.state, "state"))
     parts: list[Part] = [state, *(_image(data, f"images[{at}]") for at, data in enumerate(found.images or ()))]
     material = Message(role="user", content=state.text if len(parts) == 1 else parts)

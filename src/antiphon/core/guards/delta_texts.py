@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from antiphon.core.deltas import CallDelta, Delta, ReasoningDelta, RefusalDelta, Relay, RelayedText, TextDelta
+from antiphon.core.deltas import (
+    AnnotationDelta,
+    CallDelta,
+    CallStart,
+    Delta,
+    ReasoningDelta,
+    RefusalDelta,
+    Relay,
+    RelayedText,
+    TextDelta,
+    UsageReport,
+)
 from antiphon.core.guards.base import GuardText, Place
+from antiphon.core.kinds import MCP_LISTING, PARTED
+from antiphon.core.relay.end import usage_of
 from antiphon.core.relay.shapes import ENDS, LIFE, TEXTS
-
-_PLACES: Mapping[str, Place] = {"message": "text", "reasoning": "reasoning"}
 
 _RESULTS = frozenset(("output", "outputs", "result", "results", "error", "content", "text"))
 """Fields of a call's item that hold what the tool gave."""
@@ -36,8 +47,15 @@ def place_of(delta: Delta) -> Place | None:
     if isinstance(delta, ReasoningDelta):
         return "reasoning"
     if isinstance(delta, RelayedText):
-        return _PLACES.get(TEXTS[delta.type].item)
+        return _told_place(TEXTS[delta.type].item)
     return None
+
+
+def _told_place(type: str) -> Place | None:
+    """Return where the text of an item with parts stands; None for items of other types."""
+    if type not in PARTED:
+        return None
+    return "reasoning" if type == "reasoning" else "text"
 
 
 def strings(value: object, skipped: frozenset[str] = NO_TEXT) -> Iterator[str]:
@@ -116,11 +134,12 @@ def item_texts(item: Any) -> Iterator[GuardText]:
         return
     type = item.get("type")
     type = type if isinstance(type, str) else ""
-    if type in _PLACES:
-        yield from _told_texts(_PLACES[type], item)
+    place = _told_place(type)
+    if place is not None:
+        yield from _told_texts(place, item)
     elif type == _IMAGES:
         yield from together("tool_calls", list(strings(item.get("revised_prompt"))))
-    elif type.endswith("_output") or type == "mcp_list_tools":
+    elif type.endswith("_output") or type == MCP_LISTING:
         yield from together("tool_results", list(strings(item)))
     else:
         given = {name: value for name, value in item.items() if name in _RESULTS}
@@ -146,11 +165,17 @@ def _told_texts(place: Place, item: Mapping[str, Any]) -> Iterator[GuardText]:
 def gathered_texts(deltas: Sequence[Delta]) -> Iterator[GuardText]:
     """Yield the texts of Deltas that waited for each other: pieces of a call, of a text, joined; events one by one."""
     calls: dict[object, list[str]] = {}
+    unknown: dict[tuple[str, str], list[str]] = {}
     pieces: dict[Place, list[str]] = {}
     for delta in deltas:
         place = place_of(delta)
         if isinstance(delta, Relay):
             yield from relayed_texts(delta)
+            piece = delta.fields.get("delta")
+            if isinstance(piece, str):
+                unknown.setdefault((delta.type, str(delta.fields.get("item_id"))), []).append(piece)
+        elif isinstance(delta, CallStart):
+            yield GuardText("tool_calls", delta.name)
         elif isinstance(delta, CallDelta):
             calls.setdefault(delta.key, []).append(delta.text)
         elif place is not None:
@@ -159,8 +184,34 @@ def gathered_texts(deltas: Sequence[Delta]) -> Iterator[GuardText]:
             calls.setdefault((delta.item_id, delta.output_index, delta.place), []).append(delta.text)
     for parts in calls.values():
         yield from arguments_texts("".join(parts))
+    for (type, _), parts in unknown.items():
+        yield GuardText(_place_of_event(type), "".join(parts))
     for place, parts in pieces.items():
         yield GuardText(place, "".join(parts))
+
+
+def beside_texts(delta: Delta) -> Iterator[GuardText]:
+    """Yield the texts of a Delta that stands beside a text: what a citation says of its source."""
+    if isinstance(delta, AnnotationDelta):
+        yield from (GuardText("text", text) for text in strings(msgspec.json.decode(delta.annotation)))
+    elif isinstance(delta, Relay):
+        yield from (GuardText("text", text) for text in strings(delta.fields.get("annotation")))
+
+
+def used(deltas: Iterable[Delta]) -> list[UsageReport]:
+    """Return what Deltas that are not passed on say of the tokens that were used."""
+    found = []
+    for delta in deltas:
+        if isinstance(delta, UsageReport):
+            found.append(delta)
+        elif (
+            isinstance(delta, Relay)
+            and delta.type in ENDS
+            and isinstance(response := delta.fields.get("response"), dict)
+        ):
+            usage = usage_of(response.get("usage"))
+            found += [UsageReport(usage)] if usage is not None else []
+    return found
 
 
 def text_of(delta: Delta) -> str:

@@ -24,14 +24,14 @@ from antiphon.core.deltas import (
     UsageReport,
 )
 from antiphon.core.guards.base import GuardText, Place
-from antiphon.core.guards.delta_texts import gathered_texts, place_of, relayed_texts
+from antiphon.core.guards.delta_texts import beside_texts, gathered_texts, place_of, relayed_texts
+from antiphon.core.guards.unfolding import ADDED, DONE, unfolded
+from antiphon.core.kinds import PARTED
 from antiphon.core.relay.shapes import ENDS, good_name, index_of
 
 _BESIDE = (UsageReport, InputRemoved, AnnotationDelta)
 """Deltas that end no text."""
 
-_ADDED, _DONE = "response.output_item.added", "response.output_item.done"
-_NO_CALLS = frozenset(("message", "reasoning", "compaction", "additional_tools"))
 _BESIDE_EVENTS = frozenset(("response.output_text.annotation.added", "keepalive", "ping"))
 TURN = "turn"
 
@@ -43,6 +43,7 @@ class HoldBack:
         self._places = places
         self._open: set[str] = set()
         self._waiting: list[Delta] = []
+        self._streamed = False
 
     # What those that inherit do
 
@@ -50,8 +51,8 @@ class HoldBack:
         """Take in a piece of text that is looked at."""
         raise NotImplementedError
 
-    def _beside(self, delta: Delta) -> None:
-        """Keep a Delta in its place behind the text so far, which it does not end."""
+    def _beside(self, delta: Delta, texts: list[GuardText]) -> None:
+        """Keep a Delta, and its own texts, in its place behind the text so far, which it does not end."""
         raise NotImplementedError
 
     def _end_text(self) -> None:
@@ -62,10 +63,29 @@ class HoldBack:
         """Take in Deltas that are passed on if their texts pass; without a text they pass."""
         raise NotImplementedError
 
+    @property
+    def stopped(self) -> bool:
+        """Tell whether something was blocked: then nothing more is looked at."""
+        return False
+
+    def _skip(self, delta: Delta) -> None:
+        """Take in a Delta behind what was blocked."""
+
     # Deltas
 
     def feed(self, delta: Delta) -> None:
-        """Take in one Delta."""
+        """Take in one Delta; an answer that comes whole is taken in as the events that it would have streamed."""
+        if isinstance(delta, Relay) and delta.type in ENDS and not self._streamed:
+            for one in unfolded(delta):
+                if self.stopped:
+                    self._skip(one)
+                else:
+                    self._feed(one)
+            return
+        self._streamed = self._streamed or isinstance(delta, RelayedText | Relay)
+        self._feed(delta)
+
+    def _feed(self, delta: Delta) -> None:
         if self._open:
             self._wait(delta)
             return
@@ -75,7 +95,7 @@ class HoldBack:
                 self._text(place, delta)
                 return
         elif isinstance(delta, _BESIDE) or (isinstance(delta, Relay) and delta.type in _BESIDE_EVENTS):
-            self._beside(delta)
+            self._beside(delta, self._looked_at(beside_texts(delta)))
             return
         self._end_text()
         opened = self._opens(delta)
@@ -88,6 +108,7 @@ class HoldBack:
         """Begin another Turn: nothing is left of the one before, which may have been broken off."""
         self._open.clear()
         self._waiting.clear()
+        self._streamed = False
 
     def _end_turn(self) -> None:
         """Take it that the Turn has ended."""
@@ -102,13 +123,15 @@ class HoldBack:
 
     def _opens(self, delta: Delta) -> str:
         """Return the key of the call that a Delta opens, "" for none or where calls are not looked at."""
-        if "tool_calls" not in self._places and "tool_results" not in self._places:
-            return ""
         if isinstance(delta, CallStart):
             return TURN if "tool_calls" in self._places else ""
-        if isinstance(delta, Relay) and delta.type == _ADDED:
+        if isinstance(delta, Relay) and delta.type.endswith(".delta"):
+            return TURN  # pieces of a text that is not known here
+        if "tool_calls" not in self._places and "tool_results" not in self._places:
+            return ""
+        if isinstance(delta, Relay) and delta.type == ADDED:
             item = delta.fields.get("item")
-            if not isinstance(item, dict) or item.get("type") in _NO_CALLS:
+            if not isinstance(item, dict) or item.get("type") in PARTED:
                 return ""
             return _key(good_name(item.get("id")), index_of(delta.fields.get("output_index")))
         if isinstance(delta, RelayedText) and place_of(delta) is None:
@@ -122,7 +145,7 @@ class HoldBack:
         if opened:
             self._open.add(opened)
         elif isinstance(delta, Relay):
-            if delta.type == _DONE:
+            if delta.type == DONE:
                 self._closes(delta)
             elif delta.type in ENDS:
                 self._open.clear()
@@ -131,7 +154,7 @@ class HoldBack:
 
     def _closes(self, delta: Relay) -> None:
         item = delta.fields.get("item")
-        if not isinstance(item, dict) or item.get("type") in _NO_CALLS:
+        if not isinstance(item, dict) or item.get("type") in PARTED:
             return
         id, index = good_name(item.get("id")), index_of(delta.fields.get("output_index"))
         for key in (_key(id, None), _key("", index)):

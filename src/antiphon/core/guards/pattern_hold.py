@@ -12,9 +12,9 @@ from collections.abc import Sequence, Set
 
 import msgspec
 
-from antiphon.core.deltas import Delta, UsageReport
+from antiphon.core.deltas import Delta
 from antiphon.core.guards.base import GuardText, Place
-from antiphon.core.guards.delta_texts import place_of, text_of
+from antiphon.core.guards.delta_texts import place_of, text_of, used
 from antiphon.core.guards.hold_back import HoldBack, cut
 from antiphon.core.guards.patterns import Patterns, encodable
 
@@ -40,13 +40,14 @@ class PatternHit(msgspec.Struct, frozen=True):
     blocks: bool
 
 
-class _Text(msgspec.Struct):
+class _HeldText(msgspec.Struct):
     """Text of one place: what was passed on and may be the beginning of a match, and what is held.
 
-    `cut`: more stood before it. `passed` are the characters that were passed on.
+    `new` are pieces that belong behind the `characters`, of which `passed` were passed on. `cut`: more stood before it.
     """
 
     characters: str = ""
+    new: list[str] = []
     passed: int = 0
     cut: bool = False
 
@@ -63,7 +64,7 @@ class PatternHold(HoldBack):
         self._out: list[Delta] = []
         self._queue: deque[Delta] = deque()
         self._place: Place = "text"
-        self._texts: dict[Place, _Text] = {}
+        self._texts: dict[Place, _HeldText] = {}
 
     def begin(self) -> None:
         """Begin another Turn."""
@@ -72,14 +73,15 @@ class PatternHold(HoldBack):
         self._out.clear()
         for text in self._texts.values():
             text.characters = text.characters[: text.passed]
+            text.new.clear()
 
     def take(self, deltas: Sequence[Delta]) -> list[Delta]:
         """Return what of the Deltas may be passed on now."""
         for delta in deltas:
             if not self.blocked:
                 self.feed(delta)
-            elif isinstance(delta, UsageReport):
-                self._out.append(delta)
+            else:
+                self._skip(delta)
         self._look(final=False)
         return self._given()
 
@@ -93,6 +95,13 @@ class PatternHold(HoldBack):
         out, self._out = self._out, []
         return out
 
+    @property
+    def stopped(self) -> bool:
+        return self.blocked
+
+    def _skip(self, delta: Delta) -> None:
+        self._out += used([delta])
+
     # Text
 
     def _text(self, place: Place, delta: Delta) -> None:
@@ -100,11 +109,28 @@ class PatternHold(HoldBack):
             self._end_text()
             self._place = place
         self._queue.append(delta)
-        text = self._texts.setdefault(place, _Text())
-        text.characters += encodable(text_of(delta))
+        text = self._texts.setdefault(place, _HeldText())
+        text.new.append(encodable(text_of(delta)))
 
-    def _beside(self, delta: Delta) -> None:
+    def _beside(self, delta: Delta, texts: list[GuardText]) -> None:
+        if texts and self._broken(texts) is not None:
+            self._end_text()
+            if not self.blocked:
+                self._judge(texts, [delta])
+            return
         self._queue.append(delta)
+
+    def _broken(self, texts: list[GuardText]) -> PatternList | None:
+        """Return the first list of which a text breaks a rule."""
+        return next(
+            (
+                one
+                for text in texts
+                for one in self._lists
+                if text.place in one.places and one.patterns.find(encodable(text.text)) is not None
+            ),
+            None,
+        )
 
     def _end_text(self) -> None:
         self._look(final=True)
@@ -113,7 +139,10 @@ class PatternHold(HoldBack):
         """Look at the text so far; pass on what cannot become part of a match."""
         if self.blocked or not self._queue:
             return
-        text = self._texts.setdefault(self._place, _Text())
+        text = self._texts.setdefault(self._place, _HeldText())
+        if text.new:
+            text.characters += "".join(text.new)
+            text.new.clear()
         size = len(text.characters)
         until, hit = self._first_match(text, size, final=final)
         if hit is not None and hit.blocks:
@@ -125,7 +154,7 @@ class PatternHold(HoldBack):
         if needless > 0:
             text.characters, text.passed, text.cut = text.characters[needless:], text.passed - needless, True
 
-    def _first_match(self, text: _Text, size: int, *, final: bool) -> tuple[int, PatternHit | None]:
+    def _first_match(self, text: _HeldText, size: int, *, final: bool) -> tuple[int, PatternHit | None]:
         """Return where the first match begins, which may not be certain yet, and what it is.
 
         Where a match ends with the text, and more may follow, it may become longer, or none.
@@ -148,7 +177,7 @@ class PatternHold(HoldBack):
                 self._note(one, text.characters[begin:end], self._place)
         return until, hit
 
-    def _pass_on(self, text: _Text, size: int) -> None:
+    def _pass_on(self, text: _HeldText, size: int) -> None:
         """Pass on so many characters of the queue, and what stands between them."""
         while self._queue:
             first = self._queue[0]
@@ -205,6 +234,6 @@ class PatternHold(HoldBack):
     def _block(self, deltas: Sequence[Delta] | deque[Delta]) -> None:
         """Pass on nothing more, but for what was used."""
         self.blocked = True
-        self._out += [delta for delta in deltas if isinstance(delta, UsageReport)]
+        self._out += used(deltas)
         self._queue.clear()
         self._waiting.clear()

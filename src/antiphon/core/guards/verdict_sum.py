@@ -8,7 +8,6 @@ from antiphon.core.guards.base import GuardVerdict
 from antiphon.errors import APIError
 from antiphon.types.response import ModerationError, ModerationResult
 
-
 MOST_CATEGORIES = 200
 """Categories that are told."""
 

@@ -33,6 +33,7 @@ class WindowHold(HoldBack):
         self._window = window
         self._deltas: list[Delta] = []
         self._pieces: list[str] = []
+        self._others: list[GuardText] = []
         self._size = 0
         self._place: Place = "text"
         self._run: list[str] = []
@@ -47,7 +48,7 @@ class WindowHold(HoldBack):
     def begin(self) -> None:
         """Begin another Turn."""
         self._drop()
-        self._deltas, self._pieces, self._size = [], [], 0
+        self._deltas, self._pieces, self._others, self._size = [], [], [], 0
         self.parts.clear()
         self._run.clear()
 
@@ -63,9 +64,9 @@ class WindowHold(HoldBack):
         text = "".join(self._pieces)
         before = self._before.get(self._place, "")
         texts = [GuardText(self._place, before + text)] if text else []
-        self.parts.append(HeldPart(texts, self._deltas))
+        self.parts.append(HeldPart([*texts, *self._others], self._deltas))
         self._before[self._place] = (before + text)[-self._window :]
-        self._deltas, self._pieces, self._size = [], [], 0
+        self._deltas, self._pieces, self._others, self._size = [], [], [], 0
 
     def end(self) -> None:
         """End the Turn."""
@@ -89,8 +90,9 @@ class WindowHold(HoldBack):
         self._pieces.append(text_of(delta))
         self._size += len(text_of(delta))
 
-    def _beside(self, delta: Delta) -> None:
+    def _beside(self, delta: Delta, texts: list[GuardText]) -> None:
         self._deltas.append(delta)
+        self._others += texts
 
     def _end_text(self) -> None:
         self.flush()

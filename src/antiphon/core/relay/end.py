@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from antiphon.core.deltas import Delta, FinishReason, Relay, UsageReport
+from antiphon.core.deltas import Delta, FinishReason, Relay, UsageReport, tier_of
 from antiphon.core.relay.shapes import ENDS, Json, wrong
 from antiphon.types.response import InputTokensDetails, OutputTokensDetails, Usage
 
@@ -20,6 +20,7 @@ class RelayedEnd(msgspec.Struct, frozen=True):
     output: object
     usage: Usage | None
     reason: FinishReason
+    service_tier: str = ""
 
 
 def response_of(fields: Json) -> Json:
@@ -41,7 +42,8 @@ def relayed_end(delta: Relay) -> RelayedEnd:
     output, text = response.get("output"), response.get("output_text")
     if not output and isinstance(text, str) and text:  # what SDKs add to an answer is all that some servers give
         output = [{"type": "message", "content": text}]
-    return RelayedEnd(output, usage_of(response.get("usage")), _reason(delta.type, response))
+    tier = tier_of(response.get("service_tier"))
+    return RelayedEnd(output, usage_of(response.get("usage")), _reason(delta.type, response), tier)
 
 
 def counted(deltas: Sequence[Delta]) -> Usage | None:
@@ -57,7 +59,12 @@ def _reason(type: str, response: Json) -> FinishReason:
     if type != "response.incomplete" and response.get("status") != "incomplete" and not details:
         return FinishReason.STOP
     reason = details.get("reason") if isinstance(details, dict) else None
-    return FinishReason.CONTENT_FILTER if reason == "content_filter" else FinishReason.LENGTH
+    return _REASONS.get(reason, FinishReason.LENGTH) if isinstance(reason, str) else FinishReason.LENGTH
+
+
+_REASONS = {
+    reason.value: reason for reason in (FinishReason.CONTENT_FILTER, FinishReason.MAX_MESSAGES, FinishReason.STEERED)
+}
 
 
 class _Cached(msgspec.Struct, gc=False):

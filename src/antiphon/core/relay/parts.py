@@ -7,6 +7,7 @@ import msgspec
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.shapes import Json
 from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.writers import Growing
 from antiphon.core.tools.input_unwrapper import Unwrapper
 
 MOST_PIECES = 1024
@@ -54,6 +55,12 @@ class TextPart:
             if logprobs:
                 self.logprobs.append(logprobs)
         self._emitter.delta(self._type, head + b',"delta":', text)
+
+    @property
+    def growing(self) -> Growing | None:
+        """The text, for who writes its deltas himself; at most `MOST_PIECES` of them, then `add` joins them."""
+        logprobs = b',"logprobs":[]' if self.kind == "output_text" else b""
+        return Growing(self._type, self._head + logprobs + b',"delta":', self.pieces)
 
     def whole(self, text: str) -> bool:
         """Stream what is missing of the whole text. False where it contradicts what has streamed, which then stands."""
@@ -120,6 +127,10 @@ class InputPart(TextPart):
         elif squeezed.startswith(_WRAPPING):
             self._held, begin = [begin], ""
         return begin
+
+    @property
+    def growing(self) -> None:
+        """Nothing: pieces are unwrapped, or held back."""
 
     @property
     def said(self) -> str:

@@ -33,6 +33,7 @@ from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.writer_table import WriterTable
+from antiphon.core.stream.writers import Growing
 from antiphon.core.tools.call_ids import FreshIds
 
 MOST_ITEMS = 2000
@@ -75,6 +76,11 @@ class Relayer:
             if len(self._parts) < MOST_ALIASES:
                 self._parts[key] = part
         part.add(event.text, event.logprobs)
+
+    def growing(self, like: RelayedText) -> Growing | None:
+        """Return the text that such a piece would go on with, if it is open and its pieces are shown as they come."""
+        part = self._parts.get((like.type, like.item_id, like.output_index, like.place))
+        return part.growing if part is not None and not part.closed and self._write is write else None
 
     def event(self, event: Relay) -> None:
         """Take in an event that is neither text nor an ending. Raises BackendError."""

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core.guards.asked import asked_moderation
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BRINGERS, is_other_item
 from antiphon.core.request.other_items import check_other
@@ -120,6 +121,7 @@ def _check(request: CreateResponse) -> None:
     _check_shape("image", request.image, b"{")
     _check_shape("multi_agent", request.multi_agent, b"{")
     _check_shape("moderation", request.moderation, b"{")
+    asked_moderation(request.moderation)
 
 
 def _check_window(request: CreateResponse) -> None:

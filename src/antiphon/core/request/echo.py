@@ -57,6 +57,8 @@ def echo_response(
         reasoning=ReasoningEcho(
             effort=(reasoning.effort if reasoning else None) or defaults.reasoning_effort,
             summary=reasoning.summary if reasoning else None,
+            context=(reasoning.context if reasoning else None) or UNSET,
+            mode=(reasoning.mode if reasoning else None) or UNSET,
         ),
         safety_identifier=request.safety_identifier,
         store=request.store if request.store is not None else store_default,

@@ -42,6 +42,7 @@ _SLICE = 1024 * 1024  # bytes that are looked at in one call: other threads get 
 _AS_ARRAYS = bytes.maketrans(b"{}", b"[]")  # only the depth counts
 _NO_COMMAS = bytes(byte for byte in range(256) if byte not in b',"')
 _NO_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
+_NO_ESCAPES = {marks: marks.translate(None, b"\\/bfnrtu") for marks in (_NO_COMMAS, _NO_STRUCTURE)}
 
 
 def check_json(body: bytes, path: str = "", values: int = MOST_VALUES) -> bytes:
@@ -166,7 +167,8 @@ def _outside(body: bytes, without: bytes, path: str) -> bytes:
 def _marks(text: bytes, without: bytes) -> bytes:
     """Return a text without some characters and without escaped quotes."""
     if b"\\" in text:
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+        # What an escape is made of stays next to its backslash; all else goes first, so that a third is searched for escapes.
+        text = text.translate(None, _NO_ESCAPES[without]).replace(b"\\\\", b"").replace(b'\\"', b"")
     return text.translate(_AS_ARRAYS, without)
 
 

@@ -52,6 +52,7 @@ from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage, tool_usage
 from antiphon.core.stream.writer_table import OPENAI_WRITERS, WriterTable
+from antiphon.core.stream.writers import Growing
 from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import Event
@@ -88,7 +89,7 @@ class ResponseStream(ToolStream):
         self._stage = Stage()
         self._writers = writers
         self._items = OpenItems(self.emitter, writers, self._item_list, self._options, self._stage)
-        self.growing = self._items.growing
+        self.growing, self.growing_thoughts = self._items.growing, self._items.growing_thoughts
         self._servers: ServerCalls | None = None
         self._made: dict[int, MadeWriter] = {}
         self.calls_client = self.asks_client = self.relayed = self._announced = False
@@ -292,6 +293,8 @@ class ResponseStream(ToolStream):
         reason = INCOMPLETE_REASONS.get(self._finish.reason) if self._finish is not None else None
         if reason:
             self.response.incomplete_details = IncompleteDetails(reason)
+        if self._finish is not None and self._finish.service_tier:
+            self.response.service_tier = self._finish.service_tier
         return self._terminate("incomplete" if reason else "completed", now)
 
     def fail(self, error: APIError, now: int) -> bytes:
@@ -300,7 +303,9 @@ class ResponseStream(ToolStream):
         self._end_items()
         self.emitter.failed(error)
         self.response.incomplete_details = None
-        self.response.error = ResponseError(error.code or error.type, error.message)
+        self.response.error = ResponseError(
+            error.code or error.type, error.message, param=error.param or None, type=error.type
+        )
         return self._terminate("failed", now)
 
     def cancel(self, now: int) -> bytes:
@@ -368,6 +373,10 @@ class ResponseStream(ToolStream):
             self._relayer = Relayer(self.emitter, self._writers, self._item_list, self._options)
         return self._relayer
 
+    def relayed_text(self, like: RelayedText) -> Growing | None:
+        """Return the text of another server's item that such a Delta goes on with, while it grows by nothing but deltas."""
+        return self._relayer.growing(like) if self._relayer is not None else None
+
     def _relay(self, delta: Relay) -> None:
         if delta.type in ENDS:
             self._relay_end(relayed_end(delta))
@@ -378,7 +387,7 @@ class ResponseStream(ToolStream):
         """End the Turn by the other server's last event. Raises BackendError for an empty answer."""
         if end.usage is not None:
             self._turn_usage = end.usage
-        self._finish = Finish(end.reason)
+        self._finish = Finish(end.reason, service_tier=end.service_tier)
         self._relayed().end(end.output)
         if not self._items.spoke and not self._relayed().spoke and end.usage is None:
             raise BackendError(502, "The backend ended its answer without any output.")

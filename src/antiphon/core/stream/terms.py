@@ -14,6 +14,8 @@ from antiphon.types.response import InputTransformation, Response
 INCOMPLETE_REASONS = {
     FinishReason.LENGTH: "max_output_tokens",
     FinishReason.CONTENT_FILTER: "content_filter",
+    FinishReason.MAX_MESSAGES: "max_messages",
+    FinishReason.STEERED: "steered",
 }
 """Why an answer was cut off, as OpenAI spells it."""
 

@@ -60,7 +60,7 @@ def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes
 
 
 class Growing(msgspec.Struct, frozen=True):
-    """A text that grows by delta events, for who writes them himself: their type and JSON up to the text, and what keeps its pieces."""
+    """A text that is open, for who writes its delta events himself: type, JSON up to the text, what keeps the pieces."""
 
     type: str
     head: bytes
@@ -250,6 +250,15 @@ class ReasoningWriter(ItemWriter):
             ev.SummaryPartAdded(
                 item_id=self.item_id, output_index=self.index, summary_index=0, part=SummaryText(text="")
             )
+        )
+
+    @property
+    def growing(self) -> Growing | None:
+        """The thoughts, once they have begun; None where a summary repeats them."""
+        return (
+            Growing(f"{self._names}.delta", self._head, self._pieces)
+            if self._pieces and not self._summary_head
+            else None
         )
 
     def text(self, text: str) -> None:

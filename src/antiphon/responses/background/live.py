@@ -225,6 +225,15 @@ class Live:
         HELD.set(held)
         one.task = asyncio.create_task(self._work(one))
 
+    async def _note_lost(self, job: Job) -> None:
+        """Tell that a run is not ours any more: its response was deleted, or another server has taken it over."""
+        with contextlib.suppress(APIError):
+            if await self._store.responses.get(job.response_id, job.owner) is None:
+                log.info("response %s: deleted while it ran", job.response_id)
+                return
+        self.lost += 1
+        log.warning("response %s: taken over by another server", job.response_id)
+
     async def _work(self, one: Working) -> None:
         id, fence = one.job.response_id, one.job.fence
         options = one.run.plan.request.background_options
@@ -237,8 +246,7 @@ class Live:
             await self._webhooks.notify(f"response.{one.run.stream.response.status}", id, one.job.owner)
             await self._store.jobs.finish(id, fence)
         except FenceError:
-            self.lost += 1
-            log.warning("response %s: taken over by another server", id)
+            await self._note_lost(one.job)
         except APIError:  # the store is away, which its own log line tells
             log.warning("response %s: background run ended: the store is unavailable", id)
         except asyncio.CancelledError:

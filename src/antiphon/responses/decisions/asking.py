@@ -26,10 +26,11 @@ THOUGHT_TOKENS = 4096
 """Tokens beside those, for models that think although they are told not to."""
 
 
-class CallForm(msgspec.Struct, frozen=True, kw_only=True):
-    """How a call is made: with log-probabilities or without, and how many tokens it may write."""
+class QuestionForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How a call is made: with log-probabilities, or with probabilities in words, and how many tokens it may write."""
 
     logprobs: bool = False
+    in_words: bool = False
     temperature: float | None = 0.0
     most_tokens: int = LABEL_TOKENS
 
@@ -59,7 +60,7 @@ class _Item(msgspec.Struct):
 _item = msgspec.json.Decoder(_Item)
 
 
-async def call_model(services: Services, plan: Plan, message: Message, form: CallForm) -> CallAnswer:
+async def call_model(services: Services, plan: Plan, message: Message, form: QuestionForm) -> CallAnswer:
     """Ask the model of a Plan, the message being the last that it reads. Raises APIError."""
     run = Run(_call_plan(services, plan, message, form), services, mute=True)
     try:
@@ -90,7 +91,7 @@ def _parts(raw: bytes | Raw) -> Sequence[_Part]:
     return item.content or () if item.type == "message" else ()
 
 
-def _call_plan(services: Services, plan: Plan, message: Message, form: CallForm) -> Plan:
+def _call_plan(services: Services, plan: Plan, message: Message, form: QuestionForm) -> Plan:
     turn, base = plan.turn, services.new_id_base()
     request = replace(
         turn.request,

@@ -36,7 +36,8 @@ from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.offload import by_size
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.request_record import calls_model, uses_tokens
-from antiphon.types.items import InputText, Item, Message
+from antiphon.telemetry.tracing import RequestSpans
+from antiphon.types.items import Item, Message
 from antiphon.types.request import ReasoningConfig
 from antiphon.types.response import Usage
 
@@ -51,6 +52,7 @@ HOPELESS = 3
 
 Decode = Callable[[bytes], DecisionRequest]
 Count = Callable[[str, str, str], None]
+NO_SPANS = RequestSpans(None)
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,12 +74,18 @@ class Decider:
     """Answers requests. `count` is told of each question: the model, its kind, and what became of it."""
 
     def __init__(
-        self, services: Services, intake: Intake, media: Media, count: Count = lambda model, kind, outcome: None
+        self,
+        services: Services,
+        intake: Intake,
+        media: Media,
+        count: Count = lambda model, kind, outcome: None,
+        spans: RequestSpans = NO_SPANS,
     ) -> None:
         self._services = replace(services, observer=Observers())  # a question's calls are no Responses of the client's
         self._intake = intake
         self._media = media
         self._count = count
+        self._spans = spans
         self._settings: DecisionsConfig = services.config.decisions
         self._known = ModelReadings(services.clock)
         self._turns = FairTurns(MOST_CALLS, self._settings.concurrent)
@@ -94,17 +102,20 @@ class Decider:
         plan = await self._plan(asked, caller, hints)
         questions = await self._with_media(asked.questions, plan, caller.owner)
         if services.guards.concern(None):
-            await services.guards.look_at(plan, [_as_message(question) for question in questions])
+            messages = [ballot.message() for question in questions for ballot in first_ballots(question)]
+            await services.guards.look_at(plan, messages)
         calls_model(plan.route.card.id)
         permit = await services.limiter.admit(caller, plan.route.card, lambda: self._demand(plan, questions))
         questioner = Questioner(services, plan, self._settings, self._known, self._turns)
-        try:
-            outcomes = await self._native(asked, questioner, questions)
-            if outcomes is None:
-                outcomes = await self._outcomes(questioner, questions, len(body))
-        finally:
-            permit.settle(questioner.usage if questioner.calls else None)
-            uses_tokens(questioner.usage)
+        with self._spans("decisions", plan.route.card.id, hints.traceparent) as note_tokens:
+            try:
+                outcomes = await self._native(asked, questioner, questions)
+                if outcomes is None:
+                    outcomes = await self._outcomes(questioner, questions, len(body))
+            finally:
+                permit.settle(questioner.usage if questioner.calls else None)
+                uses_tokens(questioner.usage)
+                note_tokens(questioner.usage)
         for question, outcome in zip(questions, outcomes, strict=True):
             self._count(plan.route.card.id, question.kind, _word(outcome))
         return Decided(
@@ -255,10 +266,3 @@ def _size(question: Question) -> int:
 def _of_question(param: str) -> str:
     """Return a field of a message that stands for a question, as the request names it."""
     return param.replace("input[", "questions[", 1).replace("].content", "].instructions", 1)
-
-
-def _as_message(question: Question) -> Message:
-    """Return what a model reads of a question."""
-    said = question.instructions
-    parts = [InputText(text=said)] if isinstance(said, str) else list(said)
-    return Message(role="user", content=[*parts, *(InputText(text=option.text) for option in question.options)])

@@ -16,7 +16,7 @@ from antiphon.responses.plan import Plan
 from antiphon.runtime.offload import by_size
 from antiphon.types.response import Usage
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.decisions")
 
 MOST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer."""
@@ -37,7 +37,8 @@ async def ask_backend(
 
     Raises BackendError.
     """
-    request = native_request(asked.request, plan.turn.items, questions, asked.extra, len(asked.body))
+    size = len(asked.body)
+    request = await by_size(size, native_request, asked.request, plan.turn.items, questions, asked.extra, size)
     try:
         body = await _whole(await plan.route.relay(request, plan.turn.hints))
     except BackendError as error:

@@ -21,7 +21,7 @@ from antiphon.responses.decisions.asking import (
     LABEL_TOKENS,
     THOUGHT_TOKENS,
     CallAnswer,
-    CallForm,
+    QuestionForm,
     added,
     call_model,
 )
@@ -99,12 +99,12 @@ class Questioner:
 
     async def _by_logprobs(self, ballot: Ballot) -> Sequence[float] | None:
         """Return the labels' probabilities, none of them where the backend gives no log-probabilities; None: declined."""
-        model, message = self.plan.route.card.id, ballot.message()
+        model = self.plan.route.card.id
         thinks = self._known.knows(model, THINKS)
-        answer = await self._call(message, CallForm(logprobs=True, most_tokens=self._most(LABEL_TOKENS)))
+        answer = await self._call(ballot, QuestionForm(logprobs=True, most_tokens=self._most(LABEL_TOKENS)))
         if answer.cut and not answer.text.strip() and not thinks:
             self._known.note(model, THINKS)
-            answer = await self._call(message, CallForm(logprobs=True, most_tokens=self._most(LABEL_TOKENS)))
+            answer = await self._call(ballot, QuestionForm(logprobs=True, most_tokens=self._most(LABEL_TOKENS)))
         if answer.refused:
             return None
         shares = from_logprobs(answer.tokens, ballot.labels)
@@ -124,9 +124,10 @@ class Questioner:
         voting = settings.fallback == "votes"
         samples = settings.samples or (VOTES if voting else 1)
         tokens = LABEL_TOKENS if voting else WORDS_TOKENS + TOKENS_PER_LABEL * len(ballot.labels)
-        form = CallForm(most_tokens=self._most(tokens), temperature=0.0 if samples == 1 else None)
-        message = ballot.message(probabilities=not voting)
-        answers = await together([self._call(message, form) for _ in range(samples)])
+        form = QuestionForm(
+            in_words=not voting, most_tokens=self._most(tokens), temperature=0.0 if samples == 1 else None
+        )
+        answers = await together([self._call(ballot, form) for _ in range(samples)])
         told = [] if voting else [share for one in answers if (share := from_words(one.text, ballot.labels))]
         if told:
             return self._believed(averaged(told), "verbalised")
@@ -144,9 +145,12 @@ class Questioner:
                 return calibrated(shares, Calibration(table.temperature, table.bias)), reading
         return calibrated(shares, NONE), reading
 
-    async def _call(self, message: Message, form: CallForm) -> CallAnswer:
+    async def _call(self, ballot: Ballot, form: QuestionForm) -> CallAnswer:
         """Make a call in the owner's turn, where the beginning of its prompt is cached."""
         async with self._turns.turn(self.plan.owner):
+            message = ballot.message(
+                probabilities=form.in_words
+            )  # not before: all questions of a request may have many MB
             answer = await call_model(self._services, self.plan, message, form)
         self.note(answer.usage or self._estimated(message))
         turn = on_backend(self.plan.turn, answer.backend_id)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.access.caller import Caller, fits
 from antiphon.backends.base import ModelCard
 from antiphon.config import GuardConfig
-from antiphon.config.guards import MODERATION, PATTERNS
 from antiphon.config.plugins import GUARDS, load_plugin
 from antiphon.config.reading import quoted
+from antiphon.config.sections.guards import MODERATION, PATTERNS
+from antiphon.core.guards.asked import AskedModeration, asked_moderation
 from antiphon.core.guards.patterns import Patterns
 from antiphon.core.model_types import MODERATION as MODELS_TYPE
-from antiphon.core.request.validation import decode
 from antiphon.errors import APIError, InvalidRequest, spelled
 from antiphon.responses.guards.base import AppliedGuard, CountLook, NamedGuard
 from antiphon.responses.guards.judging import Judge
@@ -30,30 +29,6 @@ from antiphon.types.items import Item
 
 if TYPE_CHECKING:
     from antiphon.responses.plan import Plan
-
-
-class _Mode(msgspec.Struct):
-    mode: Literal["score", "block"]
-
-
-class _Policy(msgspec.Struct):
-    input: _Mode | None = None
-    output: _Mode | None = None
-
-
-class AskedModeration(msgspec.Struct):
-    """A request's `moderation`."""
-
-    model: str
-    policy: _Policy | None = None
-
-    def blocks(self, side: Literal["input", "output"]) -> bool:
-        """Tell whether what is flagged is to be blocked; without a policy it is only told."""
-        mode = getattr(self.policy, side, None)
-        return mode is not None and mode.mode == "block"
-
-
-_asked = msgspec.json.Decoder(AskedModeration)
 
 
 class Guards:
@@ -127,7 +102,7 @@ class Guards:
             await guard.check_input(replace(plan.turn, items=[*plan.turn.items, *more]))
 
     def _of(self, plan: Plan, caller: Caller | None) -> ResponseGuard | None:
-        asked = self._asked_for(plan.request.moderation)
+        asked = asked_moderation(plan.request.moderation)
         by_request = self._meant(asked, caller) if asked is not None else None
         applied: list[AppliedGuard] = []
         others = [by_request] if by_request is not None and by_request.name not in self._named else []
@@ -155,9 +130,6 @@ class Guards:
             and (not config.models or fits(card, tuple(config.models)))
             and (not config.owners or any(fnmatchcase(owner, pattern) for pattern in config.owners))
         )
-
-    def _asked_for(self, moderation: Raw | None) -> AskedModeration | None:
-        return None if moderation is None else decode(_asked, moderation, "moderation")
 
     def _of_model(self, model: str, caller: Caller | None) -> NamedGuard | None:
         """Return a guard of a model that is there to judge, and that the caller may call; None where it is none.

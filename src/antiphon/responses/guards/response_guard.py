@@ -23,6 +23,9 @@ from antiphon.types.response import ModerationReport, Response
 
 log = logging.getLogger("antiphon.responses.guards")
 
+MOST_JUDGED = 4_000_000
+"""Characters of a request that guards which take time are shown."""
+
 _IN_REQUESTS = frozenset[Place](("input", "tool_results"))
 _NOT_OUTPUT = frozenset[Place](("input",))
 
@@ -82,6 +85,12 @@ class ResponseGuard:
             self.tell()
             return
         texts = await by_size(turn.size, input_texts, turn)
+        if self._judged and sum(len(text.text) for text in texts) > MOST_JUDGED:
+            raise InvalidRequest(
+                f"The input has more than {MOST_JUDGED} characters, which is the most that content guards look at.",
+                param="input",
+                code="string_above_max_length",
+            )
         for one in guards:
             mine = [text for text in texts if text.place in one.named.places]
             hit = await self._look(one, mine, self._input, size=turn.size, request=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from antiphon.backends.base import Route, RoutedStream, RouteProxy, Take
 from antiphon.core.deltas import Delta
 from antiphon.core.guards.base import refusing
+from antiphon.core.guards.delta_texts import used
 from antiphon.core.guards.pattern_hold import PatternHold
 from antiphon.core.guards.window_hold import HeldPart, WindowHold
 from antiphon.core.turn import Turn
@@ -123,7 +124,7 @@ class JudgedStream:
         self._patterns = patterns
         self._pouring: asyncio.Task[bool] | None = None
         self._error: APIError | None = None
-        self._heard = self._over = False
+        self._heard = self._over = self._rang = False
         self._alarm: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -135,7 +136,8 @@ class JudgedStream:
         """Let go of the call at once."""
         self._set_timer(wanted=False)
         if self._pouring is not None:
-            self._pouring.cancel()
+            if not self._pouring.cancel() and not self._pouring.cancelled():
+                self._pouring.exception()  # nobody else asks for it any more
             self._pouring = None
         self._source.abort()
 
@@ -157,11 +159,12 @@ class JudgedStream:
         """Listen until something is to be looked at, or text has waited long enough."""
         if self._pouring is None:
             self._pouring = asyncio.ensure_future(self._source.pour(self._hear))
-        if self._alarm is None:
+        if not self._rang:
             self._alarm = asyncio.get_running_loop().create_future()
-        await asyncio.wait((self._pouring, self._alarm), return_when=asyncio.FIRST_COMPLETED)
-        if self._alarm.done():
+            await asyncio.wait((self._pouring, self._alarm), return_when=asyncio.FIRST_COMPLETED)
             self._alarm = None
+        if self._rang:
+            self._rang = False
             self._windows.flush()
         if not self._pouring.done():
             return
@@ -195,7 +198,7 @@ class JudgedStream:
             self._timer = None
 
     def _ring(self) -> None:
-        self._timer = None
+        self._timer, self._rang = None, True
         if self._alarm is not None and not self._alarm.done():
             self._alarm.set_result(None)
 
@@ -207,11 +210,12 @@ class JudgedStream:
         texts = [text for part in some for text in part.texts]
         passed = await self._guard.passes(texts) if texts else 0
         given: list[Delta] = []
-        for part in some:
+        for place, part in enumerate(some):
             passed -= len(part.texts)
             if passed < 0:
+                left = [delta for other in (*some[place:], *self._windows.parts) for delta in other.deltas]
                 self._windows.parts.clear()
-                return self._refuse(given, take)
+                return self._refuse([*given, *used(left)], take)
             given += part.deltas
         return take(given) if given else True
 

@@ -56,9 +56,12 @@ def wants_effort(request: CreateResponse) -> bool:
 
 def beyond_chat(request: CreateResponse) -> Sequence[str]:
     """Return the fields of a request that only a backend which speaks Responses itself can follow."""
-    if request.multi_agent is None and request.access_programs is None and request.image is None:
-        return ()
-    return [name for name in ("multi_agent", "access_programs", "image") if getattr(request, name) is not None]
+    found: list[str] = []
+    if request.multi_agent is not None or request.access_programs is not None or request.image is not None:
+        found = [name for name in ("multi_agent", "access_programs", "image") if getattr(request, name) is not None]
+    if request.reasoning is not None and (request.reasoning.context or request.reasoning.mode):
+        found += [f"reasoning.{name}" for name in ("context", "mode") if getattr(request.reasoning, name)]
+    return found
 
 
 MOST_MEDIA = 2_000

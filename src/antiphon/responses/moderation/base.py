@@ -59,7 +59,7 @@ class ContentVerdict(msgspec.Struct, frozen=True, kw_only=True):
     applied: Mapping[str, Sequence[str]] = {}
 
 
-class ModerationResult(msgspec.Struct, frozen=True, kw_only=True):
+class ModerationVerdicts(msgspec.Struct, frozen=True, kw_only=True):
     """The verdicts of one call, in the order of its inputs."""
 
     verdicts: Sequence[ContentVerdict]
@@ -71,7 +71,7 @@ class Moderator(Protocol):
 
     card: ModelCard
 
-    async def moderate(self, inputs: Sequence[ModeratedInput], hints: Hints = NO_HINTS) -> ModerationResult:
+    async def moderate(self, inputs: Sequence[ModeratedInput], hints: Hints = NO_HINTS) -> ModerationVerdicts:
         """Judge 1 to `MOST_INPUTS` inputs; all or nothing. Raises APIError.
 
         Cancelling it aborts the calls.

@@ -13,7 +13,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.relayed_request import RelayedForm, RelayedRequest, WriteBody
 from antiphon.core.turn import NO_HINTS, Hints, with_operators
 from antiphon.errors import BackendError, InvalidRequest
-from antiphon.responses.moderation.base import ContentVerdict, ModeratedInput, ModerationResult
+from antiphon.responses.moderation.base import ContentVerdict, ModeratedInput, ModerationVerdicts
 from antiphon.responses.moderation.verdicts import verdict
 from antiphon.types.response import Usage
 
@@ -64,7 +64,7 @@ class _Scored(msgspec.Struct):
 _judgements = msgspec.json.Decoder(_Judgements)
 _classes = msgspec.json.Decoder(_Classes | list[list[_Scored]])
 
-Read = Callable[[bytes, Sequence[ModeratedInput], ModerationConfig], ModerationResult]
+Read = Callable[[bytes, Sequence[ModeratedInput], ModerationConfig], ModerationVerdicts]
 """Reads an answer. Raises ValueError and msgspec's errors for what is none."""
 
 
@@ -78,7 +78,7 @@ class RouteModerator:
         self._forms = _classifier_forms if classifies else _moderation_forms
         self._read: Read = _read_classes if classifies else _read_judgements
 
-    async def moderate(self, inputs: Sequence[ModeratedInput], hints: Hints = NO_HINTS) -> ModerationResult:
+    async def moderate(self, inputs: Sequence[ModeratedInput], hints: Hints = NO_HINTS) -> ModerationVerdicts:
         """Judge. Raises APIError."""
         found: list[ContentVerdict] = []
         usage: Usage | None = None
@@ -92,9 +92,9 @@ class RouteModerator:
             judged = self._judged(await _whole(await self._route.relay(request, hints)), some)
             found += judged.verdicts
             usage = _sum(usage, judged.usage)
-        return ModerationResult(verdicts=found, usage=usage)
+        return ModerationVerdicts(verdicts=found, usage=usage)
 
-    def _judged(self, body: bytes, inputs: Sequence[ModeratedInput]) -> ModerationResult:
+    def _judged(self, body: bytes, inputs: Sequence[ModeratedInput]) -> ModerationVerdicts:
         try:
             judged = self._read(body, inputs, self._settings)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -158,7 +158,7 @@ def _moderation_forms(inputs: Sequence[ModeratedInput]) -> Sequence[RelayedForm]
     return (RelayedForm(endpoint="/moderations", write=_writer({"input": asked})),)
 
 
-def _read_judgements(body: bytes, inputs: Sequence[ModeratedInput], settings: ModerationConfig) -> ModerationResult:
+def _read_judgements(body: bytes, inputs: Sequence[ModeratedInput], settings: ModerationConfig) -> ModerationVerdicts:
     found = _judgements.decode(body)
     verdicts = [
         verdict(
@@ -170,7 +170,7 @@ def _read_judgements(body: bytes, inputs: Sequence[ModeratedInput], settings: Mo
         )
         for one, asked in zip(found.results, inputs, strict=False)
     ]
-    return ModerationResult(verdicts=verdicts if len(found.results) == len(inputs) else (), usage=_usage(found.usage))
+    return ModerationVerdicts(verdicts=verdicts if len(found.results) == len(inputs) else (), usage=_usage(found.usage))
 
 
 def _classifier_forms(inputs: Sequence[ModeratedInput]) -> Sequence[RelayedForm]:
@@ -188,13 +188,13 @@ def _classifier_forms(inputs: Sequence[ModeratedInput]) -> Sequence[RelayedForm]
     )
 
 
-def _read_classes(body: bytes, inputs: Sequence[ModeratedInput], settings: ModerationConfig) -> ModerationResult:
+def _read_classes(body: bytes, inputs: Sequence[ModeratedInput], settings: ModerationConfig) -> ModerationVerdicts:
     found = _classes.decode(body)
     if isinstance(found, list):
         labels = [{one.label: one.score for one in entry} for entry in found]
-        return ModerationResult(verdicts=[_classified(scores, settings) for scores in labels])
+        return ModerationVerdicts(verdicts=[_classified(scores, settings) for scores in labels])
     verdicts = [_classified({one.label: max(one.probs)}, settings) for one in found.data]
-    return ModerationResult(verdicts=verdicts, usage=_usage(found.usage))
+    return ModerationVerdicts(verdicts=verdicts, usage=_usage(found.usage))
 
 
 def _classified(labels: Mapping[str, float], settings: ModerationConfig) -> ContentVerdict:

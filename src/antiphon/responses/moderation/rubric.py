@@ -16,7 +16,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError, InvalidRequest
-from antiphon.responses.moderation.base import CATEGORIES, ContentVerdict, ModeratedInput, ModerationResult
+from antiphon.responses.moderation.base import CATEGORIES, ContentVerdict, ModeratedInput, ModerationVerdicts
 from antiphon.responses.moderation.verdicts import verdict
 from antiphon.types.items import InputImage, InputText, Message
 from antiphon.types.request import CreateResponse, TextFormat
@@ -56,7 +56,7 @@ class RubricModerator:
             TextFormat(type="json_schema", name="scores", schema=Raw(to_json(_schema(self._categories))), strict=True)
         )
 
-    async def moderate(self, inputs: Sequence[ModeratedInput], hints: Hints = NO_HINTS) -> ModerationResult:
+    async def moderate(self, inputs: Sequence[ModeratedInput], hints: Hints = NO_HINTS) -> ModerationVerdicts:
         """Judge, some inputs at once. Raises APIError."""
         if any(one.images for one in inputs) and not self.card.capabilities.images:
             raise InvalidRequest("This moderation model takes texts only.", param="input")
@@ -74,7 +74,7 @@ class RubricModerator:
             raise errors.exceptions[0] from None
         told, answered = sum(one.input_tokens for one in usages), sum(one.output_tokens for one in usages)
         usage = Usage(input_tokens=told, output_tokens=answered, total_tokens=told + answered) if usages else None
-        return ModerationResult(verdicts=[task.result() for task in tasks], usage=usage)
+        return ModerationVerdicts(verdicts=[task.result() for task in tasks], usage=usage)
 
     async def _judged(self, asked: ModeratedInput, hints: Hints, usages: list[Usage]) -> ContentVerdict:
         pieces: list[str] = []

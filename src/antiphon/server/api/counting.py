@@ -38,7 +38,8 @@ class Counting:
 
     async def compact(self, request: Request) -> Reply:
         """POST /v1/responses/compact: the user's messages, then one compaction item."""
-        prepared = await self._preparer.prepare(await request.body(), request.caller)
+        # OpenAI's document and Open Responses' require the model here, and here alone.
+        prepared = await self._preparer.prepare(await request.body(), request.caller, guesses=False)
         plan, permit = prepared.plan, prepared.permit
         usage: Usage | None = None
         try:

@@ -31,13 +31,13 @@ class Decisions:
         self._unknown: UnknownFields = unknown
 
     async def create(self, request: Request) -> Reply:
-        """POST /v1/decisions."""
+        """Answer questions with a closed set of options about one input, each with a probability for every option."""
         body = await request.body()
         request.cancel_on_disconnect()
         return await self.answer(body, request.caller, request_hints(request))
 
     async def create_systemone(self, request: Request) -> Reply:
-        """POST /v1/systemone."""
+        """Answer typed questions about a state, in the words of TypeSafe's System One API."""
         body = await request.body()
         request.cancel_on_disconnect()
         return await self.systemone_answer(body, request.caller, request_hints(request))

@@ -12,12 +12,10 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.access.caller import SCOPES, Caller
+from antiphon.access.caller import LOCAL_OWNER, SCOPES, Caller
 from antiphon.errors import APIError
 from antiphon.server.auth.hosts import Hosts
 from antiphon.server.http.messages import Header
-
-LOCAL_OWNER = "local"
 
 log = logging.getLogger("antiphon.server.auth")
 

@@ -120,6 +120,7 @@ class InProcess:
         """LineAnswer a request of a caller; whatever happens is an answer."""
         request_id = f"req_{self._new_id_base()[16:]}"
         record = Record("POST", path.encode(), request_id)
+        record.caller = caller
         current.set(record)
         held = self._rooms.open(caller.owner)
         HELD.set(held)

@@ -20,6 +20,8 @@ REASONS = {
     FinishReason.TOOL_CALLS: "end_turn",  # without a call of the client's
     FinishReason.LENGTH: "max_tokens",
     FinishReason.CONTENT_FILTER: "refusal",
+    FinishReason.MAX_MESSAGES: "max_tokens",
+    FinishReason.STEERED: "end_turn",
     FinishReason.STOP_SEQUENCE: "stop_sequence",
 }
 

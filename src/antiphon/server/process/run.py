@@ -196,6 +196,7 @@ def run(app: AntiphonApp, server: GracefulServer, listeners: Listeners) -> int:
     keep_large_blocks_apart()
     gc.freeze()  # what is there now stays: the collector need not look at it again and again (4 % of a short request)
     gc.set_threshold(*COLLECT_AFTER)
+    gc.enable()
     try:
         server.run(list(listeners.sockets))
     except SystemExit:  # what uvicorn does when the application can't start; it has said why

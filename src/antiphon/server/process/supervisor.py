@@ -7,6 +7,7 @@ process keeps them open, so that what has connected to a worker that died is ser
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -171,6 +172,7 @@ class Supervisor:
 
 def supervise(app_factory: str, config: Config, source: Source | None = None) -> int:
     """Serve with `config.workers` processes until a signal comes; return the exit code. Raises ConfigError."""
+    gc.enable()
     server_tls(config)  # a certificate that cannot be used stops the start, not each worker
     listeners = open_listeners(config, os.environ)
     listeners.announce(tls=bool(config.tls_cert))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import sys
@@ -20,6 +21,7 @@ log = logging.getLogger("antiphon.server.process")
 
 def main() -> int:
     """Serve on inherited sockets; return the exit code."""
+    gc.disable()  # until all is loaded, as in `cli.serve`
     orders = lines()
     task = msgspec.json.decode(next(orders), type=WorkerTask)
     set_up(task.config.log_level, task.config.log_format)

@@ -22,8 +22,8 @@ class MemoryDeliveries:
         for delivery in deliveries:
             self._deliveries.setdefault((delivery.id, delivery.url), delivery)
 
-    async def claim(self, now: float, lease: float) -> Delivery | None:
-        due = [delivery for delivery in self._deliveries.values() if delivery.due <= now]
+    async def claim(self, now: float, lease: float, without: Sequence[str] = ()) -> Delivery | None:
+        due = [one for one in self._deliveries.values() if one.due <= now and one.owner not in without]
         if not due:
             return None
         first = min(due, key=lambda delivery: delivery.due)

@@ -15,10 +15,10 @@ class DeliveryStore(Protocol):
         """Insert deliveries, but for those that wait already."""
         ...
 
-    async def claim(self, now: float, lease: float) -> Delivery | None:
+    async def claim(self, now: float, lease: float, without: Sequence[str] = ()) -> Delivery | None:
         """Claim the delivery that has been due longest, or return None. It is due again after `lease` seconds.
 
-        Its `attempts` are raised by one.
+        Its `attempts` are raised by one. Those of the owners in `without` are passed over.
         """
         ...
 

@@ -27,8 +27,8 @@ class PostgresDeliveries:
 
         await self._pool.transact(work)
 
-    async def claim(self, now: float, lease: float) -> Delivery | None:
-        row = await self._pool.row(SQL["claim"], now=now, again_at=now + lease)
+    async def claim(self, now: float, lease: float, without: Sequence[str] = ()) -> Delivery | None:
+        row = await self._pool.row(SQL["claim"], now=now, again_at=now + lease, without=list(without))
         if row is None:
             return None
         id, url, owner, due, attempts, body = row

@@ -24,6 +24,7 @@ BUSY_SECONDS = 10.0
 START_CHECK_SECONDS = 1.0  # for the check whether a file is damaged, before it is used
 ALONE_SECONDS = 3.0  # that a migration waits for others to close the file
 LOG_LEFT = 16 << 20  # bytes of the write-ahead log that are kept once its content is in the file
+PAGE_SIZE = 16384  # of new files, and of others once they are vacuumed while nobody else has them open
 Synchronous = Literal["NORMAL", "FULL"]
 
 
@@ -44,6 +45,7 @@ def connect(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
     )
+    connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # changes nothing in a file that has content
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA secure_delete = ON")

@@ -7,6 +7,7 @@ from sqlite3 import Connection
 
 import msgspec
 
+from antiphon.core.json_encoding import to_json
 from antiphon.stores.records import Delivery
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
@@ -25,9 +26,9 @@ def next_due(connection: Connection) -> float | None:
     return due
 
 
-def claim(connection: Connection, now: float, lease: float) -> Delivery | None:
-    """Claim the delivery that has been due longest."""
-    for row in connection.execute(SQL["claim"], {"now": now, "again": now + lease}).fetchall():
+def claim(connection: Connection, now: float, lease: float, without: str) -> Delivery | None:
+    """Claim the delivery that has been due longest; `without` is a JSON array of owners."""
+    for row in connection.execute(SQL["claim"], {"now": now, "again": now + lease, "without": without}).fetchall():
         id, url, owner, due, attempts, body = row
         return Delivery(id=id, url=url, owner=owner, due=due, attempts=attempts, body=body)
     return None
@@ -53,11 +54,12 @@ class SQLiteDeliveries:
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         await self._writer.submit(lambda connection: insert(connection, deliveries))
 
-    async def claim(self, now: float, lease: float) -> Delivery | None:
+    async def claim(self, now: float, lease: float, without: Sequence[str] = ()) -> Delivery | None:
         due = self._database.read(next_due)
         if due is None or due > now:
             return None
-        return await self._writer.submit(lambda connection: claim(connection, now, lease))
+        owners = to_json(list(without)).decode()
+        return await self._writer.submit(lambda connection: claim(connection, now, lease, owners))
 
     async def postpone(self, id: str, url: str, due: float) -> None:
         await self._writer.submit(lambda connection: postpone(connection, id, url, due))

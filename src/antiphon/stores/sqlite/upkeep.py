@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from antiphon.errors import ConfigError
 from antiphon.stores.condition import Census
-from antiphon.stores.sqlite.database import damage, open_database
+from antiphon.stores.sqlite.database import BUSY_SECONDS, PAGE_SIZE, damage, open_database
 from antiphon.stores.sqlite.sql import migrations, queries
 from antiphon.stores.status import StoreStatus, TableSize
 
@@ -65,12 +65,20 @@ def check(path: Path) -> str | None:
 
 
 def vacuum(path: Path) -> None:
-    """Rewrite the file without gaps. Raises ConfigError."""
+    """Rewrite the file without gaps; if nobody else has it open, with pages as new files have them. Raises ConfigError."""
     if not path.is_file():
         raise ConfigError(f"Store not found: {path}.")
     with closing(open_database(path)) as connection:
         try:
+            with suppress(
+                sqlite3.OperationalError
+            ):  # it is open elsewhere: SQLite changes no page size beside a write-ahead log
+                connection.execute("PRAGMA busy_timeout = 0")
+                connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+            connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
             connection.execute("VACUUM")
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             raise ConfigError(f"The store {path} cannot be vacuumed now: {error}.") from error

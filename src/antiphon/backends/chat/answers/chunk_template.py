@@ -22,9 +22,10 @@ _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
 class ChunkTemplate:
     """The bytes around the string that changes, and the chunk in which it is set.
 
-    `text_only`: the chunk says nothing but a piece of the answer's text, `arguments_only`: nothing but a piece of the arguments
-    of the call `index`; `read` returns the piece and does not set it. Else `choice` and `delta` are those of the chunk that was
-    read last; the next one changes them. `used` counts the chunks like it, also those that others read by `before` and `after`.
+    `text_only`: the chunk says nothing but a piece of the answer's text, `thoughts_only`: nothing but a piece of thoughts,
+    `arguments_only`: nothing but a piece of the arguments of the call `index`. With the first and the last `read` returns the
+    piece and does not set it. Else `choice` and `delta` are those of the chunk that was read last; the next one changes them.
+    `used` counts the chunks like it, also those that others read by `before` and `after`.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class ChunkTemplate:
         "delta",
         "index",
         "text_only",
+        "thoughts_only",
         "used",
     )
 
@@ -47,7 +49,7 @@ class ChunkTemplate:
         self.choice = ChatChoice()
         self.delta = ChatDelta()
         self.index: int | None = None
-        self.text_only = self.arguments_only = False
+        self.text_only = self.thoughts_only = self.arguments_only = False
         self.before = self.after = b"\n"  # in no event's data
         self._from = self._to = 0
         self._holder: ChatDelta | ChatFunction = self.delta
@@ -104,6 +106,7 @@ class ChunkTemplate:
             return
         self.choice, self.delta = probe.choices[0], probe.choices[0].delta
         self.text_only = self.delta == ChatDelta(content=_PROBE)
+        self.thoughts_only = self.delta in (ChatDelta(reasoning_content=_PROBE), ChatDelta(reasoning=_PROBE))
         call = self.delta.tool_calls[0] if name == "arguments" and self.delta.tool_calls else ChatToolCall()
         self.index = call.index
         piece = ChatToolCall(index=call.index, function=ChatFunction(arguments=_PROBE))

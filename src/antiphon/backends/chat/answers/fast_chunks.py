@@ -6,7 +6,7 @@ It runs for each token: what looks odd here (tuples, slices in place of `startsw
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -18,6 +18,7 @@ _encoder = msgspec.json.Encoder()
 _MOST_STARTS = 64  # lengths of chunks whose beginnings are kept
 _LARGEST = 4096  # bytes of such a chunk
 _TRIES = 4  # times that nothing is taken, in a row
+_QUOTE = b'"'
 _BACKSLASH = 0x5C  # a number is found faster than a byte
 
 
@@ -107,27 +108,46 @@ class FastChunks:
             start, at = self._starts.get(len(frame)) or self._start(len(frame))
             if frame[:at] != start:
                 break
-            strings.append(b'%b"' % frame[at - 1 :])
+            strings.append(frame[at - 1 :] + _QUOTE)
             size += len(frame) + len(end)
+        ready = self._give(strings, size)
+        if ready is None:
+            return 0
+        self.size += size
+        if not ready:
+            self._pause()
+        return size
+
+    def take_events(self, events: Sequence[bytes]) -> tuple[int, bool]:
+        """Take the first of some events, cut out of their chunks; return how many, and whether the client wants more."""
+        before, after = self._before, self._after
+        begin, end = len(before), -len(after)
+        strings: list[bytes] = []
+        for event in events:
+            if event[:begin] != before or event[end:] != after:
+                break
+            strings.append(event[begin - 1 : end + 1])
+        ready = self._give(strings, sum(map(len, events[: len(strings)])))
+        return (0, True) if ready is None else (len(strings), ready)
+
+    def _give(self, strings: list[bytes], size: int) -> bool | None:
+        """Give strings to the client, of chunks with so many bytes; None where one of them has to go the long way."""
         joined = b",".join(strings)
         try:
             texts = _strings.decode(b"[%b]" % joined)
         except (msgspec.MsgspecError, ValueError):
-            return 0
+            return None
         if not texts or len(texts) != len(strings) or "" in texts or self.size + size > self._most:
-            return 0
+            return None
         if self._marks and not self._marks.isdisjoint("".join(texts)):
-            return 0
+            return None
         if _BACKSLASH in joined:
             strings = [_encoder.encode(text) for text in texts]
-        self.size += size
         self.texts += texts
-        if not self._several(texts, strings):
-            self._pause()
-        return size
+        return self._several(texts, strings)
 
     def _start(self, length: int) -> tuple[bytes, int]:
-        """Return what a chunk begins with whose string ends after so many bytes, and its size; of impossible ones what never fits."""
+        """Return what a chunk begins with whose string ends after so many bytes, and its size; what never fits if none can."""
         start = b"-" * (length + 1)
         for digits in (1, 2, 3, 4, 5):
             size = b"%x" % max(0, length - digits - 2 + self._end_size - 2)

@@ -20,6 +20,7 @@ from antiphon.types.response import ModerationError, ModerationReport, Moderatio
 REASONS = {
     FinishReason.LENGTH: "length",
     FinishReason.CONTENT_FILTER: "content_filter",
+    FinishReason.MAX_MESSAGES: "length",
 }
 CHUNK, SILENCE = "chunk", "silence"
 

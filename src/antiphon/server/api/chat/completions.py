@@ -23,6 +23,7 @@ from antiphon.server.api.chat.asked import KEPT_HERE, is_moderated
 from antiphon.server.api.chat.keeping import ChatKeeping, KeptAnswer
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
+from antiphon.server.api.chat.required_fields import with_required
 from antiphon.server.api.chat.translated import TranslatedChat
 from antiphon.server.api.relayed import content_type, pass_on, whole_reply
 from antiphon.server.api.routing_hints import request_hints
@@ -118,16 +119,15 @@ class ChatCompletions:
 
 async def _answered(request: Request, answer: ByteStream, kept: KeptAnswer | None, *, whole: bool) -> Reply | None:
     """Pass an answer on, and keep it where that is wanted. Raises APIError."""
-    if kept is None or answer.status >= 300:
-        if whole:
-            return await whole_reply(answer)
-        await pass_on(request, answer)
+    kept = kept if answer.status < 300 else None
+    if not whole and (kept is None or content_type(answer).startswith("text/event-stream")):
+        await pass_on(request, answer, keep=kept.sink if kept is not None else None)
         return None
-    if whole or not content_type(answer).startswith("text/event-stream"):
-        reply = await whole_reply(answer)
-        return msgspec.structs.replace(reply, body=await kept.whole(reply.body))
-    await pass_on(request, answer, keep=kept.sink)
-    return None
+    reply = await whole_reply(answer)
+    if answer.status >= 300:
+        return reply
+    body = await by_size(len(reply.body), with_required, reply.body)
+    return msgspec.structs.replace(reply, body=body if kept is None else await kept.whole(body))
 
 
 def _decoded(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:

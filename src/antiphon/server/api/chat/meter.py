@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
-from antiphon.access.limits import FREE, Demand, Permit
+from antiphon.access.limits import Demand, Permit
 from antiphon.backends.base import ByteStream
+from antiphon.telemetry.request_record import uses_tokens
 from antiphon.types.chat import ChatUsage
 from antiphon.types.response import InputTokensDetails, Usage
 
@@ -41,8 +42,8 @@ def _number_of(value: Raw) -> int:
 
 
 def metered(answer: ByteStream, permit: Permit) -> ByteStream:
-    """Return the answer, or one that settles the permit at its end."""
-    return answer if permit is FREE else MeteredAnswer(answer, permit)
+    """Return the answer as one that settles the permit and notes the tokens at its end."""
+    return MeteredAnswer(answer, permit)
 
 
 class MeteredAnswer:
@@ -60,6 +61,7 @@ class MeteredAnswer:
         self._streamed = any(value.startswith(b"text/event-stream") for _, value in answer.headers)
         self._seen = b""
         self._chunks = 0
+        self._settled = False
 
     async def read(self) -> bytes:
         """Return the next piece, b"" at the end. Raises BackendError."""
@@ -80,7 +82,12 @@ class MeteredAnswer:
     def _settle(self) -> None:
         seen = max(self._chunks, 1) if self._seen and self.status < 300 else 0
         texts = reversed(self._seen.split(b"\n")) if self._streamed else (self._seen,)
-        self._permit.settle(usage_in(texts), seen)
+        if self._settled:
+            return
+        self._settled = True
+        usage = usage_in(texts)
+        uses_tokens(usage)
+        self._permit.settle(usage, seen)
 
 
 def usage_in(texts: Iterable[bytes]) -> Usage | None:

@@ -14,7 +14,7 @@ from antiphon.access.limits import Admission, Permit
 from antiphon.access.tool_limits import Taken, ToolAdmission, rights_of
 from antiphon.backends.base import Route, Router
 from antiphon.core.json_encoding import to_json
-from antiphon.core.media.urls import UrlSlot, may_hold_urls, url_slots
+from antiphon.core.media.urls import BARE, UrlSlot, may_hold_urls, url_slots
 from antiphon.core.model_types import TEXT_GENERATION
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.json_text import MOST_VALUES
@@ -63,6 +63,7 @@ class RelayHandlers:
         async def handler(request: Request) -> Reply | None:
             return await self._handle(row, request)
 
+        handler.__doc__ = row.summary  # for the API's document
         return handler
 
     async def _handle(self, row: RelayedRoute, request: Request) -> Reply | None:
@@ -120,7 +121,9 @@ class RelayHandlers:
 
     async def _with_media(self, asked: AskedRelay, request: Request, route: Route) -> AskedRelay:
         """Return the request with media that its JSON names by URL fetched, or checked: a backend must not reach all."""
-        named = [name for name, value in asked.fields.items() if may_hold_urls(value)]
+        named = [
+            name for name, value in asked.fields.items() if may_hold_urls(value) or name.endswith("url") or name in BARE
+        ]
         if not named:
             return asked
         fields = dict(asked.fields)
@@ -132,7 +135,7 @@ class RelayHandlers:
                 raise InvalidRequest(f"Too many URLs: at most {MOST_MEDIA} are allowed per request.", param=name)
             if slots:
                 await self._media.admit_slots(slots, request.owner, inline=route.inline_images, path=name)
-                fields[name] = Raw(await by_size(asked.size, to_json, value["v"]))
+                fields[name] = Raw(await by_size(asked.size, to_json, value[name]))
         return replace(asked, fields=fields)
 
     async def _pictures(self, row: RelayedRoute, asked: AskedRelay, request: Request, route: Route) -> Taken | None:
@@ -211,10 +214,9 @@ async def _sound(request: Request, answer: PassingAnswer, headers: Sequence[Head
 
 
 def _slots(name: str, raw: Raw) -> tuple[dict[str, Any], list[UrlSlot]]:
-    """Return a field's value, held by a name, and where URLs stand in it."""
-    holder = {"v": decode_any(raw, name)}
-    value = holder["v"]
-    return holder, list(url_slots(value, name)) if isinstance(value, list | dict) else []
+    """Return an object with a field of a request alone, and where URLs stand in it."""
+    holder = {name: decode_any(raw, name)}
+    return holder, [replace(slot, path=slot.path.removeprefix(".")) for slot in url_slots(holder, "")]
 
 
 def _with_defaults(asked: AskedRelay, row: RelayedRoute, route: Route) -> AskedRelay:

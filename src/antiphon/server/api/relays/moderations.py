@@ -13,7 +13,7 @@ from antiphon.core.media.urls import UrlSlot
 from antiphon.core.request.validation import decode, invalid
 from antiphon.errors import InvalidRequest
 from antiphon.responses.intake.media import Media
-from antiphon.responses.moderation.base import MOST_INPUTS, ModeratedInput, ModerationResult
+from antiphon.responses.moderation.base import MOST_INPUTS, ModeratedInput, ModerationVerdicts
 from antiphon.responses.moderation.moderators import Moderators
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.relays.asked import BYTES_PER_TOKEN
@@ -57,7 +57,7 @@ class Moderations:
         self._new_id_base = new_id_base
 
     async def create(self, request: Request) -> Reply:
-        """POST /v1/moderations."""
+        """POST /v1/moderations: verdicts on texts and pictures, with a score for each category."""
         body = await request.body()
         self._limiter.check(request.caller)
         asked = await by_size(len(body), decode, _request, body)
@@ -113,7 +113,7 @@ def _inputs(value: str | list[str | ModeratedPart]) -> list[ModeratedInput]:
     return [ModeratedInput(text, tuple(images))]
 
 
-def _answer(id: str, model: str, judged: ModerationResult) -> dict[str, Any]:
+def _answer(id: str, model: str, judged: ModerationVerdicts) -> dict[str, Any]:
     results = [
         {
             "flagged": verdict.flagged,

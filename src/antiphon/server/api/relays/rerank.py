@@ -88,8 +88,7 @@ class Rerank:
 
     def forms(self, asked: AskedRelay) -> Sequence[RelayedForm]:
         """Return the request in all dialects."""
-        wishes = _wishes(asked)
-        return [_form(dialect, asked, wishes) for dialect in DIALECTS]
+        return [_form(dialect, asked) for dialect in DIALECTS]
 
     def answer(self, asked: AskedRelay, model: str, read: ReadAnswer, *, shorten: bool = False) -> bytes:
         """Return the ranking, the best first, as Cohere and Jina have it. Raises BackendError."""
@@ -146,8 +145,9 @@ def _documents(wishes: RerankWishes) -> list[Any]:
     return documents
 
 
-def _form(dialect: RerankDialect, asked: AskedRelay, wishes: RerankWishes) -> RelayedForm:
+def _form(dialect: RerankDialect, asked: AskedRelay) -> RelayedForm:
     def write(model: str, extra: Mapping[str, Raw]) -> bytes:
+        wishes = _wishes(asked)
         documents = _documents(wishes)
         most = _most(wishes)
         fields = {name: value for name, value in asked.fields.items() if name not in OURS}

@@ -68,7 +68,7 @@ class PlainShape(msgspec.Struct, frozen=True):
 
 
 class RelayedRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """One route. `operation` is its name in traces, `scope` what a key needs that has not `chat`.
+    """One route. `summary` stands in the API's document, `operation` in traces; `scope` is what a key needs that has not `chat`.
 
     `type` is the type of its models: the one of `default_models`, or the only one, answers requests that name none, where the
     API allows that (`unnamed`). `takes`: JSON, a form, or both. `gives`: JSON, texts too, or sounds. `most` and `values` bound
@@ -77,6 +77,7 @@ class RelayedRoute(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     path: str
+    summary: str
     operation: str
     scope: str
     type: str
@@ -104,12 +105,21 @@ _SAMPLING = {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_
 
 def _rerank(path: str) -> RelayedRoute:
     """Return the row of a path at which clients look for it: Cohere's say v2."""
-    return RelayedRoute(path=path, operation="rerank", scope=EMBEDDINGS, type=RERANK, shape=Rerank(), unnamed=True)
+    return RelayedRoute(
+        path=path,
+        summary="Documents by how well they answer a query.",
+        operation="rerank",
+        scope=EMBEDDINGS,
+        type=RERANK,
+        shape=Rerank(),
+        unnamed=True,
+    )
 
 
 ROUTES = (
     RelayedRoute(
         path="/completions",
+        summary="Legacy completions, streamed or not.",
         operation="text_completion",
         scope=CHAT,
         type=TEXT_GENERATION,
@@ -118,6 +128,7 @@ ROUTES = (
     ),
     RelayedRoute(
         path="/embeddings",
+        summary="Vectors of texts or tokens.",
         operation="embeddings",
         scope=EMBEDDINGS,
         type=EMBEDDING,
@@ -129,6 +140,7 @@ ROUTES = (
     *(_rerank(path) for path in ("/rerank", "/v2/rerank")),
     RelayedRoute(
         path="/images/generations",
+        summary="Pictures of a prompt.",
         operation="generate_content",
         scope=IMAGES,
         type=IMAGE_GENERATION,
@@ -140,6 +152,7 @@ ROUTES = (
     ),
     RelayedRoute(
         path="/images/edits",
+        summary="Pictures changed: a form with `image`, or JSON.",
         operation="generate_content",
         scope=IMAGES,
         type=IMAGE_GENERATION,
@@ -152,6 +165,7 @@ ROUTES = (
     ),
     RelayedRoute(
         path="/images/variations",
+        summary="Variations of a picture: a form with `image`.",
         operation="generate_content",
         scope=IMAGES,
         type=IMAGE_GENERATION,
@@ -164,6 +178,7 @@ ROUTES = (
     ),
     RelayedRoute(
         path="/audio/speech",
+        summary="Speech of a text.",
         operation="generate_content",
         scope=AUDIO,
         type=SPEECH,
@@ -172,6 +187,7 @@ ROUTES = (
     ),
     RelayedRoute(
         path="/audio/transcriptions",
+        summary="The text of a recording: a form with `file`.",
         operation="generate_content",
         scope=AUDIO,
         type=TRANSCRIPTION,
@@ -181,6 +197,7 @@ ROUTES = (
     ),
     RelayedRoute(
         path="/audio/translations",
+        summary="The text of a recording in English: a form with `file`.",
         operation="generate_content",
         scope=AUDIO,
         type=TRANSCRIPTION,

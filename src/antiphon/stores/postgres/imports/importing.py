@@ -111,6 +111,7 @@ NOUNS = (
         batch=8,
         unpack=lambda row: [{**row, "pairs": msgspec.json.decode(row["pairs"])}],
     ),
+    Noun(name="usage", source="SELECT * FROM usage", key=["day", "owner", "key", "model", "tool"]),
     Noun(name="skills", source="SELECT * FROM skills", key=["number"]),
     Noun(name="skill_versions", source="SELECT * FROM skill_versions", key=["number"], batch=1),
     Noun(name="container_skills", source="SELECT * FROM container_skills", key=["number"], batch=1),
@@ -128,6 +129,7 @@ NOUNS = (
         " LEFT JOIN file_batches AS batch ON batch.number = file.batch WHERE file.gone = 0",
         key=["number"],
     ),
+    Noun(name="webhook_endpoints", source="SELECT * FROM webhook_endpoints", key=["number"]),
     Noun(name="deliveries", source="SELECT * FROM deliveries", key=["id", "url"]),
     Noun(
         name="jobs",

@@ -9,7 +9,8 @@ SELECT min(due) - clock(0) FROM antiphon.deliveries
 -- name: claim
 UPDATE antiphon.deliveries SET due = clock(:again_at), attempts = attempts + 1
 WHERE number = (
-    SELECT number FROM antiphon.deliveries WHERE due <= clock(:now) ORDER BY due, number LIMIT 1 FOR UPDATE SKIP LOCKED
+    SELECT number FROM antiphon.deliveries WHERE due <= clock(:now) AND owner <> ALL(:without::text[])
+    ORDER BY due, number LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 RETURNING id, url, owner, due, attempts, body
 

@@ -7,7 +7,10 @@ SELECT min(due) FROM deliveries
 
 -- name: claim
 UPDATE deliveries SET due = :again, attempts = attempts + 1
-WHERE rowid = (SELECT rowid FROM deliveries WHERE due <= :now ORDER BY due, rowid LIMIT 1)
+WHERE rowid = (
+    SELECT rowid FROM deliveries WHERE due <= :now AND owner NOT IN (SELECT value FROM json_each(:without))
+    ORDER BY due, rowid LIMIT 1
+)
 RETURNING id, url, owner, due, attempts, body
 
 -- name: postpone

@@ -21,7 +21,7 @@ from antiphon.stores.postgres.connection.faults import FAULTS
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.sql import queries
 
-log = logging.getLogger("antiphon.stores.postgres")
+log = logging.getLogger("antiphon.stores.postgres.connection")
 
 FOLLOW = queries("jobs")["follow"]
 

@@ -1,0 +1,127 @@
+"""UsageLedger: what each owner and key used of each model and hosted tool, by day, summed up and written every few seconds.
+
+It is told of each answer once, at its end. A server that is killed loses the last `FLUSH` seconds of it; budgets, which are kept
+by `limits`, lose nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from time import time
+
+import msgspec
+
+from antiphon.access.prices import FREE_OF_CHARGE, Price
+from antiphon.errors import APIError
+from antiphon.stores.base import UsageStore
+from antiphon.stores.usage_records import UsageSum, plus, whom
+from antiphon.types.response import Usage
+
+FLUSH = 5.0
+"""Seconds that a sum waits in memory."""
+MOST_WAITING = 20_000
+"""Sums that wait while the store is away; what comes then is lost, and logged."""
+GROUP = 500
+"""Sums of one write."""
+DAY = 86_400
+
+log = logging.getLogger("antiphon.access")
+
+Whom = tuple[int, str, str, str, str]
+
+
+class UsageLedger:
+    """Sums of usage that are to be written. `days`: how long they are kept; 0: for ever."""
+
+    def __init__(
+        self, store: UsageStore, prices: Mapping[str, Price], days: float, clock: Callable[[], float] = time
+    ) -> None:
+        self._store = store
+        self._prices = prices
+        self._days = days
+        self._clock = clock
+        self._waiting: dict[Whom, UsageSum] = {}
+        self._flushing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._dropped_on = 0
+        self._lost = 0
+
+    def reprice(self, prices: Mapping[str, Price]) -> None:
+        """Take other prices for what comes from now on."""
+        self._prices = prices
+
+    def answered(self, owner: str, key: str, model: str, usage: Usage | None, *, failed: bool) -> None:
+        """Take note of an answer, and of the tokens that it used."""
+        one = UsageSum(day=self._today(), owner=owner, key=key, model=model, requests=1, failures=int(failed))
+        if usage is not None:
+            cached = usage.input_tokens_details.cached_tokens
+            price = self._prices.get(model, FREE_OF_CHARGE)
+            one = msgspec.structs.replace(
+                one,
+                input_tokens=usage.input_tokens,
+                cached_tokens=cached,
+                output_tokens=usage.output_tokens,
+                reasoning_tokens=usage.output_tokens_details.reasoning_tokens,
+                cost=price.of(usage.input_tokens, cached, usage.output_tokens),
+            )
+        self._add(one)
+
+    def called(self, owner: str, tool: str, *, failed: bool) -> None:
+        """Take note of a call of a hosted tool."""
+        self._add(UsageSum(day=self._today(), owner=owner, tool=tool, calls=1, failures=int(failed)))
+
+    def _today(self) -> int:
+        return int(self._clock()) // DAY
+
+    def _add(self, one: UsageSum) -> None:
+        known = self._waiting.get(whom(one))
+        if known is None and len(self._waiting) >= MOST_WAITING:
+            self._lost += 1
+            return
+        self._waiting[whom(one)] = one if known is None else plus(known, one)
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._later())
+
+    async def _later(self) -> None:
+        while self._waiting:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH):
+                    await self._closing.wait()
+            if self._closing.is_set():
+                return
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits; what cannot be written waits on."""
+        waiting, self._waiting = list(self._waiting.values()), {}
+        for at in range(0, len(waiting), GROUP):
+            try:
+                await self._store.add(waiting[at : at + GROUP])
+            except APIError:
+                for one in waiting[at:]:
+                    known = self._waiting.get(whom(one))
+                    self._waiting[whom(one)] = one if known is None else plus(one, known)
+                return
+        if self._lost:
+            log.warning("usage: %d sums are lost: the store was away for too long", self._lost)
+            self._lost = 0
+        await self._drop()
+
+    async def _drop(self) -> None:
+        today = self._today()
+        if self._days and self._dropped_on != today:
+            self._dropped_on = today
+            try:
+                await self._store.drop(int(today - self._days))
+            except APIError:
+                self._dropped_on = 0
+
+    async def close(self) -> None:
+        """Write what waits."""
+        self._closing.set()
+        if self._flushing is not None:
+            await self._flushing
+        await self.flush()

@@ -1,0 +1,1 @@
+"""Tables of settings of one part each."""

@@ -1,0 +1,1 @@
+"""Webhooks of owners over HTTP."""
