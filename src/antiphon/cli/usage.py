@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from antiphon.stores.usage_records import UsageQuery, UsageSum
-
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,8 @@ from antiphon.cli.options import KEY_VARIABLES, load_settings, with_options
 from antiphon.errors import ConfigError
 
 if TYPE_CHECKING:
-        
+    from antiphon.stores.usage_records import UsageQuery, UsageSum
+
 HEADS = {"input_tokens": "input", "cached_tokens": "cached", "output_tokens": "output", "reasoning_tokens": "reasoning"}
 """Heads of columns that are narrower than their names."""
 
