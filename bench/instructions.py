@@ -33,7 +33,7 @@ CONCURRENCY = 4
 """Requests at a time: so few that a server this slow does not gather more of them than it would."""
 
 
-class Way(NamedTuple):
+class Setup(NamedTuple):
     """How a load reaches the mock: options of the server, fields of each request, and whose API it speaks."""
 
     options: tuple[str, ...] = ()
@@ -42,12 +42,12 @@ class Way(NamedTuple):
 
 
 PASSED = ("--backend-api", "responses")
-WAYS: Mapping[str, Way] = {
-    "": Way(fields={"store": False}),
-    "passed": Way(PASSED, {"store": False}),
-    "stored": Way(),
-    "passed, stored": Way(PASSED),
-    "messages": Way(api="messages"),
+SETUPS: Mapping[str, Setup] = {
+    "": Setup(fields={"store": False}),
+    "passed": Setup(PASSED, {"store": False}),
+    "stored": Setup(),
+    "passed, stored": Setup(PASSED),
+    "messages": Setup(api="messages"),
 }
 SHORTER_LOOP = (5, 30)
 """Conversations and turns of the agent loop: fewer than elsewhere, and as long."""
@@ -66,9 +66,9 @@ class Load(NamedTuple):
     def read(cls, text: str) -> Load:
         """Raises ValueError for a load or a way that does not exist."""
         work, _, way = text.partition(":")
-        if work not in harness.WORK or way not in WAYS:
+        if work not in harness.WORK or way not in SETUPS:
             raise ValueError(
-                f"'{text}' is no load: LOAD or LOAD:WAY of {', '.join(harness.WORK)} and {', '.join(WAYS)}"
+                f"'{text}' is no load: LOAD or LOAD:WAY of {', '.join(harness.WORK)} and {', '.join(SETUPS)}"
             )
         return cls(work, way)
 
@@ -100,7 +100,7 @@ def counted(names: str, sources: Mapping[str, Path], profiles: Path | None = Non
 
 def _count(load: Load, source: Path, keep: Path | None) -> float:
     work: Figures = harness.WORK[load.work]
-    way = WAYS[load.way]
+    way = SETUPS[load.way]
     with tempfile.TemporaryDirectory(prefix="instructions-") as name, _server(way, source, Path(name)) as pid:
         folder = Path(name)
         body = folder / "body.json"
@@ -127,7 +127,7 @@ def _count(load: Load, source: Path, keep: Path | None) -> float:
         return int(total[1]) / many / (work["tok"] if work["stream"] else 1) / 1000
 
 
-def _bodies(load: Load, way: Way) -> bytes:
+def _bodies(load: Load, way: Setup) -> bytes:
     work: Figures = harness.WORK[load.work]
     before = dict(work)
     if work.get("loop"):
@@ -152,7 +152,7 @@ def _run(peer: Figures, load: Load, many: int, body: Path) -> None:
 
 
 @contextmanager
-def _server(way: Way, source: Path, folder: Path) -> Iterator[int]:
+def _server(way: Setup, source: Path, folder: Path) -> Iterator[int]:
     """Run the command under callgrind, which counts nothing yet. Raises RuntimeError."""
     store = str(folder / "store.db") if "store" not in way.fields and way.api != "messages" else "memory"
     callgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/callgrind"]

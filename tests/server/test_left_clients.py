@@ -30,6 +30,9 @@ HELD = (
     "Lane",
     "ResponseStream",
     "HttpResponse",
+    "AskedRelay",
+    "RelayedRequest",
+    "ModeratedInput",
 )
 PATH = "/v1/responses"
 
@@ -84,6 +87,10 @@ LEAVING = {
     "relayed, before the backend answers": (PATH, {"model": "relay", "input": SAID, "stream": True}),
     "streamed, in the middle": (PATH, {"model": "scripted", "input": SLOW, "stream": True}),
     "whole, in the middle": (PATH, {"model": "scripted", "input": SLOW}),
+    "embeddings": ("/v1/embeddings", {"model": "silent", "input": SAID}),
+    "rerank": ("/v1/rerank", {"model": "silent", "query": SAID, "documents": [SAID]}),
+    "moderations": ("/v1/moderations", {"model": "silent", "input": SAID}),
+    "speech": ("/v1/audio/speech", {"model": "silent", "input": SAID}),
     "chat completions": (
         "/v1/chat/completions",
         {"model": "silent", "messages": [{"role": "user", "content": SAID}], "stream": True},

@@ -230,7 +230,7 @@ async def test_sums_are_written_by_themselves_and_dropped_when_old(monkeypatch: 
     ledger = UsageLedger(store, {}, 30)
     ledger.answered("o", "k", "m", Usage(), failed=True)
     async with asyncio.timeout(10):
-        while await requests_in(store) != 1:
+        while await requests_in(store) != 1:  # noqa: ASYNC110 (there is nothing that tells it)
             await asyncio.sleep(0.01)
     ledger.called("o", "web_search", failed=False)
     await ledger.close()

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from antiphon.stores.postgres.preparation import blocking
+from antiphon.stores.postgres.connection.preparation import blocking
 
 EMPTY = """
 DO $$ DECLARE name text; BEGIN

@@ -103,7 +103,7 @@ def test_other_programs_tables_are_left_alone(postgres: Postgres) -> None:
 def test_what_cannot_be_used_is_told_without_the_password(
     url: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("antiphon.stores.postgres.preparation.PATIENCE", 0.0)
+    monkeypatch.setattr("antiphon.stores.postgres.connection.preparation.PATIENCE", 0.0)
     monkeypatch.setattr("antiphon.stores.postgres.postgres_database.PATIENCE", 0.0)
     with pytest.raises(ConfigError, match=reason) as caught:
         open_store(url)

@@ -11,6 +11,7 @@ import msgspec
 
 from antiphon.backends.base import ModelCard, Route, Router, unknown_model
 from antiphon.config.keys import KeyScope
+from antiphon.core.model_types import TEXT_GENERATION
 from antiphon.errors import APIError
 
 Unit = Literal["requests", "tokens", "cost", "streams", "searches", "code_seconds", "images", "stored_bytes"]
@@ -123,14 +124,16 @@ def resolve(router: Router, model: str, caller: Caller) -> Route:
 
 
 def only_model(router: Router, caller: Caller, *, chat: bool = False) -> str | None:
-    """Return the model that a request without one means: where its caller may call a single one; else None.
+    """Return the model that a request without one means: where its caller may call a single one that gives texts; else None.
 
     `chat`: it is called through chat completions.
     """
     found = [
         card.id
         for card in router.cards()
-        if caller.may_call(card) and (card.capabilities.chat_completions if chat else card.capabilities.responses)
+        if card.type == TEXT_GENERATION
+        and caller.may_call(card)
+        and (card.capabilities.chat_completions if chat else card.capabilities.responses)
     ]
     return found[0] if len(found) == 1 else None
 

@@ -51,9 +51,10 @@ def chat(url: str | None, key: str | None, model: str | None, **given: Any) -> N
         if wanted and wanted not in ids:
             known = ", ".join(ids) or "none at present"
             click.echo(f"antiphon: unknown model '{wanted}' at {client.url}. Available: {known}", err=True)
-        if not wanted and not ids:
+        able = [model.id for model in client.listed() if model.capabilities.supports_responses]
+        if not wanted and not able:
             raise click.ClickException(f"{client.url} has no models at present")
-        talk = Talk(client, wanted or ids[0], tty=sys.stdout.isatty())
+        talk = Talk(client, wanted or able[0], tty=sys.stdout.isatty())
         if not sys.stdin.isatty():
             sys.exit(0 if talk.ask(sys.stdin.read().strip()) else 1)
         converse(talk)

@@ -184,7 +184,7 @@ def shared_secret(url: str) -> str:
         raise ConfigError("secret: must be set, as a store of this kind keeps none for its servers")
     require_postgres(url)
     from antiphon.stores.postgres.connection.address import read_address
-    from antiphon.stores.postgres.preparation import sealing_secret
+    from antiphon.stores.postgres.connection.preparation import sealing_secret
 
     return sealing_secret(read_address(url))
 

@@ -139,6 +139,10 @@ def events(handler: EveryRoute) -> None:
     handler.events({"data": []})
 
 
+def loud(handler: EveryRoute) -> None:
+    handler.bytes(b'{"error": 1}', "APPLICATION/JSON; charset=utf-8")
+
+
 def redirect(handler: EveryRoute) -> None:
     handler.send_response(302)
     handler.send_header("location", "http://127.0.0.1:1/")
@@ -146,7 +150,7 @@ def redirect(handler: EveryRoute) -> None:
     handler.end_headers()
 
 
-@pytest.mark.parametrize("wrong", [page, error_in_200, half, words, deep, events, redirect])
+@pytest.mark.parametrize("wrong", [page, error_in_200, half, words, deep, events, loud, redirect])
 @pytest.mark.parametrize("path", REQUESTS)
 def test_a_backend_that_answers_something_else(server: Client, path: str, wrong: Callable[[EveryRoute], None]) -> None:
     EveryRoute.broken[path.removeprefix("/v2")] = wrong
@@ -320,6 +324,17 @@ def test_pictures_of_a_key(server: Client) -> None:
     assert status_of(server, "all", "/images/generations", n=11) == (400, "invalid_value")
 
 
+def test_only_models_of_texts_answer_requests_that_name_none() -> None:
+    with upstream(EveryRoute) as url, whole_server(url) as client:
+        for path, fields in (
+            ("/v1/responses", {"input": "a"}),
+            ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}]}),
+        ):
+            status, refused = client.post(path, **fields)
+            assert (status, refused["error"]["message"]) == (502, "The backend does not support this endpoint.")
+        assert [one["slug"] for one in client.get("/v1/models")[1]["models"]] == ["babbage"]
+
+
 # Several backends, and who looks on
 
 
@@ -343,6 +358,16 @@ def test_another_backend_answers_what_one_cannot() -> None:
             server = stack.enter_context(whole_server(backends=backends))
             for _ in range(4):
                 assert server.post("/v1/embeddings", **VECTORS)[0] == 200
+
+
+@pytest.mark.parametrize(("api", "status"), [("chat", 200), ("responses", 200), ("anthropic", 400), ("scripted", 400)])
+def test_backends_of_all_kinds(api: str, status: int) -> None:
+    with upstream(EveryRoute) as url:
+        backends = {"one": BackendConfig(url=url, api=api)}
+        models = {"vectors": ModelConfig(backends=["one"], name="text-embedding-mini")}
+        with whole_server(backends=backends, models=models) as client:
+            answered, body = client.post("/v1/embeddings", model="vectors", input="a")
+    assert (answered, body.get("error", {}).get("code")) == (status, None if status == 200 else "unsupported_model")
 
 
 def test_a_model_that_stands_in(server: Client) -> None:

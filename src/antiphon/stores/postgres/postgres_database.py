@@ -16,8 +16,8 @@ from antiphon.stores.postgres import upkeep
 from antiphon.stores.postgres.connection.address import read_address
 from antiphon.stores.postgres.connection.batcher import Batcher
 from antiphon.stores.postgres.connection.listener import Listener
+from antiphon.stores.postgres.connection.preparation import PATIENCE, prepare
 from antiphon.stores.postgres.database import Database
-from antiphon.stores.postgres.preparation import PATIENCE, prepare
 from antiphon.stores.postgres.sql import Query
 
 Values = Mapping[str, Any]

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from antiphon.stores.condition import Labels, Measure
 from antiphon.stores.postgres.connection.address import read_address
 from antiphon.stores.postgres.connection.connecting import Connection
+from antiphon.stores.postgres.connection.preparation import blocking, once, version
 from antiphon.stores.postgres.database import Database
-from antiphon.stores.postgres.preparation import blocking, once, version
 from antiphon.stores.postgres.sql import migrations, queries
 from antiphon.stores.status import StoreStatus, TableSize
 

@@ -73,12 +73,12 @@ class AskedRelay(msgspec.Struct, frozen=True, kw_only=True):
         if absent is not None:
             raise missing(absent)
 
-    def demand(self) -> Demand:
-        """Return what it will use in tokens, as far as it can be told: files count as nothing."""
+    def demand(self, most: int | None = None) -> Demand:
+        """Return what it will use in tokens, as far as it can be told: files count as nothing. `most`: of the answer."""
         if not self.parts:
-            return Demand(self.size // BYTES_PER_TOKEN, None)
+            return Demand(self.size // BYTES_PER_TOKEN, most)
         texts = sum(len(part.content) for part in self.parts if part.filename is None)
-        return Demand(texts // BYTES_PER_TOKEN, None)
+        return Demand(texts // BYTES_PER_TOKEN, most)
 
     def json(self, endpoint: str) -> RelayedForm:
         """Return it as it goes to a backend: JSON with the backend's name of the model."""

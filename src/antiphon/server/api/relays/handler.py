@@ -15,7 +15,7 @@ from antiphon.access.tool_limits import Taken, ToolAdmission, rights_of
 from antiphon.backends.base import Route, Router
 from antiphon.core.json_encoding import to_json
 from antiphon.core.media.urls import BARE, UrlSlot, may_hold_urls, url_slots
-from antiphon.core.model_types import TEXT_GENERATION
+from antiphon.core.model_types import EMBEDDING, RERANK, TEXT_GENERATION
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.json_text import MOST_VALUES
 from antiphon.core.request.validation import decode_any, missing
@@ -26,13 +26,16 @@ from antiphon.responses.intake.media import Media
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.relayed import content_type, kept_headers, pass_on, whole_body
 from antiphon.server.api.relays.asked import MOST_PICTURES, AskedRelay, read_json, read_relayed_form
-from antiphon.server.api.relays.passing import PassingAnswer, read_answer, wrong_answer
+from antiphon.server.api.relays.passing import EVENTS, JSON, PassingAnswer, read_answer, wrong_answer
 from antiphon.server.api.relays.table import RelayedRoute
 from antiphon.server.api.relays.usage import usage_in_body
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ClientGone, Handler, Header, Reply, Request
 from antiphon.telemetry.request_record import calls_model, uses_tokens
 from antiphon.types.response import Usage
+
+WORDLESS = frozenset((EMBEDDING, RERANK))
+"""Types of models whose answers have no tokens."""
 
 
 class RelayHandlers:
@@ -83,7 +86,8 @@ class RelayHandlers:
             size=asked.size,
             key=_key(asked),
         )
-        permit = await self._limiter.admit(request.caller, route.card, asked.demand)
+        most = 1 if row.type in WORDLESS else None
+        permit = await self._limiter.admit(request.caller, route.card, lambda: asked.demand(most))
         taken: Taken | None = None
         try:
             taken = await self._pictures(row, asked, request, route)
@@ -157,10 +161,10 @@ class RelayHandlers:
         permit: Permit,
     ) -> Reply | None:
         """Hand an answer on: events and sounds while they come, all else whole and checked. Raises BackendError."""
-        kind = content_type(answer)
-        if not row.allows(kind.strip().lower(), streams=asked.streams):
+        kind = answer.kind
+        if not row.allows(kind, streams=asked.streams):
             raise wrong_answer(f"has the type '{kind[:100]}'")
-        if kind.startswith("text/event-stream"):
+        if kind.startswith(EVENTS):
             await pass_on(request, answer, permit.headers)
             _settle(permit, answer.usage(), answer.pieces)
             return None
@@ -168,7 +172,7 @@ class RelayHandlers:
             await _sound(request, answer, permit.headers)
             return None
         body = await whole_body(answer, row.most, request.hold)
-        if kind.startswith("application/json"):
+        if kind.startswith(JSON):
             read = await by_size(len(body), read_answer, body, row.large)
             usage = await by_size(len(read.skeleton), usage_in_body, read.skeleton)
             body = await by_size(
@@ -180,7 +184,7 @@ class RelayHandlers:
                 shorten=route.card.matryoshka,
             )
             _settle(permit, usage, 1)
-        return Reply(body, answer.status, kind, [*permit.headers, *kept_headers(answer)])
+        return Reply(body, answer.status, content_type(answer), [*permit.headers, *kept_headers(answer)])
 
 
 def _not_guarded(row: RelayedRoute) -> InvalidRequest:

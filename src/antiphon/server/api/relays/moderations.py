@@ -67,7 +67,7 @@ class Moderations:
         request.cancel_on_disconnect()
         inputs = await self._with_media(inputs, request.caller)
         permit = await self._limiter.admit(
-            request.caller, moderator.card, lambda: Demand(len(body) // BYTES_PER_TOKEN, None)
+            request.caller, moderator.card, lambda: Demand(len(body) // BYTES_PER_TOKEN, 1)
         )
         try:
             judged = await moderator.moderate(inputs, request_hints(request))

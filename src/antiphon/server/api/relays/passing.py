@@ -25,7 +25,7 @@ _TEXTS = ("text/", "application/x-subrip")
 
 
 class PassingAnswer:
-    """A ByteStream whose usage is read while it passes. `pieces` counts events, or what came where it has none."""
+    """A ByteStream whose usage is read while it passes. `kind` is its type, in lower case; `pieces` counts what came: events."""
 
     def __init__(self, answer: ByteStream) -> None:
         self.status = answer.status
@@ -33,7 +33,8 @@ class PassingAnswer:
         self.pieces = 0
         self._answer = answer
         self._tail = b""
-        self._events = content_type(answer).startswith(EVENTS)
+        self.kind = content_type(answer).strip().lower()
+        self._events = self.kind.startswith(EVENTS)
 
     async def read(self) -> bytes:
         """Return the next piece, b"" at the end. Raises BackendError."""

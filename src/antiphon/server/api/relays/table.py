@@ -19,7 +19,7 @@ from antiphon.core.model_types import (
 from antiphon.core.relayed_request import RelayedForm
 from antiphon.server.api.relays.asked import AskedRelay
 from antiphon.server.api.relays.embeddings import MOST_NUMBERS, Embeddings
-from antiphon.server.api.relays.passing import JSON, ReadAnswer, check_answer, is_text
+from antiphon.server.api.relays.passing import EVENTS, JSON, ReadAnswer, check_answer, is_text
 from antiphon.server.api.relays.rerank import Rerank
 
 MOST_JSON = 16 * 1024 * 1024
@@ -93,7 +93,7 @@ class RelayedRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     def allows(self, kind: str, *, streams: bool) -> bool:
         """Tell whether an answer of a media type is one of this route's."""
-        if kind.startswith("text/event-stream"):
+        if kind.startswith(EVENTS):
             return streams
         if self.gives == "sound":
             return kind.startswith(("audio/", "application/octet-stream", "video/", "binary/"))

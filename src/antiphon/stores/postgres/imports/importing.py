@@ -16,8 +16,8 @@ import msgspec
 from antiphon.errors import ConfigError
 from antiphon.stores.postgres.connection.address import DatabaseAddress
 from antiphon.stores.postgres.connection.connecting import Connection
+from antiphon.stores.postgres.connection.preparation import blocking, migrate, once
 from antiphon.stores.postgres.imports.chunks import FILES, copy_chunks
-from antiphon.stores.postgres.preparation import blocking, migrate, once
 from antiphon.stores.postgres.sql import imports
 from antiphon.stores.sqlite.database import open_database
 from antiphon.stores.sqlite.jobs import unpack

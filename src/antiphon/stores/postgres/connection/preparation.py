@@ -20,7 +20,7 @@ from antiphon.stores.postgres.connection.faults import FAULTS
 from antiphon.stores.postgres.sql import indexes, migrations, queries
 from antiphon.stores.schema_versions import check, oldest
 
-log = logging.getLogger("antiphon.stores.postgres")
+log = logging.getLogger("antiphon.stores.postgres.connection")
 
 T = TypeVar("T")
 
