@@ -82,6 +82,12 @@ def take(size: int) -> None:
         held.take(size)
 
 
+def held_bytes() -> int:
+    """Return how much the request at hand holds, 0 where there is none."""
+    held = HELD.get()
+    return held.size if held is not None else 0
+
+
 def owner() -> str:
     """Return the owner of the request at hand, "" where there is none."""
     held = HELD.get()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -204,6 +206,23 @@ def test_pictures_of_a_stored_prompt_cannot_be_compared(backend: str, tmp_path: 
         with whole_server(backend, **memory) as client:
             first = whole(client, **fields)
             assert diagnosed(client, first, input=fields["input"]) == told
+
+
+@pytest.mark.parametrize(("size", "told"), [(10_000, HIT), (2_000_000, NOT_FOUND)])
+def test_files_that_a_prompt_names_are_counted_in_memory(backend: str, size: int, told: Json) -> None:
+    """A file of the store is small where it is named, and large where it is shown."""
+    with whole_server(backend, prompt_memory_bytes=4 * 1024 * 1024) as client:
+        form = b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nvision\r\n--x\r\n'
+        form += b'Content-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+        form += b"\x89PNG\r\n\x1a\n" + bytes(size) + b"\r\n--x--\r\n"
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        request = urllib.request.Request(f"{client.url}/v1/files", form, headers)
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            picture = {"type": "input_image", "file_id": json.load(reply)["id"]}
+        fields: Json = {"model": "m", "input": [{"role": "user", "content": [picture]}], "store": False}
+        first = client.create(**fields)
+        options = {"comparison_response_id": first["id"]}
+        assert client.create(**fields, prompt_cache_options=options)["prompt_cache_diagnostics"] == told
 
 
 @pytest.mark.parametrize("memory", [{}, {"prompt_memory_bytes": 0}], ids=["remembered", "stored"])

@@ -22,6 +22,7 @@ from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.responses.unsealing import Unsealing
 from antiphon.runtime.offload import by_size
+from antiphon.runtime.request_memory import held_bytes
 from antiphon.stores.records import StoredResponse
 from antiphon.types.items import InputText, Item, OutputText, PlainText, Refusal
 from antiphon.types.response import (
@@ -186,7 +187,7 @@ def succeed(services: Services, plan: Plan, usage: Usage | None, backend_id: str
             plan.owner,
             plan.response.id,
             prompt_of(plan, usage),
-            plan.size,
+            max(plan.size, held_bytes()),  # files that were fetched are in it, too
             names=names,
             backend_id=backend_id,
             stored=plan.stored,
