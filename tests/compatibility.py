@@ -70,7 +70,8 @@ FIELDS = (
         "background_options",
         "honoured",
         False,
-        "`completion_window` 2h and 8h: the response's model calls come after all others, and wait as long. They need `background: "
+        "`completion_window` 2h and 8h: the response's model calls come after all others, and wait as long. They "
+        "need `background: "
         "true`, no `stream` and the default `service_tier`. `continuation_id`: requests with the same one go to one backend.",
     ),
     Field("client_metadata", "ignored", False),
@@ -120,8 +121,10 @@ FIELDS = (
         "prompt_cache_options",
         "honoured",
         True,
-        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `prewarm`: the backend reads the "
-        "prompt, and the response has no output. `mode` and `ttl` go to backends of OpenAI's kind, and to the Messages API as its "
+        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `prewarm`: the "
+        "backend reads the "
+        "prompt, and the response has no output. `mode` and `ttl` go to backends of OpenAI's kind, and to the "
+        "Messages API as its "
         "own; others are not told, and `x-antiphon-ignored` names them. In the response only where the request has it.",
     ),
     Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
@@ -239,7 +242,8 @@ ITEMS = (
         "message",
         "In and out, with text, refusal, image, file and audio parts. Needs no `type`. Parts in chat completions' spelling "
         "(`text`, `image_url`, `file`) are taken, and stored in this API's; OpenAI refuses them. Messages of the role `tool` "
-        "and `tool_calls` are refused. `prompt_cache_breakpoint` of a part is kept; a Responses backend gets it, the Messages API as "
+        "and `tool_calls` are refused. `prompt_cache_breakpoint` of a part is kept; a Responses backend gets it, "
+        "the Messages API as "
         "`cache_control`, a chat backend, which caches by prefix, does not.",
     ),
     Kind(
@@ -465,7 +469,8 @@ These are its MUST assertions. The eight misses of the last row are one: the sui
 events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read. The
 three misses of messages are one: the suite wants `cache_read_input_tokens` not to exceed `input_tokens`, which in Anthropic's
 API leave out what was read from the cache. What it lists as absent (embeddings, legacy completions, images,
-audio) that model does not have: see [relayed-routes.md](relayed-routes.md). Its sections on the model's ability and on agents measure the model, which here is a list of rules.
+audio) that model does not have: see [relayed-routes.md](relayed-routes.md). Its sections on the model's ability and on
+agents measure the model, which here is a list of rules.
 
 llm-comply 0.5, which holds answers against OpenAPI documents (`scripts/acceptance llm_comply`): Anthropic 9 of 9, Open Responses
 12 of 12, chat completions 8 of 8; of these two one test each is left out that wants a model by its name. The tests that

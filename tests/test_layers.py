@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "containers": "errors stores sandbox",
     "tools": "types errors core runtime net config stores retrieval sandbox containers",
     "access": "types errors core config stores backends",
-    "telemetry": "types errors core runtime net config stores backends tools",
+    "telemetry": "types errors core runtime net config stores backends tools access",
     "responses": "*",
     "batches": "*",
     "server": "*",
@@ -35,7 +35,12 @@ MAY_IMPORT = {
 }
 
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
-SEAMS = {"backends": "base", "stores": "base records batch_records condition", "tools": "base", "sandbox": "base"}
+SEAMS = {
+    "backends": "base",
+    "stores": "base records batch_records usage_records condition",
+    "tools": "base",
+    "sandbox": "base",
+}
 COMPOSING = frozenset(("composition", "cli"))
 
 MOST_FILES = 20

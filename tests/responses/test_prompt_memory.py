@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from antiphon.core.prompt_cache import Prompt
-from antiphon.responses.prompt_memory import OWNERS_SHARE, SECONDS, PromptMemory
+from antiphon.responses.caching.prompt_memory import OWNERS_SHARE, SECONDS, PromptMemory
 
 LIMIT = 1_000_000
 PROMPT = Prompt(model="m")

@@ -1,4 +1,4 @@
-"""What a server sums up of usage: whose, by what, in which shape; what is lost where the store is away or the server is killed."""
+"""What a server sums up of usage: whose, by what, in which shape; what waits while the store is away."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ from antiphon.access.usage_report import as_csv, usage_query
 from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.errors import APIError
-from antiphon.stores.nouns.usage import UsageQuery
 from antiphon.stores.open import open_memory
-from antiphon.stores.records import UsageSum
+from antiphon.stores.usage_records import UsageQuery, UsageSum
 from antiphon.types.response import Usage
 from tests.server.handlers import Answer, call
 from tests.server.serving import serving, wait_until
@@ -231,7 +230,7 @@ async def test_sums_are_written_by_themselves_and_dropped_when_old(monkeypatch: 
     ledger = UsageLedger(store, {}, 30)
     ledger.answered("o", "k", "m", Usage(), failed=True)
     async with asyncio.timeout(10):
-        while await requests_in(store) != 1:
+        while await requests_in(store) != 1:  # noqa: ASYNC110 (there is nothing that tells it)
             await asyncio.sleep(0.01)
     ledger.called("o", "web_search", failed=False)
     await ledger.close()

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from antiphon.stores.base import Store
-from antiphon.stores.nouns.usage import UsageQuery
 from antiphon.stores.open import open_sqlite
-from antiphon.stores.records import UsageSum
+from antiphon.stores.usage_records import UsageQuery, UsageSum
 
 from .samples import ANN, BOB
 

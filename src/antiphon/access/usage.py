@@ -15,8 +15,8 @@ from time import time
 
 from antiphon.access.prices import FREE_OF_CHARGE, Price
 from antiphon.errors import APIError
-from antiphon.stores.nouns.usage import COUNTS, UsageStore
-from antiphon.stores.records import UsageSum
+from antiphon.stores.base import UsageStore
+from antiphon.stores.usage_records import COUNTS, UsageSum
 from antiphon.types.response import Usage
 
 FLUSH = 5.0

@@ -8,8 +8,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from antiphon.stores.nouns.usage import COUNTS, GROUPS, UsageGroup, UsageQuery
-from antiphon.stores.records import UsageSum
+from antiphon.stores.usage_records import COUNTS, GROUPS, UsageGroup, UsageQuery, UsageSum
 
 EPOCH = datetime.date(1970, 1, 1)
 LONGEST = 3_660

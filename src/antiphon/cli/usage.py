@@ -11,10 +11,10 @@ import click
 from antiphon.cli.keys import STORE
 from antiphon.cli.options import KEY_VARIABLES, load_settings, with_options
 from antiphon.errors import ConfigError
+from antiphon.stores.usage_records import UsageQuery, UsageSum
 
 if TYPE_CHECKING:
-    from antiphon.stores.nouns.usage import UsageQuery
-    from antiphon.stores.records import UsageSum
+    from antiphon.stores.usage_records import UsageQuery, UsageSum
 
 HEADS = {"input_tokens": "input", "cached_tokens": "cached", "output_tokens": "output", "reasoning_tokens": "reasoning"}
 """Heads of columns that are narrower than their names."""

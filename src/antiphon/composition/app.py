@@ -48,6 +48,7 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.background.live import Live
+from antiphon.responses.caching.prompt_memory import PromptMemory
 from antiphon.responses.decisions.decider import Decider
 from antiphon.responses.guards.guards import Guards
 from antiphon.responses.intake.decoding import ResponsesDecoder
@@ -57,7 +58,6 @@ from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.moderation.moderators import Moderators
 from antiphon.responses.prepare import Preparer
-from antiphon.responses.prompt_memory import PromptMemory
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services, new_id_base

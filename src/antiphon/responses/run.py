@@ -17,7 +17,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.errors import APIError, Gone, spelled
-from antiphon.responses.cache_diagnostics import CacheOutcome, compared, outcome, succeed
+from antiphon.responses.caching.cache_diagnostics import CacheOutcome, compared, outcome, succeed
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet, Sink

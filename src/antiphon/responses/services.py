@@ -14,9 +14,9 @@ from antiphon.backends.base import Router
 from antiphon.checker.pool import Checker
 from antiphon.config import Config
 from antiphon.core.token_count import Estimator
+from antiphon.responses.caching.prompt_memory import PromptMemory
 from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.token_count import TokenCounter
-from antiphon.responses.prompt_memory import PromptMemory
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.runtime.request_memory import Rooms

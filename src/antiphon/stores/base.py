@@ -50,6 +50,7 @@ __all__ = [
     "Store",
     "StoreDatabase",
     "UploadStore",
+    "UsageStore",
     "VectorStoreStore",
     "WebhookEndpointStore",
     "whole_file",

@@ -411,24 +411,3 @@ class ListPage(msgspec.Struct, frozen=True, kw_only=True):
     descending: bool = True
     after: str | None = None
     before: str | None = None
-
-
-class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used on a day (days since 1970, UTC) by an owner's key, of a model or a hosted tool; "" for what is not told apart.
-
-    `requests` are answers that were made, `failures` those of them that failed; `calls` are those of a tool.
-    """
-
-    day: int = 0
-    owner: str = ""
-    key: str = ""
-    model: str = ""
-    tool: str = ""
-    requests: int = 0
-    failures: int = 0
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    calls: int = 0
-    cost: float = 0.0

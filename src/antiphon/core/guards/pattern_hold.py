@@ -40,7 +40,7 @@ class PatternHit(msgspec.Struct, frozen=True):
     blocks: bool
 
 
-class _Text(msgspec.Struct):
+class _HeldText(msgspec.Struct):
     """Text of one place: what was passed on and may be the beginning of a match, and what is held.
 
     `new` are pieces that belong behind the `characters`, of which `passed` were passed on. `cut`: more stood before it.
@@ -64,7 +64,7 @@ class PatternHold(HoldBack):
         self._out: list[Delta] = []
         self._queue: deque[Delta] = deque()
         self._place: Place = "text"
-        self._texts: dict[Place, _Text] = {}
+        self._texts: dict[Place, _HeldText] = {}
 
     def begin(self) -> None:
         """Begin another Turn."""
@@ -109,7 +109,7 @@ class PatternHold(HoldBack):
             self._end_text()
             self._place = place
         self._queue.append(delta)
-        text = self._texts.setdefault(place, _Text())
+        text = self._texts.setdefault(place, _HeldText())
         text.new.append(encodable(text_of(delta)))
 
     def _beside(self, delta: Delta, texts: list[GuardText]) -> None:
@@ -139,7 +139,7 @@ class PatternHold(HoldBack):
         """Look at the text so far; pass on what cannot become part of a match."""
         if self.blocked or not self._queue:
             return
-        text = self._texts.setdefault(self._place, _Text())
+        text = self._texts.setdefault(self._place, _HeldText())
         if text.new:
             text.characters += "".join(text.new)
             text.new.clear()
@@ -154,7 +154,7 @@ class PatternHold(HoldBack):
         if needless > 0:
             text.characters, text.passed, text.cut = text.characters[needless:], text.passed - needless, True
 
-    def _first_match(self, text: _Text, size: int, *, final: bool) -> tuple[int, PatternHit | None]:
+    def _first_match(self, text: _HeldText, size: int, *, final: bool) -> tuple[int, PatternHit | None]:
         """Return where the first match begins, which may not be certain yet, and what it is.
 
         Where a match ends with the text, and more may follow, it may become longer, or none.
@@ -177,7 +177,7 @@ class PatternHold(HoldBack):
                 self._note(one, text.characters[begin:end], self._place)
         return until, hit
 
-    def _pass_on(self, text: _Text, size: int) -> None:
+    def _pass_on(self, text: _HeldText, size: int) -> None:
         """Pass on so many characters of the queue, and what stands between them."""
         while self._queue:
             first = self._queue[0]

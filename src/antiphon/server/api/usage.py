@@ -1,4 +1,4 @@
-"""`/admin/usage`, and OpenAI's `/organization/usage/…` and `/organization/costs`: what was used, of the operator's whole server."""
+"""`/admin/usage`, and OpenAI's `/organization/usage/…` and `/organization/costs`: what the whole server used."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from antiphon.access.usage_report import as_csv, columns, row, usage_query
 from antiphon.errors import InvalidRequest
 from antiphon.server.api.paging import whole_number
 from antiphon.server.http.messages import Reply, Request, json_reply
-from antiphon.stores.nouns.usage import UsageGroup, UsageQuery, UsageStore
-from antiphon.stores.records import UsageSum
+from antiphon.stores.base import UsageStore
+from antiphon.stores.usage_records import UsageGroup, UsageQuery, UsageSum
 
 PRIVATE = ((b"cache-control", b"no-store"),)
 OPENAI_GROUPS: dict[str, UsageGroup] = {

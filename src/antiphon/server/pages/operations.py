@@ -265,14 +265,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/admin/usage"): Operation(
         tag=SERVER,
         summary="What was used and spent",
-        words="Query: `group_by` (`owner`, `key`, `model`, `day`, `tool`, with commas), `start` and `end` (days), `owner`, `key`, `model`,"
-        " `format` (`json`, `csv`). Needs the scope `admin`.",
+        words="Query: `group_by` (`owner`, `key`, `model`, `day`, `tool`, with commas), `start` and `end` (days), `owner`, `key`,"
+        " `model`, `format` (`json`, `csv`). Needs the scope `admin`.",
     ),
     ("GET", "/organization/usage/completions"): Operation(
         tag=SERVER,
         summary="Tokens by day, as OpenAI tells them",
-        words="Query: `start_time`, `end_time` (Unix time), `group_by` (`model`, `api_key_id`, `user_id`, `project_id`), `limit`, `page`."
-        " Needs the scope `admin`.",
+        words="Query: `start_time`, `end_time` (Unix time), `group_by` (`model`, `api_key_id`, `user_id`, `project_id`), `limit`,"
+        " `page`. Needs the scope `admin`.",
     ),
     ("GET", "/organization/costs"): Operation(
         tag=SERVER, summary="Costs by day, as OpenAI tells them", words="Query as above. Needs the scope `admin`."

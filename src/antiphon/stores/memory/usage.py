@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from antiphon.stores.nouns.usage import GROUPS, MOST_ROWS, UsageQuery, plus, whom
-from antiphon.stores.records import UsageSum
+from antiphon.stores.usage_records import GROUPS, MOST_ROWS, UsageQuery, UsageSum, plus, whom
 
 MOST_SUMS = 100_000
 

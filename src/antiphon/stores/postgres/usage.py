@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from antiphon.stores.nouns.usage import COUNTS, GROUPS, MOST_ROWS, UsageQuery, plus, whom
 from antiphon.stores.postgres.database import Row
 from antiphon.stores.postgres.postgres_database import PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.records import UsageSum
+from antiphon.stores.usage_records import COUNTS, GROUPS, MOST_ROWS, UsageQuery, UsageSum, plus, whom
 
 SQL = queries("usage")
 SHOWN = (*GROUPS, *COUNTS)

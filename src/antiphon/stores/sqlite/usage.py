@@ -7,10 +7,9 @@ from sqlite3 import Connection
 
 import msgspec
 
-from antiphon.stores.nouns.usage import COUNTS, GROUPS, MOST_ROWS, UsageQuery
-from antiphon.stores.records import UsageSum
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
+from antiphon.stores.usage_records import COUNTS, GROUPS, MOST_ROWS, UsageQuery, UsageSum
 
 SQL = queries("usage")
 SHOWN = (*GROUPS, *COUNTS)

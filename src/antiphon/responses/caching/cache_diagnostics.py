@@ -16,9 +16,9 @@ from msgspec import Raw
 from antiphon.core import context
 from antiphon.core.prompt_cache import Prompt, diagnose
 from antiphon.errors import APIError
+from antiphon.responses.caching.prompt_memory import PastPrompt
 from antiphon.responses.intake.history import HISTORY_BODIES
 from antiphon.responses.plan import Plan
-from antiphon.responses.prompt_memory import PastPrompt
 from antiphon.responses.services import Services
 from antiphon.responses.unsealing import Unsealing
 from antiphon.runtime.offload import by_size
@@ -34,7 +34,7 @@ from antiphon.types.response import (
     Usage,
 )
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.caching")
 
 ENDED = ("completed", "incomplete")
 ROUNDING = 256
