@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import add
 from time import time
-
-import msgspec
 
 from antiphon.access.prices import FREE_OF_CHARGE, Price
 from antiphon.errors import APIError
 from antiphon.stores.base import UsageStore
-from antiphon.stores.usage_records import UsageSum, plus, whom
+from antiphon.stores.usage_records import COUNTS, UsageSum
 from antiphon.types.response import Usage
 
 FLUSH = 5.0
@@ -43,7 +42,7 @@ class UsageLedger:
         self._prices = prices
         self._days = days
         self._clock = clock
-        self._waiting: dict[Whom, UsageSum] = {}
+        self._waiting: dict[Whom, list[float]] = {}  # counts, in the order of COUNTS
         self._flushing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._dropped_on = 0
@@ -55,33 +54,32 @@ class UsageLedger:
 
     def answered(self, owner: str, key: str, model: str, usage: Usage | None, *, failed: bool) -> None:
         """Take note of an answer, and of the tokens that it used."""
-        one = UsageSum(day=self._today(), owner=owner, key=key, model=model, requests=1, failures=int(failed))
-        if usage is not None:
-            cached = usage.input_tokens_details.cached_tokens
-            price = self._prices.get(model, FREE_OF_CHARGE)
-            one = msgspec.structs.replace(
-                one,
-                input_tokens=usage.input_tokens,
-                cached_tokens=cached,
-                output_tokens=usage.output_tokens,
-                reasoning_tokens=usage.output_tokens_details.reasoning_tokens,
-                cost=price.of(usage.input_tokens, cached, usage.output_tokens),
-            )
-        self._add(one)
+        whom = (self._today(), owner, key, model, "")
+        if usage is None:
+            self._add(whom, (1, int(failed), 0, 0, 0, 0, 0, 0.0))
+            return
+        read, written = usage.input_tokens, usage.output_tokens
+        cached = usage.input_tokens_details.cached_tokens
+        thought = usage.output_tokens_details.reasoning_tokens
+        cost = self._prices.get(model, FREE_OF_CHARGE).of(read, cached, written)
+        self._add(whom, (1, int(failed), read, cached, written, thought, 0, cost))
 
     def called(self, owner: str, tool: str, *, failed: bool) -> None:
         """Take note of a call of a hosted tool."""
-        self._add(UsageSum(day=self._today(), owner=owner, tool=tool, calls=1, failures=int(failed)))
+        self._add((self._today(), owner, "", "", tool), (0, int(failed), 0, 0, 0, 0, 1, 0.0))
 
     def _today(self) -> int:
         return int(self._clock()) // DAY
 
-    def _add(self, one: UsageSum) -> None:
-        known = self._waiting.get(whom(one))
-        if known is None and len(self._waiting) >= MOST_WAITING:
+    def _add(self, whom: Whom, counts: Sequence[float]) -> None:
+        known = self._waiting.get(whom)
+        if known is not None:
+            known[:] = map(add, known, counts)
+        elif len(self._waiting) >= MOST_WAITING:
             self._lost += 1
             return
-        self._waiting[whom(one)] = one if known is None else plus(known, one)
+        else:
+            self._waiting[whom] = list(counts)
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._later())
 
@@ -96,14 +94,14 @@ class UsageLedger:
 
     async def flush(self) -> None:
         """Write what waits; what cannot be written waits on."""
-        waiting, self._waiting = list(self._waiting.values()), {}
+        waiting, self._waiting = list(self._waiting.items()), {}
         for at in range(0, len(waiting), GROUP):
             try:
-                await self._store.add(waiting[at : at + GROUP])
+                await self._store.add([_sum_of(whom, counts) for whom, counts in waiting[at : at + GROUP]])
             except APIError:
-                for one in waiting[at:]:
-                    known = self._waiting.get(whom(one))
-                    self._waiting[whom(one)] = one if known is None else plus(one, known)
+                for whom, counts in waiting[at:]:
+                    known = self._waiting.get(whom)
+                    self._waiting[whom] = counts if known is None else list(map(add, counts, known))
                 return
         if self._lost:
             log.warning("usage: %d sums are lost: the store was away for too long", self._lost)
@@ -125,3 +123,10 @@ class UsageLedger:
         if self._flushing is not None:
             await self._flushing
         await self.flush()
+
+
+def _sum_of(whom: Whom, counts: Sequence[float]) -> UsageSum:
+    day, owner, key, model, tool = whom
+    *numbers, cost = counts
+    named: dict[str, int] = dict(zip(COUNTS, map(int, numbers), strict=False))
+    return UsageSum(day=day, owner=owner, key=key, model=model, tool=tool, cost=cost, **named)

@@ -51,6 +51,14 @@ class Member:
         self.backend_id = opaque_id(backend.name)
         self.check_at = 0.0
         self._avoided_until = 0.0
+        self._kinds: dict[type[object], bool] = {}
+
+    def is_of(self, kind: type[object]) -> bool:
+        """Tell whether the backend is of a kind. It is found out once: to look for all that a Protocol has is dear."""
+        known = self._kinds.get(kind)
+        if known is None:
+            known = self._kinds[kind] = isinstance(self.backend, kind)
+        return known
 
     @property
     def avoided(self) -> bool:

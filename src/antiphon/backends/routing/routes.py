@@ -188,7 +188,7 @@ class ModelRoute:
     def _all(self, kind: type[object]) -> bool:
         """Tell whether all backends that may answer are of a kind."""
         endpoints = self._all_endpoints()
-        return bool(endpoints) and all(isinstance(one.member.backend, kind) for one in endpoints)
+        return bool(endpoints) and all(one.member.is_of(kind) for one in endpoints)
 
     async def relay_messages(
         self, fields: Mapping[str, Raw], caller: MessagesCaller, hints: Hints = NO_HINTS, *, count: bool = False

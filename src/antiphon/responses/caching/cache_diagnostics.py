@@ -181,7 +181,9 @@ def succeed(services: Services, plan: Plan, usage: Usage | None, backend_id: str
         memory.note_reporting(plan.turn.model)
     if not names and previous is None and plan.stored:
         return None
-    before = memory.find(plan.owner, previous) if previous is not None else memory.latest(plan.owner, names)
+    before = memory.find(plan.owner, previous) if previous is not None else None
+    if names and previous is None:
+        before = memory.latest(plan.owner, names)
     if plan.response.status in ENDED:
         memory.keep(
             plan.owner,
