@@ -17,6 +17,7 @@ from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
+from antiphon.server.api.operator.usage import UsageRoutes
 from antiphon.server.api.relays.handler import RelayHandlers
 from antiphon.server.api.relays.moderations import Moderations
 from antiphon.server.api.routes import (
@@ -29,7 +30,6 @@ from antiphon.server.api.routes import (
     add_vector_stores,
 )
 from antiphon.server.api.skills import SkillRoutes
-from antiphon.server.api.usage import UsageRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.batches.anthropic import MessageBatchRoutes, add_message_batches
 from antiphon.server.batches.openai import BatchRoutes, add_batches

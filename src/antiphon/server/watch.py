@@ -10,7 +10,7 @@ from antiphon.access.caller import ADMIN
 from antiphon.access.usage import UsageLedger
 from antiphon.backends.base import Router
 from antiphon.config import Config
-from antiphon.server.api.metrics import MetricsPage
+from antiphon.server.api.operator.metrics import MetricsPage
 from antiphon.server.http.router import RouteTable
 from antiphon.server.process.loop_watch import LoopWatch
 from antiphon.stores.base import Store
