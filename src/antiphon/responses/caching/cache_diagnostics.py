@@ -16,7 +16,7 @@ from msgspec import Raw
 from antiphon.core import context
 from antiphon.core.prompt_cache import Prompt, diagnose
 from antiphon.errors import APIError
-from antiphon.responses.caching.prompt_memory import PastPrompt
+from antiphon.responses.caching.prompt_memory import SMALLEST, PastPrompt
 from antiphon.responses.intake.history import HISTORY_BODIES
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
@@ -176,9 +176,13 @@ def succeed(services: Services, plan: Plan, usage: Usage | None, backend_id: str
 
     `usage` is that of its first Turn. A response that the store has, and that stands alone, need not be remembered.
     """
-    memory, names, previous = services.prompts, names_of(plan), plan.response.previous_response_id
+    memory, previous = services.prompts, plan.response.previous_response_id
     if usage is not None and usage.input_tokens_details.cached_tokens:
         memory.note_reporting(plan.turn.model)
+    size = max(plan.size, held_bytes())  # files that were fetched are in it, too
+    if size < SMALLEST:
+        return None
+    names = names_of(plan)
     if not names and previous is None and plan.stored:
         return None
     before = memory.find(plan.owner, previous) if previous is not None else None
@@ -189,7 +193,7 @@ def succeed(services: Services, plan: Plan, usage: Usage | None, backend_id: str
             plan.owner,
             plan.response.id,
             prompt_of(plan, usage),
-            max(plan.size, held_bytes()),  # files that were fetched are in it, too
+            size,
             names=names,
             backend_id=backend_id,
             stored=plan.stored,

@@ -14,6 +14,8 @@ from antiphon.core.prompt_cache import Prompt
 
 SECONDS = 3600.0
 """Prompts that were made so long ago are forgotten: caches of backends are, too."""
+SMALLEST = 4096
+"""Bytes of a prompt that is remembered: caches hardly keep shorter ones, OpenAI's none below 1,024 tokens."""
 OWNERS_SHARE = 4
 """An owner has this part of the memory at most."""
 MOST_MODELS = 1000
