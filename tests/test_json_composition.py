@@ -15,7 +15,7 @@ OTHER_TEXTS = {
     "backends/learning/chat_wishes.py": "a keyword of JSON Schema that is looked for in JSON: one of a fixed list",
     "backends/learning/refusal_words.py": "a key that is looked for in JSON: one of a pattern's names",
     "cli/checks/diagnosis.py": "a line of TOML for people to read",
-    "core/tools/gbnf.py": "a GBNF literal, each character escaped",
+    "core/tools/grammars/gbnf.py": "a GBNF literal, each character escaped",
     "core/tools/input_unwrapper.py": "a piece of a JSON string, matched as such, is given its quotes back to be decoded",
     "telemetry/metrics.py": "a Prometheus label: a worker's number",
     "server/pages/playground.py": "an entity tag: a digest",

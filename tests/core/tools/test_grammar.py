@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.core.tools.gbnf import MOST_CHARACTERS
-from antiphon.core.tools.grammar import GrammarError, GrammarFault, lark_to_gbnf, regex_to_gbnf
+from antiphon.core.tools.grammars.gbnf import MOST_CHARACTERS
+from antiphon.core.tools.grammars.grammar import GrammarError, GrammarFault, lark_to_gbnf, regex_to_gbnf
 from tests.growth import assert_linear, cpu_time
 
 PATCH = r"""

@@ -13,7 +13,7 @@ from msgspec import Raw
 from antiphon.backends.chat.profiles import Profile
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import MCP
-from antiphon.core.tools.grammar import GrammarError, GrammarFault, lark_to_gbnf, regex_to_gbnf
+from antiphon.core.tools.grammars.grammar import GrammarError, GrammarFault, lark_to_gbnf, regex_to_gbnf
 from antiphon.core.tools.tool_map import Offer, Target
 from antiphon.core.turn import Turn
 from antiphon.errors import AntiphonError, APIError, InvalidRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from antiphon.core.tools.gbnf import (
+from antiphon.core.tools.grammars.gbnf import (
     MOST_DEPTH,
     GrammarError,
     GrammarFault,
@@ -15,7 +15,7 @@ from antiphon.core.tools.gbnf import (
     is_count,
     literal,
 )
-from antiphon.core.tools.gbnf import regex_to_gbnf as _expression
+from antiphon.core.tools.grammars.gbnf import regex_to_gbnf as _expression
 
 __all__ = ["GrammarError", "GrammarFault", "lark_to_gbnf", "regex_to_gbnf"]
 
