@@ -16,8 +16,8 @@ from antiphon.errors import APIError, ConfigError
 from antiphon.stores import schema_versions
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_postgres, open_sqlite
-from antiphon.stores.postgres.connection import preparation
 from antiphon.stores.postgres import sql as postgres_sql
+from antiphon.stores.postgres.connection import preparation
 from antiphon.stores.records import Delivery, FileUsage
 from antiphon.stores.sqlite import database
 from antiphon.stores.sqlite import sql as sqlite_sql

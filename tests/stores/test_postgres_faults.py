@@ -15,7 +15,8 @@ from antiphon.core.gcra import Charge, Meter
 from antiphon.errors import APIError, ConfigError
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_postgres
-from antiphon.stores.postgres import database, preparation, sql
+from antiphon.stores.postgres import database, sql
+from antiphon.stores.postgres.connection import preparation
 from antiphon.stores.records import Delivery, Slot, StoredItem
 from tests.bounds import bound
 

@@ -76,7 +76,7 @@ def detach(spec: str) -> Detached:
 def backup(spec: str, target: Path, progress: Callable[[int, int], None]) -> None:
     """Copy an SQLite store and its secret into a file, while servers may run; told of pages copied. Raises ConfigError."""
     _refuse_postgres(spec)
-    from antiphon.stores.sqlite import backup as sqlite
+    from antiphon.stores.sqlite.disk import backup as sqlite
 
     sqlite.backup(_path(spec), target, progress)
 
@@ -84,7 +84,7 @@ def backup(spec: str, target: Path, progress: Callable[[int, int], None]) -> Non
 def restore(source: Path, spec: str, progress: Callable[[int, int], None], *, keep_work: bool) -> Detached:
     """Make an SQLite store of a backup; unless `keep_work`, the copy is detached. Raises ConfigError."""
     _refuse_postgres(spec)
-    from antiphon.stores.sqlite import backup as sqlite
+    from antiphon.stores.sqlite.disk import backup as sqlite
 
     return Detached(*sqlite.restore(source, _path(spec), progress, keep_work=keep_work))
 
