@@ -53,7 +53,7 @@ def test_a_case_is_the_same_in_another_process() -> None:
 
 def test_the_documents_are_in_the_corpus() -> None:
     operations = corpus.operations()
-    assert {one.document for one in operations} == {0, 1, 2}
+    assert {one.document for one in operations} == {0, 1, 2, 3, 4}
     paths = {one.path for one in operations}
     assert paths >= {"/responses", "/conversations", "/responses/compact", "/files", "/containers"}
     assert "/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel" in paths

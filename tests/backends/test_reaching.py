@@ -164,7 +164,7 @@ async def test_a_backend_of_a_private_authority(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"url": "ftp://h"}, r"backends\.b\.url: expected"),
+        ({"url": "ftp://h"}, r"backends\.b\.url: 'ftp://h' is not http"),
         ({"url": "http://h", "proxy": "ftp://p"}, r"backends\.b\.proxy: expected"),
         ({"url": "http://h", "key_header": "a: b"}, r"backends\.b\.key_header: 'a: b' is not the name of a header"),
         ({"url": "http://h", "key_header": ""}, r"backends\.b\.key_header: '' is not"),

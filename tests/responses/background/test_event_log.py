@@ -155,3 +155,26 @@ async def test_a_deleted_response_ends_its_followers():
     await asyncio.sleep(0.05)
     await store.responses.delete(ID, "me")
     assert await asyncio.wait_for(follower, 20) == []
+
+
+@pytest.mark.parametrize("after", [9, 12])
+async def test_a_follower_behind_the_end_leaves_the_loop_to_others_while_the_log_is_still_found(after):
+    """The log has ended, and the run that wrote it is about to be finished: whoever asks for more has to let it."""
+    store = open_memory()
+    job = await queued(store)
+    log = EventLog(Beat(store.jobs), ID, job.fence, 0)
+    log.send([event(number) for number in range(9)])
+    log.send([event(9, "response.completed")])
+    await log.close()
+    looks = 0
+
+    def find():
+        nonlocal looks
+        looks += 1
+        assert looks < 100, "it looks again and again, and nothing else runs"
+        return log
+
+    follower = asyncio.create_task(Follower(store, ID, "me", after, None, find).next())
+    await asyncio.sleep(0.05)
+    assert looks < 5
+    follower.cancel()

@@ -306,7 +306,7 @@ def test_an_input_that_is_too_long_to_be_judged(url: str, monkeypatch: pytest.Mo
         assert (status, body["error"]["code"]) == (400, "string_above_max_length")
 
 
-def test_settings_that_change_while_the_server_runs(url: str) -> None:
+async def test_settings_that_change_while_the_server_runs(url: str) -> None:
     config = Config(store="memory", backends={"upstream": BackendConfig(url=url)})
     parts = Parts(config)
     changed = msgspec.structs.replace(config, guards={"codes": CODES})
@@ -318,6 +318,7 @@ def test_settings_that_change_while_the_server_runs(url: str) -> None:
     with pytest.raises(ConfigError, match=r"guards.codes.patterns\[0\]: is no regular expression of RE2"):
         parts.reload(wrong)
     assert parts.guards.apply(card, "")
+    await parts.registry.close()
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,8 @@ class ResponsesBackend:
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call; a wish that the model refuses is left out. Raises BackendError."""
+        if turn.options.stop and not turn.stream:
+            turn = replace(turn, stream=True)  # the API has no stop sequences: the text is cut while it comes
         policy = self._streams.get(turn.model)
         if policy is not None and turn.stream is not policy:
             turn = replace(turn, stream=policy)

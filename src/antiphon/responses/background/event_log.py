@@ -216,7 +216,7 @@ class Follower:
                 return log.committed[seen : seen + AT_ONCE]
             self._log = None  # it ended without us: somebody else writes the rest
         events = await self._store.jobs.events(self._response_id, self._owner, self._after)
-        if not events and log is None:
+        if not events and (log is None or log.ended):  # one that has ended may still be found, and says nothing more
             await self._wait_elsewhere()
         return events
 
