@@ -56,6 +56,9 @@ def main() -> None:
         same([failure for failure in failures if failure["id"] not in KNOWN], [])
         unclear = [result for result in verdict["results"] if result["outcome"] not in ("pass", "unsupported", "fail")]
         same({result["surface"] for result in unclear} <= OTHER_MODELS, True)
+        same({result["outcome"] for result in unclear} <= {"inconclusive"}, True)
+        same(len(verdict["inconclusive"]), len(unclear))
+        same(verdict["passed"] + len(failures), verdict["total"])
         assert {"chat", "responses", "messages", "count-tokens"} <= {one["surface"] for one in verdict["bySurface"]}
 
 

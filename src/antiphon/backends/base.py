@@ -8,12 +8,13 @@ from typing import Protocol, runtime_checkable
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.deltas import Delta, RelayedText
+from antiphon.core.deltas import Delta
 from antiphon.core.model_types import TEXT_GENERATION
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
+from antiphon.core.text.pieces import joined
 from antiphon.core.turn import NO_HINTS, Hints, Turn
-from antiphon.errors import InvalidRequest
+from antiphon.errors import BackendError, InvalidRequest
 from antiphon.types.response import Usage
 
 NAMED_IN_ERRORS = 20
@@ -46,49 +47,6 @@ class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
 Take = Callable[[Sequence[Delta]], bool]
 """Callback for a non-empty batch of Deltas. May run inside a callback of the event loop, so it must not block. Returns False to
 pause."""
-
-
-class Straight(Protocol):
-    """Writes further pieces of a text that is open at the client. Both methods return False to pause."""
-
-    def one(self, text: str, string: bytes) -> bool:
-        """Write a piece; `string` is its JSON."""
-        ...
-
-    def several(self, texts: list[str], strings: list[bytes]) -> bool:
-        """Write some pieces at once."""
-        ...
-
-
-class FastPath(Protocol):
-    """The way past Deltas and Events for pieces of one text: from the backend's read to the client's write.
-
-    A TurnStream may have `offer(path)`: who watches or changes Deltas passes none on. What it returns is good until
-    the next Delta.
-    """
-
-    def text(self) -> Straight | None:
-        """Return what takes further pieces of the answer's text; None where none is open, or something has to see it."""
-        ...
-
-    def thoughts(self) -> Straight | None:
-        """Return the same for the model's thoughts."""
-        ...
-
-    def arguments(self, key: str) -> Straight | None:
-        """Return the same for the arguments of a call (`CallStart.key`)."""
-        ...
-
-    def relayed(self, like: RelayedText) -> Straight | None:
-        """Return the same for the text of another server that a Delta like this one goes on with."""
-        ...
-
-
-def offer(stream: object, path: FastPath) -> None:
-    """Offer the fast path to a stream, if it knows of such a thing."""
-    take = getattr(stream, "offer", None)
-    if take is not None:
-        take(path)
 
 
 class TurnStream(Protocol):
@@ -146,6 +104,31 @@ class ByteStream(Protocol):
     def abort(self) -> None:
         """Let go of the call at once. Idempotent."""
         ...
+
+
+async def whole_body(answer: ByteStream, most: int, hold: Callable[[int], None] | None = None) -> bytes:
+    """Return the body of an answer that comes whole; `hold` counts its bytes.
+
+    Raises BackendError, also for one that has more than `most` bytes, and what `hold` raises.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while data := await answer.read():
+        size += len(data)
+        if size > most:
+            raise BackendError(502, "The backend's answer is too large.")
+        if hold is not None:
+            hold(len(data))
+        parts.append(data)
+    return joined(parts)
+
+
+async def read_whole(answer: ByteStream, most: int) -> bytes:
+    """Return the body of an answer, and let go of the call. Raises BackendError."""
+    try:
+        return await whole_body(answer, most)
+    finally:
+        answer.abort()
 
 
 class RelayedAnswer(ByteStream, Protocol):

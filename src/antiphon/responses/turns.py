@@ -8,12 +8,13 @@ from time import perf_counter
 
 from msgspec.structs import replace
 
-from antiphon.backends.base import FastPath, RoutedStream, offer, read
+from antiphon.backends.base import RoutedStream, read
 from antiphon.core import compaction
 from antiphon.core.citations.citer import Citer
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items, opaque_of
 from antiphon.core.deltas import Delta, UsageReport
+from antiphon.core.fast_path import FastPath, offer
 from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.relay.end import counted
 from antiphon.core.stream.response_stream import ResponseStream

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from antiphon.backends.base import whole_body
 from antiphon.errors import BackendError
-from antiphon.server.api import relayed
+from antiphon.server.api.relayed import WHOLE_LIMIT
 
 
 class Endless:
@@ -28,8 +29,8 @@ class Endless:
 
 
 async def test_a_whole_answer_is_read_within_bounds() -> None:
-    assert len(await relayed.whole_body(Endless(3))) == 3 * 65_536
+    assert len(await whole_body(Endless(3), WHOLE_LIMIT)) == 3 * 65_536
     endless = Endless(1_000_000)
     with pytest.raises(BackendError) as refused:
-        await relayed.whole_body(endless)
+        await whole_body(endless, WHOLE_LIMIT)
     assert refused.value.status == 502 and endless.left > 999_000

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from antiphon.backends.base import FastPath, Take
+from antiphon.backends.base import Take
 from antiphon.backends.chat.answers.endings import CHOICE, UNFORCED, tell_uncalled
 from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder
 from antiphon.backends.learning.asking import Asking
 from antiphon.core.deltas import Delta, Finish, FinishReason
+from antiphon.core.fast_path import FastPath
 from antiphon.core.text.sse import MOST_SAID, SSEParser
 from antiphon.errors import BackendError
 from antiphon.net.http.response import HttpResponse

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.backends.base import FastPath
 from antiphon.backends.chat.answer_text import NO_MARKS, TextPolicy, as_text, open_sink
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
@@ -23,6 +22,7 @@ from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.error_words import parse
 from antiphon.core.deltas import Delta, Finish, FinishReason, TextDelta, UsageReport, tier_of
+from antiphon.core.fast_path import FastPath
 from antiphon.core.text.sse import LARGE_EVENT, MOST_SAID
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.tool_map import ToolMap

@@ -8,7 +8,7 @@ from functools import partial
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.backends.base import BackendModel, ByteStream, FastPath, Take
+from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.backends.chat import profiles, token_count
 from antiphon.backends.chat.answers.endings import CHOICE, tell_uncalled
 from antiphon.backends.chat.codec import CodecOptions
@@ -27,6 +27,7 @@ from antiphon.backends.responses.one_call import OneCall
 from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
+from antiphon.core.fast_path import FastPath
 from antiphon.core.opaque import OTHER_MODEL, withheld
 from antiphon.core.relay.end import response_of
 from antiphon.core.relay.shapes import ENDS, LIFE

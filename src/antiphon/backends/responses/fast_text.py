@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.backends.base import FastPath, Straight
 from antiphon.core.deltas import RelayedText
+from antiphon.core.fast_path import FastPath, Straight
 from antiphon.core.relay.parts import MOST_PIECES
 
 _encode = msgspec.json.Encoder().encode

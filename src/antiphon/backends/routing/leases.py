@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.backends.base import ByteStream, FastPath, RelayedAnswer, Take, TurnStream, offer
+from antiphon.backends.base import ByteStream, RelayedAnswer, Take, TurnStream
 from antiphon.backends.routing.member import Member
+from antiphon.core.fast_path import FastPath, offer
 from antiphon.errors import APIError, BackendError
 from antiphon.types.response import Usage
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from antiphon.access.caller import fits
-from antiphon.backends.base import ByteStream
+from antiphon.backends.base import read_whole
 from antiphon.config import DecisionsConfig
 from antiphon.core.decisions.answers import Outcome
 from antiphon.core.decisions.native import native_outcomes, native_request
@@ -40,24 +40,10 @@ async def ask_backend(
     size = len(asked.body)
     request = await by_size(size, native_request, asked.request, plan.turn.items, questions, asked.extra, size)
     try:
-        body = await _whole(await plan.route.relay(request, plan.turn.hints))
+        body = await read_whole(await plan.route.relay(request, plan.turn.hints), MOST_ANSWER)
     except BackendError as error:
         if error.status not in NOT_TAKEN:
             raise
         log.info("decisions: the backend of %s does not take the request: %s", plan.route.card.id, error.message)
         return None
     return await by_size(len(body), native_outcomes, body, questions)
-
-
-async def _whole(answer: ByteStream) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    try:
-        while data := await answer.read():
-            size += len(data)
-            if size > MOST_ANSWER:
-                raise BackendError(502, "The backend's answer is too large.")
-            parts.append(data)
-    finally:
-        answer.abort()
-    return b"".join(parts)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.base import ByteStream, Route
+from antiphon.backends.base import Route, read_whole
 from antiphon.config.tables import ModerationConfig
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relayed_request import RelayedForm, RelayedRequest, WriteBody
@@ -89,7 +89,7 @@ class RouteModerator:
                 forms=self._forms(some),
                 size=sum(len(one.text) + sum(map(len, one.images)) for one in some),
             )
-            judged = self._judged(await _whole(await self._route.relay(request, hints)), some)
+            judged = self._judged(await read_whole(await self._route.relay(request, hints), MOST_ANSWER), some)
             found += judged.verdicts
             usage = _sum(usage, judged.usage)
         return ModerationVerdicts(verdicts=found, usage=usage)
@@ -109,20 +109,6 @@ def _batches(inputs: Sequence[ModeratedInput]) -> list[Sequence[ModeratedInput]]
     if not any(one.images for one in inputs):
         return [inputs]
     return [[one] for one in inputs]
-
-
-async def _whole(answer: ByteStream) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    try:
-        while data := await answer.read():
-            size += len(data)
-            if size > MOST_ANSWER:
-                raise BackendError(502, "The backend's answer is too large.")
-            parts.append(data)
-    finally:
-        answer.abort()
-    return b"".join(parts)
 
 
 def _sum(one: Usage | None, other: Usage | None) -> Usage | None:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from antiphon.backends.base import ByteStream
-from antiphon.core.text.pieces import joined
+from antiphon.backends.base import ByteStream, whole_body
 from antiphon.core.text.sse import UnbrokenLines
 from antiphon.errors import BackendError
 from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
@@ -30,26 +29,9 @@ _OURS = frozenset(
 )
 
 
-async def whole_body(answer: ByteStream, most: int = WHOLE_LIMIT, hold: Callable[[int], None] | None = None) -> bytes:
-    """Return the body of an answer that comes whole; `hold` counts its bytes.
-
-    Raises BackendError, also for one that has more than `most` bytes, and what `hold` raises.
-    """
-    parts: list[bytes] = []
-    size = 0
-    while data := await answer.read():
-        size += len(data)
-        if size > most:
-            raise BackendError(502, "The backend's answer is too large.")
-        if hold is not None:
-            hold(len(data))
-        parts.append(data)
-    return joined(parts)
-
-
 async def whole_reply(answer: ByteStream) -> Reply:
     """Return an answer that comes whole."""
-    return Reply(await whole_body(answer), answer.status, content_type(answer), kept_headers(answer))
+    return Reply(await whole_body(answer, WHOLE_LIMIT), answer.status, content_type(answer), kept_headers(answer))
 
 
 async def pass_on(

@@ -11,12 +11,12 @@ from msgspec import Raw
 
 from antiphon.access.caller import resolve
 from antiphon.access.limits import Demand
-from antiphon.backends.base import MessagesCaller, RelayedAnswer, Route
+from antiphon.backends.base import MessagesCaller, RelayedAnswer, Route, whole_body
 from antiphon.core.request.validation import decode, decode_fields
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
-from antiphon.server.api.relayed import whole_body
+from antiphon.server.api.relayed import WHOLE_LIMIT
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ClientGone, Header, Reply, Request
 from antiphon.server.messages.errors import envelope
@@ -73,7 +73,7 @@ class MessagesRelayer:
             if asked.stream and answer.status < 300:
                 await _stream(request, answer, headers)
                 return True, None
-            return True, Reply(await whole_body(answer), answer.status, _type(answer), headers)
+            return True, Reply(await whole_body(answer, WHOLE_LIMIT), answer.status, _type(answer), headers)
         finally:
             if answer is not None:
                 answer.abort()
@@ -92,7 +92,7 @@ class MessagesRelayer:
         try:
             if answer.status in (404, 405):
                 return None
-            return Reply(await whole_body(answer), answer.status, _type(answer), _headers(request, answer))
+            return Reply(await whole_body(answer, WHOLE_LIMIT), answer.status, _type(answer), _headers(request, answer))
         finally:
             answer.abort()
 

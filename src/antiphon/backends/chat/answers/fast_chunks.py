@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from antiphon.backends.base import Straight
+from antiphon.core.fast_path import Straight
 
 _string = msgspec.json.Decoder(str)
 _strings = msgspec.json.Decoder(list[str])

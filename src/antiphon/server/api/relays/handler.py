@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from antiphon.access.caller import resolve
 from antiphon.access.limits import Admission, Permit
 from antiphon.access.tool_limits import Taken, ToolAdmission, rights_of
-from antiphon.backends.base import Route, Router
+from antiphon.backends.base import Route, Router, whole_body
 from antiphon.core.json_encoding import to_json
 from antiphon.core.media.urls import BARE, UrlSlot, may_hold_urls, url_slots
 from antiphon.core.model_types import EMBEDDING, RERANK, TEXT_GENERATION
@@ -24,7 +24,7 @@ from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.abilities import MOST_MEDIA
 from antiphon.responses.intake.media import Media
 from antiphon.runtime.offload import by_size
-from antiphon.server.api.relayed import content_type, kept_headers, pass_on, whole_body
+from antiphon.server.api.relayed import content_type, kept_headers, pass_on
 from antiphon.server.api.relays.asked import MOST_PICTURES, AskedRelay, read_json, read_relayed_form
 from antiphon.server.api.relays.passing import EVENTS, JSON, PassingAnswer, read_answer, wrong_answer
 from antiphon.server.api.relays.table import RelayedRoute
