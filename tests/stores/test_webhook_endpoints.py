@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import Store
-from antiphon.stores.records import Delivery, ListPage, StoredWebhook
+from antiphon.stores.records import Delivery, ListPage
+from antiphon.stores.webhook_records import StoredWebhook
 
 from .samples import ANN, BOB, NOW
 

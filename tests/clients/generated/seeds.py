@@ -39,10 +39,10 @@ from antiphon.stores.records import (
     StoredSkill,
     StoredSkillVersion,
     StoredUpload,
-    StoredWebhook,
     VectorFile,
     VectorStore,
 )
+from antiphon.stores.webhook_records import StoredWebhook
 from antiphon.types.response import Response
 
 STORE = os.environ["SEEDED_STORE"]

@@ -21,7 +21,8 @@ from antiphon.responses.sealing import Sealer, SealError
 from antiphon.responses.webhooks.delivery import Receiver, place_of, send
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.stores.base import WebhookEndpointStore
-from antiphon.stores.records import ListPage, StoredWebhook
+from antiphon.stores.records import ListPage
+from antiphon.stores.webhook_records import StoredWebhook
 
 MOST = 20
 """Endpoints of an owner."""

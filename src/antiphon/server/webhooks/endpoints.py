@@ -15,7 +15,8 @@ from antiphon.responses.webhooks.endpoints import NewSecret, WebhookEndpoints, t
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable
-from antiphon.stores.records import ListPage, StoredWebhook
+from antiphon.stores.records import ListPage
+from antiphon.stores.webhook_records import StoredWebhook
 
 LONGEST_NAME = 256
 LONGEST_URL = 2048

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antiphon.errors import StoreConflict
-from antiphon.stores.records import ListPage, StoredWebhook
+from antiphon.stores.records import ListPage
+from antiphon.stores.webhook_records import StoredWebhook
 
 
 class MemoryWebhookEndpoints:

@@ -11,7 +11,8 @@ from antiphon.errors import StoreConflict
 from antiphon.stores.postgres.database import Row, Transaction
 from antiphon.stores.postgres.postgres_database import PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.records import ListPage, StoredWebhook
+from antiphon.stores.records import ListPage
+from antiphon.stores.webhook_records import StoredWebhook
 
 SQL = queries("webhook_endpoints")
 FIELDS = StoredWebhook.__struct_fields__

@@ -8,9 +8,10 @@ from sqlite3 import Connection
 import msgspec
 
 from antiphon.errors import StoreConflict
-from antiphon.stores.records import ListPage, StoredWebhook
+from antiphon.stores.records import ListPage
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
+from antiphon.stores.webhook_records import StoredWebhook
 
 SQL = queries("webhook_endpoints")
 FIELDS = StoredWebhook.__struct_fields__
