@@ -44,7 +44,7 @@ def models(url: str | None, key: str | None, **given: Any) -> None:
 
 async def find(config: Config) -> Sequence[ModelCard]:
     """Ask the backends. Raises ConfigError."""
-    from antiphon.composition.app import make_backends, make_registry
+    from antiphon.composition.backends import make_backends, make_registry
 
     registry = make_registry(config, make_backends(config))
     try:

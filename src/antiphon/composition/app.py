@@ -8,21 +8,17 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import chain
 from typing import Protocol, runtime_checkable
-
-import msgspec
 
 from antiphon.access.keys import Keyring
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
 from antiphon.access.tool_limits import ToolMeters
 from antiphon.access.usage import UsageLedger
-from antiphon.backends.base import Backend
-from antiphon.backends.open import open_backends
-from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Checker
+from antiphon.composition.backends import make_backends, make_registry
 from antiphon.composition.batches import make_batches
 from antiphon.composition.from_settings import (
     container_bounds,
@@ -33,17 +29,18 @@ from antiphon.composition.from_settings import (
     schema_bounds,
     sealing_secrets,
 )
+from antiphon.composition.purging import purge_forever
 from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.composition.routes import add_routes
 from antiphon.composition.search_models import SearchModels
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
-from antiphon.config.rules import EMBEDDING_ENGINE, ENGINE
+from antiphon.config.rules import ENGINE
 from antiphon.containers.containers import Containers
 from antiphon.containers.skills import Skills
 from antiphon.core.token_count import Estimator
-from antiphon.errors import APIError, ConfigError
+from antiphon.errors import ConfigError
 from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
@@ -83,7 +80,6 @@ from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
 from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
-from antiphon.stores.base import StoreDatabase
 from antiphon.stores.open import open_store
 from antiphon.telemetry.decision_counts import DecisionCounts
 from antiphon.telemetry.gauges import Gauges
@@ -98,8 +94,6 @@ from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
 log = logging.getLogger("antiphon.composition")
-
-PURGE_INTERVAL = 600.0  # seconds between two looks for responses that have expired
 
 
 @runtime_checkable
@@ -138,21 +132,7 @@ class Parts:
         self.registry = make_registry(config, self.backends)
         store = open_store(config.store, log_limit=config.store_log_limit)
         self.ring = Ring(config.recent_requests)
-        self.watch = Watch(
-            config,
-            Gauges(
-                self.registry.health,
-                lambda: self.live.running,
-                lambda: self.sockets.open,
-                lambda: chain(
-                    self.store_watch(),
-                    self.search_counts(),
-                    self.decision_counts(),
-                    self.guard_counts(),
-                    self.batches.machine.samples(),
-                ),
-            ),
-        )
+        self.watch = self._watch(config)
         self.decision_counts = DecisionCounts()
         self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
         self.guard_counts = GuardCounts()
@@ -170,14 +150,7 @@ class Parts:
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
-        self.mcp = McpServers(
-            self.guard,
-            config.mcp_servers,
-            config.mcp_timeout,
-            config.mcp_progress_timeout,
-            most_bytes=config.mcp_max_answer,
-            most_tools=config.mcp_max_tools,
-        )
+        self.mcp = self._mcp(config)
         self.prompts = Prompts(config.prompts)
         self.search_models = SearchModels(config, lambda: self.backends)
         embedder, reranker = self.search_models.embedder, self.search_models.reranker
@@ -196,11 +169,9 @@ class Parts:
             self.services, self.intake, self.media, self.decision_counts.question, self.watch.request_spans
         )
         self.decisions = Decisions(decider, config.unknown_fields)
-        services = self.services
-        self.webhook_endpoints = WebhookEndpoints(
-            self.store.webhook_endpoints, services.sealer, self.guard, services.clock
-        )
-        self.webhooks = Webhooks(config.webhooks, self.store.deliveries, services.clock, own=self.webhook_endpoints)
+        clock = self.services.clock
+        self.webhook_endpoints = WebhookEndpoints(self.store.webhook_endpoints, self.services.sealer, self.guard, clock)
+        self.webhooks = Webhooks(config.webhooks, self.store.deliveries, clock, own=self.webhook_endpoints)
         self.live = Live(self.services, preparer, self.webhooks)
         router = RouteTable()
         self.batches = self._batches(config, router)
@@ -208,6 +179,34 @@ class Parts:
         self.responses = Responses(self.services, preparer, self.live, self.foreground)
         self.sockets = WebSockets(self.services, preparer)
         self.app = self._app(config, router, preparer)
+
+    def _watch(self, config: Config) -> Watch:
+        """Return the onlookers, who ask the parts for their figures when somebody looks."""
+        return Watch(
+            config,
+            Gauges(
+                self.registry.health,
+                lambda: self.live.running,
+                lambda: self.sockets.open,
+                lambda: chain(
+                    self.store_watch(),
+                    self.search_counts(),
+                    self.decision_counts(),
+                    self.guard_counts(),
+                    self.batches.machine.samples(),
+                ),
+            ),
+        )
+
+    def _mcp(self, config: Config) -> McpServers:
+        return McpServers(
+            self.guard,
+            config.mcp_servers,
+            config.mcp_timeout,
+            config.mcp_progress_timeout,
+            most_bytes=config.mcp_max_answer,
+            most_tools=config.mcp_max_tools,
+        )
 
     def _media(self, config: Config) -> Media:
         return Media(
@@ -387,43 +386,3 @@ class Parts:
         self._forced = True
         self.foreground.stop()
         self.sockets.stop(SHUTDOWN)
-
-
-def make_backends(config: Config) -> dict[str, Backend]:
-    """Make the configured backends and, where it is wanted, the embedded engine. Raises ConfigError."""
-    backends = open_backends(config)
-    if config.engine is not None:
-        from antiphon.backends.llama.backend import LlamaCppBackend
-        from antiphon.backends.llama.model import find_model
-
-        engine = LlamaCppBackend(config.engine, find_model(config.engine))
-        backends[engine.name] = engine
-        if config.engine.embeddings:
-            own = msgspec.structs.replace(config.engine, model=config.engine.embeddings, mmproj="", context=0)
-            backends[EMBEDDING_ENGINE] = LlamaCppBackend(own, find_model(own), name=EMBEDDING_ENGINE, embeds=True)
-    return backends
-
-
-def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
-    """Return the registry of the configured models and of those that the backends list. Raises ConfigError."""
-    return Registry(
-        config.models,
-        backends,
-        discover=talkative(config, backends),
-        settings=config.backends,
-        retries=config.retries,
-    )
-
-
-async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> None:
-    """Delete what has expired, now and from time to time."""
-    while True:
-        try:
-            gone = await database.purge(int(clock()))
-            if gone:
-                log.info("store: deleted %d expired responses", gone)
-        except APIError:
-            log.debug("store: deleting expired responses failed: the store is unavailable")
-        except Exception:
-            log.exception("store: deleting expired responses failed")
-        await asyncio.sleep(PURGE_INTERVAL)

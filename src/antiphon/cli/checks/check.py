@@ -71,7 +71,7 @@ async def check_backends(config: Config) -> bool:
     """Check all backends, printing as it goes; return whether all can be used. Raises ConfigError."""
     import asyncio
 
-    from antiphon.composition.app import make_backends
+    from antiphon.composition.backends import make_backends
 
     backends = make_backends(config)
     try:
