@@ -12,6 +12,8 @@ from antiphon.server.api.conversations import AddItems, CreateConversation, Upda
 from antiphon.server.api.health import HealthStatus, Readiness
 from antiphon.server.api.models import Model, ModelList
 from antiphon.server.messages.decoder import MessagesRequest
+from antiphon.server.pages.kept_operations import KEPT
+from antiphon.server.pages.operation import Operation, QueryParameter
 from antiphon.stores.records import ListedResponse
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
@@ -105,29 +107,6 @@ class CountedTokens(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
 
 
-class QueryParameter(msgspec.Struct, frozen=True):
-    """A parameter of the query."""
-
-    name: str
-    type: str
-    words: str
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation. `body` and `answer` are types; `example` is a body to try."""
-
-    tag: str
-    summary: str
-    words: str = ""
-    body: Any = None
-    answer: Any = None
-    query: tuple[QueryParameter, ...] = ()
-    streams: bool = False
-    status: int = 200
-    media: str = "application/json"
-    example: Any = None
-
-
 RESPONSES, CONVERSATIONS, MODELS, MESSAGES, SERVER = "Responses", "Conversations", "Models", "Messages", "Server"
 
 PAGE = (
@@ -143,6 +122,7 @@ GREETING = {"model": "", "max_tokens": 1024, "messages": [{"role": "user", "cont
 HELLO = {"model": "", "input": "Say hello in five languages.", "stream": True}
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
+    **KEPT,
     ("POST", "/responses"): Operation(
         tag=RESPONSES,
         summary="Make a response",
