@@ -13,6 +13,7 @@ from antiphon.cli.connect import connect
 from antiphon.cli.db import db
 from antiphon.cli.keys import keys
 from antiphon.cli.launch import launch
+from antiphon.cli.local.cache import list_models, pull, rm
 from antiphon.cli.models import models
 from antiphon.cli.monitor.top import top
 from antiphon.cli.serve import serve
@@ -44,6 +45,7 @@ def cli() -> None:
     antiphon serve                                      the embedded demo model
     antiphon serve --backend http://127.0.0.1:8000/v1   vLLM, llama.cpp, Ollama …
     antiphon serve --model FILE.gguf                    your model, in the embedded engine
+    antiphon pull OWNER/REPO                            download a model for it
     antiphon chat                                       talk to it in the terminal
     antiphon launch codex                               let an agent use it
     antiphon top                                        watch a running server
@@ -74,7 +76,23 @@ def completion(shell: str) -> None:
     click.echo(found(cli, {}, "antiphon", "_ANTIPHON_COMPLETE").source())
 
 
-for command in (serve, chat, check, doctor, models, keys, usage, top, launch, connect, config, db):
+for command in (
+    serve,
+    chat,
+    pull,
+    list_models,
+    rm,
+    check,
+    doctor,
+    models,
+    keys,
+    usage,
+    top,
+    launch,
+    connect,
+    config,
+    db,
+):
     cli.add_command(command)
 
 
