@@ -26,7 +26,7 @@ SEARCH_ENGINE = "embeddings"
 
 
 def open_engine(config: EngineConfig) -> dict[str, Backend]:
-    """Return the backends of the engine's models; they share its memory. Blocks where a model is downloaded. Raises ConfigError."""
+    """Return the backends of the engine's models; they share its memory. Blocks for downloads. Raises ConfigError."""
     main = find_model(config)
     scheduler = Scheduler(config, memory_bound(config.memory))
     _check_memory(config, main, scheduler.total)
@@ -57,7 +57,8 @@ def _check_memory(config: EngineConfig, main: EngineModel, total: int) -> None:
     """Refuse a model that is larger than the setting allows; warn of one that is larger than the machine."""
     if main.memory <= total:
         return
-    what = f"{main.path} needs about {size(main.memory)} of memory with a context of {main.context} tokens for each of {config.parallel} requests"
+    slots = f"a context of {main.context} tokens for each of {config.parallel} requests"
+    what = f"{main.path} needs about {size(main.memory)} of memory with {slots}"
     if config.memory:
         raise ConfigError(f"engine.memory: {what}; {size(total)} are allowed. Lower engine.context or engine.parallel.")
     log.warning("%s, more than the %s that models may take on this machine", what, size(total))

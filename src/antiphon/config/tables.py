@@ -343,7 +343,7 @@ class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     memory: Annotated[
         int,
         Meta(
-            description="Bytes that loaded models may take together; 0: nine tenths of the machine's memory, and no more than is free.",
+            description="Bytes that loaded models may take together; 0: nine tenths of the machine's, no more than is free.",
             ge=0,
         ),
     ] = 0

@@ -24,7 +24,7 @@ _Stamp = tuple[Path, Path | None, int, float]
 
 
 class FurtherModels:
-    """Finds models; called from one thread at a time. Named ones are found at once: downloaded, if need be. Raises ConfigError."""
+    """Finds models; called from one thread at a time. Named ones are found at once, downloaded if need be. Raises ConfigError."""
 
     def __init__(self, config: EngineConfig, main: EngineModel) -> None:
         self._config = config

@@ -15,6 +15,7 @@ from antiphon.backends.llama.model import EngineModel
 from antiphon.backends.llama.runner import Make, Runner, RunnerState
 from antiphon.backends.llama.scheduler import Scheduler, Use
 from antiphon.backends.routing.leases import LeasedBytes, LeasedStream
+from antiphon.core.loaded_models import LoadedModels
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.turn import Hints, Turn
 from antiphon.errors import BackendError, ConfigError
@@ -89,6 +90,10 @@ class LocalModels:
     def failure(self) -> str:
         """Why the main model's process is not up, in words for the operator; "" when it is."""
         return self._main.backend.failure if self._main.backend is not None else ""
+
+    def loaded_models(self) -> LoadedModels:
+        """Tell which models are loaded, those of other backends that share the memory included."""
+        return self.scheduler.report()
 
     async def close(self) -> None:
         """Unload all models."""

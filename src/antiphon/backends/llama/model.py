@@ -62,8 +62,8 @@ class EngineModel(msgspec.Struct, frozen=True, kw_only=True):
 def find_model(config: EngineConfig, report: Report | None = None, *, embeds: bool = False) -> EngineModel:
     """Return the model that the settings name, downloaded if need be: this blocks. Raises ConfigError.
 
-    `report` is told how far a download is; by default that is printed to stderr. `embeds`: it is to give vectors, whatever its file
-    says that it is for.
+    `report` is told how far a download is; by default that is printed to stderr. `embeds`: it is to give vectors, whatever
+    its file says that it is for.
     """
     mmproj = Path(config.mmproj).expanduser() if config.mmproj else None
     if not config.model:

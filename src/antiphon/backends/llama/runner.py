@@ -6,8 +6,6 @@ from asyncio import TimerHandle
 from collections.abc import Callable
 from enum import Enum
 
-import msgspec
-
 from antiphon.backends.llama.backend import LlamaCppBackend
 from antiphon.backends.llama.model import EngineModel
 
@@ -48,21 +46,3 @@ class Runner:
         if self.backend is None:
             return RunnerState.UNLOADED
         return RunnerState.LOADED if self.backend.healthy else RunnerState.LOADING
-
-
-class RunnerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A loaded model, for the operator. `size` is the memory that was set aside for it, in bytes.
-
-    `expires_at`: when it is unloaded unless it is called again (Unix time); null while it answers, and where time does not unload it.
-    """
-
-    id: str
-    state: str
-    size: int
-    weights: int
-    context_length: int
-    parallel: int
-    running: int
-    gpu_layers: int
-    expires_at: float | None
-    pinned: bool

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from antiphon.backends.llama.backend import LlamaCppBackend
 from antiphon.backends.llama.hub.progress import size
 from antiphon.backends.llama.memory import Bound
-from antiphon.backends.llama.runner import Runner, RunnerReport
+from antiphon.backends.llama.runner import Runner
 from antiphon.config import EngineConfig
+from antiphon.core.loaded_models import LoadedModel, LoadedModels
 from antiphon.errors import BackendError, ConfigError, ModelUnavailable
 
 log = logging.getLogger("antiphon.backends.llama")
@@ -38,10 +39,10 @@ class Use:
 
 
 class Scheduler:
-    """Loads models on demand and unloads them: after `keep_alive` seconds without a call, or for another that needs their memory.
+    """Loads models on demand; unloads them after `keep_alive` seconds without a call, or for another that needs their memory.
 
-    The least recently used idle model goes first, a model that answers never does. Calls for models that have to be loaded stand in
-    one line, and so do calls that come after one that waits for memory: nobody is overtaken for ever.
+    The least recently used idle model goes first, a model that answers never does. Calls for models that have to be loaded
+    stand in one line, and so do calls that come after one that waits for memory: nobody is overtaken for ever.
     """
 
     def __init__(self, config: EngineConfig, bound: Bound, *, patience: float = LOAD_PATIENCE) -> None:
@@ -72,9 +73,11 @@ class Scheduler:
             raise
         return backend, use
 
-    def report(self) -> Sequence[RunnerReport]:
+    def report(self) -> LoadedModels:
         """Tell which models are loaded, the most recently used first."""
-        return [self._report(one) for one in sorted(self._loaded, key=lambda one: (-one.uses, -one.used_at))]
+        models = sorted(self._loaded, key=lambda one: (-one.uses, -one.used_at))
+        data = [self._report(one) for one in models]
+        return LoadedModels(data=data, memory_total=self._bound.total, memory_taken=self.taken)
 
     @property
     def total(self) -> int:
@@ -201,15 +204,16 @@ class Scheduler:
     # Told
 
     def _no_room(self, runner: Runner) -> BackendError:
-        taken = self.taken
+        taken, need = self.taken, runner.model.memory
+        free = max(self._bound.room(taken), 0)
         return _unavailable(
-            f"The model '{runner.id}' needs {size(runner.model.memory)} of memory. {size(max(self._bound.room(taken), 0))} are free; "
-            f"other models hold {size(taken)} of the {size(self._bound.total)} for models. Try again later.",
+            f"The model '{runner.id}' needs {size(need)} of memory; {size(free)} are free. Other models hold {size(taken)} "
+            f"of the {size(self._bound.total)} for models. Try again later.",
             code="backend_busy",
         )
 
-    def _report(self, runner: Runner) -> RunnerReport:
-        return RunnerReport(
+    def _report(self, runner: Runner) -> LoadedModel:
+        return LoadedModel(
             id=runner.id,
             state=runner.state.value,
             size=runner.model.memory,
@@ -217,7 +221,6 @@ class Scheduler:
             context_length=runner.model.context,
             parallel=self._config.parallel,
             running=runner.uses,
-            gpu_layers=self._config.gpu_layers,
             expires_at=runner.expires_at,
             pinned=runner.pinned,
         )

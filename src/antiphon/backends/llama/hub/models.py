@@ -54,9 +54,9 @@ def download(
     marker = folder / f"{quant.upper() or DEFAULT}.json"
     choice = _chosen_before(marker, folder)
     if choice is None:
-        shared = matching(shared_models(), plain_name(name))
-        if shared is not None:
-            return HubModel(path=shared.path, mmproj=shared.mmproj)
+        here = _here(plain_name(name), quant, cache)
+        if here is not None:
+            return HubModel(path=here.path, mmproj=here.mmproj)
         choice = _downloaded(client or HubClient(), match, marker, report, begin)
     mmproj = folder / choice.mmproj.path if choice.mmproj else None
     return HubModel(path=folder / choice.shards[0].path, mmproj=mmproj)
@@ -125,6 +125,12 @@ def remove_unfinished(name: str, cache: Path) -> int:
             mark.unlink()
         _clear(folder)
     return freed
+
+
+def _here(name: str, quant: str, cache: Path) -> LocalModel | None:
+    """Return a model that is here under another name: downloaded as its repository's usual choice, or by another program."""
+    own = matching(own_models(cache), name) if quant else None
+    return own or matching(shared_models(), name)
 
 
 def _own_model(folder: Path, choice: Choice, *, default: bool) -> LocalModel:
