@@ -144,7 +144,9 @@ async def test_a_model_that_never_fits_is_refused_with_figures() -> None:
     async with scheduling() as (scheduler, engines):
         kept = engines.runner("a", 4 * GB)
         await call(scheduler, kept)
-        with pytest.raises(BackendError, match=r"'b' needs 11 GB of memory, more than the 10 GB .*engine\.memory") as error:
+        with pytest.raises(
+            BackendError, match=r"'b' needs 11 GB of memory, more than the 10 GB .*engine\.memory"
+        ) as error:
             await scheduler.use(engines.runner("b", 11 * GB))
         assert (error.value.status, error.value.code, error.value.param) == (400, "unsupported_model", "model")
         assert loaded(scheduler) == ["a"], "nothing goes for what cannot come"
@@ -153,7 +155,9 @@ async def test_a_model_that_never_fits_is_refused_with_figures() -> None:
 async def test_waiting_ends_with_figures() -> None:
     async with scheduling(patience=0.05) as (scheduler, engines):
         held = await take(scheduler, engines.runner("a", 6 * GB))
-        with pytest.raises(ModelUnavailable, match=r"'b' needs 5.0 GB of memory; 4.0 GB are free. Other models hold 6.0 GB of") as error:
+        with pytest.raises(
+            ModelUnavailable, match=r"'b' needs 5.0 GB of memory; 4.0 GB are free. Other models hold 6.0 GB of"
+        ) as error:
             await scheduler.use(engines.runner("b", 5 * GB))
         assert (error.value.status, error.value.code, error.value.headers["Retry-After"]) == (503, "backend_busy", "5")
         held.end()
@@ -161,7 +165,7 @@ async def test_waiting_ends_with_figures() -> None:
 
 async def test_memory_that_other_programs_hold_is_not_waited_for() -> None:
     async with scheduling(free=lambda: 1 * GB) as (scheduler, engines):
-        with pytest.raises(ModelUnavailable, match="needs 2.0 GB of memory; 1.0 GB are free"):
+        with pytest.raises(ModelUnavailable, match=r"needs 2\.0 GB of memory; 1\.0 GB are free"):
             await scheduler.use(engines.runner("a", 2 * GB))
         own = engines.runner("main", 20 * GB, pinned=True)
         await call(scheduler, own)
@@ -180,7 +184,7 @@ async def test_time_unloads(keep_alive: float, stays: bool) -> None:
         use.end()
         assert (scheduler.report().data[0].expires_at is not None) is (keep_alive >= 0)
         if not stays:
-            while runner.backend is not None:
+            while runner.backend is not None:  # noqa: ASYNC110 (its timer tells nobody)
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.03)
         assert sorted(loaded(scheduler)) == (["a", "main"] if stays else ["main"])
@@ -219,7 +223,7 @@ async def test_who_leaves_while_a_model_loads_holds_nothing() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert runner.uses == 0
-        while loaded(scheduler):
+        while loaded(scheduler):  # noqa: ASYNC110 (its timer tells nobody)
             await asyncio.sleep(0.01)
 
 

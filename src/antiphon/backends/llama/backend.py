@@ -132,6 +132,8 @@ class LlamaCppBackend:
             except (EngineFailure, OSError) as error:
                 self._failure = str(error)
             self._first.set()
+            if self._closed:
+                return
             self._failures = 1 if loop.time() - began > SETTLED_SECONDS else self._failures + 1
             pause = _pause(self._failures)
             log.error("embedded engine stopped: %s; restarting in %.1f s", self._failure, pause)
