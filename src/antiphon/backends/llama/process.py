@@ -140,7 +140,7 @@ async def _reading(pipe: IO[bytes]) -> AsyncIterator[asyncio.StreamReader]:
 
 
 async def _connected(reader: asyncio.StreamReader, pipe: IO[bytes]) -> asyncio.BaseTransport:
-    """Connect a pipe to the loop. Not to be cut off in the middle: uvloop closes its descriptor then, and the pipe does not know."""
+    """Connect a pipe to the loop. Cut off in the middle, uvloop would close its descriptor, and the pipe would not know."""
     loop = asyncio.get_running_loop()
     connecting = asyncio.ensure_future(loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe))
     try:
