@@ -17,6 +17,7 @@ from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
+from antiphon.server.api.operator.engine import EngineRoutes
 from antiphon.server.api.operator.usage import UsageRoutes
 from antiphon.server.api.relays.handler import RelayHandlers
 from antiphon.server.api.relays.moderations import Moderations
@@ -95,6 +96,8 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/playground/{name}", playground_file, public=True)
     admin = Admin(parts.store.responses, parts.ring)
     router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
+    engine = EngineRoutes(parts.loaded_models)
+    router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
     router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.loaded_models import LoadedModels
 from antiphon.server.api.admin import RequestList
 from antiphon.server.api.chat.completions import ChatRequest
 from antiphon.server.api.conversations import AddItems, CreateConversation, UpdateConversation
@@ -261,6 +262,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         summary="What runs and what ran lately",
         words="Of this process, without any text of a prompt or an answer. Needs the scope `admin`.",
         answer=RequestList,
+    ),
+    ("GET", "/admin/engine"): Operation(
+        tag=SERVER,
+        summary="Models that the embedded engine has loaded",
+        words="With their memory, and when they are unloaded. Needs the scope `admin`.",
+        answer=LoadedModels,
     ),
     ("GET", "/admin/usage"): Operation(
         tag=SERVER,
