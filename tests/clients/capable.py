@@ -1,7 +1,7 @@
 """A model that can do, by rule, all that a conformance suite asks of a server's model: just enough to exercise the server.
 
 It calls tools with arguments that follow their schemas, fills JSON Schemas, remembers names, repeats what it is told to repeat,
-counts, calculates, and thinks when an effort or the prompt asks for it.
+counts, calculates, and thinks when an effort or the prompt asks for it; the model `thinking` always does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _thinks(ask: Ask) -> bool:
     wanted = (ask.body.get("chat_template_kwargs") or {}).get("enable_thinking")
     if effort == "none" or wanted is False:
         return False
-    return bool(effort) or "Think it through" in ask.said[-1].text
+    return bool(effort) or ask.body["model"] == "thinking" or "Think it through" in ask.said[-1].text
 
 
 # Tools
