@@ -1,7 +1,7 @@
 """The official Open Responses suite against the real command: `python -m tests.clients.generated.open_responses CHECKOUT`.
 
-CHECKOUT is a clone of github.com/openresponses/openresponses, or of a fork. What its runner needs, Bun and zod, is fetched from npm into
-it. All tests have to pass: with a model that does not think and one that does, by Open Responses' names of events and by OpenAI's.
+CHECKOUT is a clone of github.com/openresponses/openresponses, or of a fork. What its runner needs, Bun and zod, is
+fetched from npm into it. All tests have to pass: with a model that thinks, and with one that does not.
 """
 
 from __future__ import annotations
