@@ -31,6 +31,7 @@ def answer(ask: Ask) -> Reply:
     else:
         reply.calls = [Call(tool, json.dumps(_instance(tool.schema, asked, tool.name))) for tool in _chosen(ask, asked)]
         reply.say = "" if reply.calls else _text(asked, ask.said)
+        reply.pace = 0.01 if "Count from 1 to 400" in asked else 0.0  # slow enough to be cancelled, and to be left
     return reply
 
 

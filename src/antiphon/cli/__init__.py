@@ -7,6 +7,7 @@ import click
 from antiphon import __version__
 from antiphon.cli.chat import chat
 from antiphon.cli.checks.check import check
+from antiphon.cli.checks.conform import conform
 from antiphon.cli.checks.doctor import doctor
 from antiphon.cli.config import config
 from antiphon.cli.connect import connect
@@ -74,7 +75,7 @@ def completion(shell: str) -> None:
     click.echo(found(cli, {}, "antiphon", "_ANTIPHON_COMPLETE").source())
 
 
-for command in (serve, chat, check, doctor, models, keys, usage, top, launch, connect, config, db):
+for command in (serve, chat, check, doctor, conform, models, keys, usage, top, launch, connect, config, db):
     cli.add_command(command)
 
 
