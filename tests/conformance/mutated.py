@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from antiphon.conformance.base import Target
+from antiphon.conformance.base import ServerUnderTest
 from antiphon.conformance.event_stream import ReadEvent
-from antiphon.conformance.wire import Answered, Asked, Socket, Streamed, Wire
+from antiphon.conformance.wire import Answered, CheckRequest, Socket, Streamed, Wire
 
 Json = dict[str, Any]
 Events = list[Json]
@@ -28,24 +28,24 @@ class Mutation:
     asks: str = ""
     raw: bytes | None = None
 
-    def meets(self, asked: Asked) -> bool:
+    def meets(self, asked: CheckRequest) -> bool:
         return re.search(self.where, f"{asked.method} {asked.path}") is not None and self.asks.encode() in asked.body
 
 
 class MutatedWire(Wire):
     """A Wire that changes what comes."""
 
-    def __init__(self, target: Target, mutations: Sequence[Mutation]) -> None:
+    def __init__(self, target: ServerUnderTest, mutations: Sequence[Mutation]) -> None:
         super().__init__(target)
         self.mutations = mutations
         self.met = 0
 
-    def _met(self, asked: Asked) -> list[Mutation]:
+    def _met(self, asked: CheckRequest) -> list[Mutation]:
         found = [mutation for mutation in self.mutations if mutation.meets(asked)]
         self.met += len(found)
         return found
 
-    async def send(self, asked: Asked) -> Answered:
+    async def send(self, asked: CheckRequest) -> Answered:
         answer = await super().send(asked)
         for mutation in self._met(asked):
             body = answer.body if mutation.raw is None else mutation.raw
@@ -54,7 +54,7 @@ class MutatedWire(Wire):
             answer = Answered(mutation.status or answer.status, answer.kind, body)
         return answer
 
-    async def stream(self, asked: Asked, most: int = 20_000) -> Streamed:
+    async def stream(self, asked: CheckRequest, most: int = 20_000) -> Streamed:
         streamed = await super().stream(asked, most)
         for mutation in self._met(asked):
             if mutation.events is not None:
@@ -75,10 +75,10 @@ class _MutatedSocket:
     def __init__(self, wire: MutatedWire, socket: Socket) -> None:
         self._wire = wire
         self._socket = socket
-        self._asked = Asked("SOCKET", "")
+        self._asked = CheckRequest("SOCKET", "")
 
     async def send(self, message: Json) -> None:
-        self._asked = Asked("SOCKET", "", json.dumps(message).encode())
+        self._asked = CheckRequest("SOCKET", "", json.dumps(message).encode())
         await self._socket.send(message)
 
     async def receive(self) -> Json:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.conformance.base import Mark, Outcome, Target
+from antiphon.conformance.base import CheckOutcome, Mark, ServerUnderTest
 from antiphon.conformance.readable import readable
 from antiphon.conformance.report import details, line
 from antiphon.conformance.suite import choose_models, outcome, outcomes
@@ -112,9 +112,9 @@ SERVERS = [_silent, _dripping, _endless, _endless_stream, _one_event, _deep, _nu
 TRIED = [("responses", "text"), ("streaming", "text"), ("websocket", "text"), ("files", "life"), ("messages", "stream")]
 
 
-def run(url: str, wanted: list[tuple[str, str]], timeout: float = 1.0, seconds: float = 60.0) -> list[Outcome]:
-    async def made() -> list[Outcome]:
-        wire = Wire(Target(url=url, key=KEY, model="m", timeout=timeout))
+def run(url: str, wanted: list[tuple[str, str]], timeout: float = 1.0, seconds: float = 60.0) -> list[CheckOutcome]:
+    async def made() -> list[CheckOutcome]:
+        wire = Wire(ServerUnderTest(url=url, key=KEY, model="m", timeout=timeout))
         checks = [check for check in checks_of() if (check.area, check.name) in wanted]
         try:
             return [one async for one in outcomes(wire, checks, seconds)]
@@ -187,8 +187,8 @@ def test_a_check_ends_although_each_answer_comes_in_time() -> None:
 
     check = next(check for check in checks_of() if (check.area, check.name) == ("conversations", "life"))
 
-    async def made(url: str) -> Outcome:
-        wire = Wire(Target(url=url, model="m", timeout=5.0))
+    async def made(url: str) -> CheckOutcome:
+        wire = Wire(ServerUnderTest(url=url, model="m", timeout=5.0))
         try:
             return await outcome(wire, check, 0.3)
         finally:
@@ -210,7 +210,7 @@ def test_a_check_ends_although_each_answer_comes_in_time() -> None:
 )
 def test_a_server_that_lists_no_model_is_told(server: Any, error: type[Exception], words: str) -> None:
     async def made(url: str) -> None:
-        wire = Wire(Target(url=url, timeout=5.0))
+        wire = Wire(ServerUnderTest(url=url, timeout=5.0))
         try:
             await choose_models(wire)
         finally:

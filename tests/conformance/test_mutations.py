@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.conformance.base import Mark, Outcome, Target
+from antiphon.conformance.base import CheckOutcome, Mark, ServerUnderTest
 from antiphon.conformance.suite import outcome
 from antiphon.conformance.table import checks_of
 from tests.acceptance.command import serving
@@ -23,10 +23,10 @@ CHECKS = {(check.area, check.name): check for check in checks_of()}
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerUnderTest]:
     folder = Path(tmp_path_factory.mktemp("able"))
     with able_settings(folder) as file, serving(folder, "--config", str(file), "--store", "memory") as command:
-        yield Target(
+        yield ServerUnderTest(
             url=f"{command.url}/v1",
             model="capable",
             embedding_model="text-embedding-mini",
@@ -34,10 +34,10 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         )
 
 
-def run(target: Target, area: str, name: str, *mutations: Mutation) -> tuple[Outcome, int]:
+def run(target: ServerUnderTest, area: str, name: str, *mutations: Mutation) -> tuple[CheckOutcome, int]:
     """Make one check with answers that are changed; return what came of it, and how many were."""
 
-    async def made() -> tuple[Outcome, int]:
+    async def made() -> tuple[CheckOutcome, int]:
         wire = MutatedWire(target, mutations)
         try:
             return await outcome(wire, CHECKS[area, name], 60), wire.met
@@ -48,7 +48,7 @@ def run(target: Target, area: str, name: str, *mutations: Mutation) -> tuple[Out
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.area}, {row.name}: {row.words}")
-def test_a_changed_answer_is_found(target: Target, row: Row) -> None:
+def test_a_changed_answer_is_found(target: ServerUnderTest, row: Row) -> None:
     found, met = run(target, row.area, row.name, row.mutation)
     assert met
     assert found.mark == row.mark, found.reasons
@@ -61,7 +61,7 @@ def test_each_check_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("key", CHECKS, ids=lambda key: ", ".join(key))
-def test_a_server_that_fails_is_never_right(target: Target, key: tuple[str, str]) -> None:
+def test_a_server_that_fails_is_never_right(target: ServerUnderTest, key: tuple[str, str]) -> None:
     found, _ = run(
         target, *key, Mutation(".", status=500, raw=b"oops"), Mutation("SOCKET", answer=lambda _: {"type": "x"})
     )

@@ -21,10 +21,10 @@ from openai.types.vector_stores import VectorStoreFile
 from pydantic import BaseModel
 
 from antiphon.conformance import shapes
-from antiphon.conformance.shapes import EVENTS, Shape
+from antiphon.conformance.shapes import EVENTS, ObjectShape
 from tests.oracle.documents import OPENAI
 
-DOCUMENTED: list[tuple[Shape, str]] = [
+DOCUMENTED: list[tuple[ObjectShape, str]] = [
     (shapes.RESPONSE, "Response"),
     (shapes.USAGE, "ResponseUsage"),
     (shapes.MESSAGE, "OutputMessage"),
@@ -38,7 +38,7 @@ DOCUMENTED: list[tuple[Shape, str]] = [
     (shapes.CONVERSATION, "ConversationResource"),
     (shapes.ERROR, "Error"),
 ]
-TYPED: list[tuple[Shape, type[BaseModel]]] = [
+TYPED: list[tuple[ObjectShape, type[BaseModel]]] = [
     (shapes.MODEL, Model),
     (shapes.CHAT, ChatCompletion),
     (shapes.CHAT_CHUNK, ChatCompletionChunk),
@@ -63,7 +63,7 @@ def required(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("shape", "name"), DOCUMENTED, ids=lambda value: value if isinstance(value, str) else "")
-def test_a_shape_asks_for_what_the_document_requires(shape: Shape, name: str) -> None:
+def test_a_shape_asks_for_what_the_document_requires(shape: ObjectShape, name: str) -> None:
     assert {*shape.must, *shape.should} <= required(name)
 
 
@@ -73,7 +73,7 @@ def test_an_event_asks_for_what_the_document_requires(type: str) -> None:
 
 
 @pytest.mark.parametrize(("shape", "type"), TYPED, ids=lambda value: getattr(value, "__name__", ""))
-def test_what_clients_break_at_is_required_by_a_client(shape: Shape, type: Any) -> None:
+def test_what_clients_break_at_is_required_by_a_client(shape: ObjectShape, type: Any) -> None:
     needed = {name for name, field in type.model_fields.items() if field.is_required()}
     assert set(shape.must) <= needed
     assert set(shape.should) <= set(type.model_fields)

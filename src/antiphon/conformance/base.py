@@ -11,9 +11,9 @@ import msgspec
 from antiphon.errors import AntiphonError
 
 if TYPE_CHECKING:
-    from antiphon.conformance.talk import Talk
+    from antiphon.conformance.talk import CheckTalk
 
-Run = Callable[["Talk"], Awaitable[None]]
+Run = Callable[["CheckTalk"], Awaitable[None]]
 
 
 class Mark(StrEnum):
@@ -66,14 +66,14 @@ class Area:
         return add
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class SeenExchange(msgspec.Struct, frozen=True):
     """A request and what came of it, each cut to what a person reads."""
 
     request: str
     answer: str
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class CheckOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a check: its mark, the reasons for it, and the last exchanges before it ended."""
 
     area: str
@@ -82,11 +82,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     section: str
     mark: Mark
     reasons: list[str] = []
-    exchanges: list[Exchange] = []
+    exchanges: list[SeenExchange] = []
     seconds: float = 0.0
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class ServerUnderTest(msgspec.Struct, frozen=True, kw_only=True):
     """The server that is held against the API. `url`: its base URL; `timeout`: seconds for one answer."""
 
     url: str

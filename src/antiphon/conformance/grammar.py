@@ -7,7 +7,7 @@ from typing import Any
 
 from antiphon.conformance.event_stream import ReadEvent
 from antiphon.conformance.shapes import EVENTS, ITEMS, RESPONSE, TEXT, USAGE
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json, decoded
 
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
@@ -24,7 +24,7 @@ _WHOLE = {
 }
 
 
-def whole_response(talk: Talk, value: Any) -> Json:
+def whole_response(talk: CheckTalk, value: Any) -> Json:
     """Return a Response that has the shape of one, with its items. Raises NonConforming."""
     response = talk.fits(value, RESPONSE, "response")
     talk.want(isinstance(response.get("status"), str), "response.status is missing")
@@ -40,7 +40,7 @@ def whole_response(talk: Talk, value: Any) -> Json:
     return response
 
 
-def usage_adds_up(talk: Talk, response: Json) -> None:
+def usage_adds_up(talk: CheckTalk, response: Json) -> None:
     """Look at the token counts of a finished response."""
     usage = response.get("usage")
     talk.want(usage is not None, "response.usage is missing")
@@ -63,7 +63,7 @@ def calls_of(response: Json, type: str = "function_call") -> list[Json]:
     return [item for item in response["output"] if item.get("type") == type]
 
 
-def parsed(talk: Talk, events: Sequence[ReadEvent]) -> list[Json]:
+def parsed(talk: CheckTalk, events: Sequence[ReadEvent]) -> list[Json]:
     """Return the events as objects. Raises NonConforming for what is none."""
     found = []
     for event in events:
@@ -79,7 +79,7 @@ def parsed(talk: Talk, events: Sequence[ReadEvent]) -> list[Json]:
     return found
 
 
-def judged(talk: Talk, events: Sequence[Json], first: int = 0) -> Json:
+def judged(talk: CheckTalk, events: Sequence[Json], first: int = 0) -> Json:
     """Hold the events of one response against the grammar; return its last state. Raises NonConforming."""
     talk.need(events, "no events")
     _numbered(talk, events, first)
@@ -102,7 +102,7 @@ def judged(talk: Talk, events: Sequence[Json], first: int = 0) -> Json:
     return final
 
 
-def _numbered(talk: Talk, events: Sequence[Json], first: int) -> None:
+def _numbered(talk: CheckTalk, events: Sequence[Json], first: int) -> None:
     numbers = [event.get("sequence_number") for event in events]
     talk.need(all(isinstance(number, int) for number in numbers), "events without sequence_number")
     start: Any = numbers[0]
@@ -113,7 +113,7 @@ def _numbered(talk: Talk, events: Sequence[Json], first: int) -> None:
 class _Items:
     """Items of a stream while they are open."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, talk: CheckTalk) -> None:
         self._talk = talk
         self._open: dict[int, Json] = {}
         self._closed: dict[int, Json] = {}

@@ -22,7 +22,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-class Shape(msgspec.Struct, frozen=True):
+class ObjectShape(msgspec.Struct, frozen=True):
     """What an object must have, by field: the types, or the one value; and what it should have."""
 
     must: dict[str, str]
@@ -58,10 +58,10 @@ def _shown(value: Any) -> str:
     return "null" if value is None else type(value).__name__ if isinstance(value, dict | list) else str(value)
 
 
-def shape(must: str, should: str = "") -> Shape:
+def shape(must: str, should: str = "") -> ObjectShape:
     """Read the words of a shape."""
     fields = (word.partition(":") for word in must.split())
-    return Shape({name: wanted for name, _, wanted in fields}, tuple(should.split()))
+    return ObjectShape({name: wanted for name, _, wanted in fields}, tuple(should.split()))
 
 
 # Responses: OpenAI's document, components/schemas
@@ -80,7 +80,7 @@ PAGE = shape("object:=list data:list has_more:bool", "first_id last_id")
 COUNT = shape("object:=response.input_tokens input_tokens:int")
 COMPACTION = shape("id:str object:=response.compaction output:list created_at:num", "usage")
 CONVERSATION = shape("id:str object:=conversation created_at:num", "metadata")
-ITEMS: dict[str, Shape] = {
+ITEMS: dict[str, ObjectShape] = {
     "message": MESSAGE,
     "function_call": FUNCTION_CALL,
     "custom_tool_call": CUSTOM_CALL,
@@ -91,7 +91,7 @@ ITEMS: dict[str, Shape] = {
 ERROR = shape("message:str type:str", "param code")
 """The value of `error` in an error body."""
 
-EVENTS: dict[str, Shape] = {
+EVENTS: dict[str, ObjectShape] = {
     "response.created": shape("response:obj"),
     "response.in_progress": shape("response:obj"),
     "response.completed": shape("response:obj"),

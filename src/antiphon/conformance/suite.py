@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from antiphon.conformance.base import Check, Mark, NonConforming, NotOffered, Outcome, Target
+from antiphon.conformance.base import Check, CheckOutcome, Mark, NonConforming, NotOffered, ServerUnderTest
 from antiphon.conformance.readable import readable
-from antiphon.conformance.talk import Talk
-from antiphon.conformance.wire import Asked, Wire
+from antiphon.conformance.talk import CheckTalk
+from antiphon.conformance.wire import CheckRequest, Wire
 from antiphon.errors import APIError, ConfigError
 
 ANSWERS_OF_CHECK = 3
@@ -22,13 +22,13 @@ KINDS = ("text_generation", "embedding", "moderation")
 """Types of models, as a list of models may name them."""
 
 
-async def choose_models(wire: Wire) -> Target:
+async def choose_models(wire: Wire) -> ServerUnderTest:
     """Return the target with the models that it does not name, of the server's list.
 
     Raises APIError where the server cannot be reached, ConfigError where it lists no model.
     """
     try:
-        answer = await wire.send(Asked("GET", "/models"))
+        answer = await wire.send(CheckRequest("GET", "/models"))
     except NonConforming as error:
         raise APIError(503, f"{wire.target.url}: {error}") from None
     if answer.status in (401, 403):
@@ -48,7 +48,7 @@ async def choose_models(wire: Wire) -> Target:
     )
 
 
-async def outcomes(wire: Wire, checks: Sequence[Check], seconds: float) -> AsyncIterator[Outcome]:
+async def outcomes(wire: Wire, checks: Sequence[Check], seconds: float) -> AsyncIterator[CheckOutcome]:
     """Make the checks, and say of each what came of it; those for which no time is left are not tried."""
     end = time.monotonic() + seconds
     for check in checks:
@@ -59,9 +59,9 @@ async def outcomes(wire: Wire, checks: Sequence[Check], seconds: float) -> Async
         yield await outcome(wire, check, min(left, ANSWERS_OF_CHECK * wire.target.timeout))
 
 
-async def outcome(wire: Wire, check: Check, seconds: float) -> Outcome:
+async def outcome(wire: Wire, check: Check, seconds: float) -> CheckOutcome:
     """Make one check within some seconds."""
-    talk = Talk(wire, check)
+    talk = CheckTalk(wire, check)
     begin = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
@@ -85,11 +85,11 @@ async def outcome(wire: Wire, check: Check, seconds: float) -> Outcome:
 
 
 def _outcome(
-    check: Check, mark: Mark, reasons: Sequence[str], talk: Talk | None = None, seconds: float = 0.0
-) -> Outcome:
+    check: Check, mark: Mark, reasons: Sequence[str], talk: CheckTalk | None = None, seconds: float = 0.0
+) -> CheckOutcome:
     shown = [readable(reason, REASON) for reason in reasons]
     exchanges = list(talk.exchanges) if talk is not None and mark is not Mark.YES else []
-    return Outcome(
+    return CheckOutcome(
         area=check.area,
         name=check.name,
         asks=check.asks,

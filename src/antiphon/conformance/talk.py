@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from antiphon.conformance.base import Check, Exchange, NonConforming, NotOffered, Target
+from antiphon.conformance.base import Check, NonConforming, NotOffered, SeenExchange, ServerUnderTest
 from antiphon.conformance.readable import readable
-from antiphon.conformance.shapes import ERROR, Shape
-from antiphon.conformance.wire import MOST_EVENTS, Answered, Asked, Json, Socket, Streamed, Wire, decoded
+from antiphon.conformance.shapes import ERROR, ObjectShape
+from antiphon.conformance.wire import MOST_EVENTS, Answered, CheckRequest, Json, Socket, Streamed, Wire, decoded
 from antiphon.core.json_encoding import to_json
 
 SHOWN = 1500
@@ -25,14 +25,14 @@ _UNSUPPORTED = ("not support", "unsupported", "not implemented", "not enabled", 
 """How servers say that they do not have what a request asks for."""
 
 
-class Talk:
+class CheckTalk:
     """A check's talk with the server. What it makes there is deleted at the end."""
 
     def __init__(self, wire: Wire, check: Check) -> None:
-        self.target: Target = wire.target
+        self.target: ServerUnderTest = wire.target
         self.model = wire.target.model
         self.lacking: list[str] = []
-        self.exchanges: deque[Exchange] = deque(maxlen=KEPT)
+        self.exchanges: deque[SeenExchange] = deque(maxlen=KEPT)
         self._wire = wire
         self._optional = check.optional
         self._answered = False
@@ -50,7 +50,7 @@ class Talk:
         if not true and words not in self.lacking and len(self.lacking) < _MOST_LACKS:
             self.lacking.append(words)
 
-    def fits(self, value: Any, shape: Shape, place: str) -> Json:
+    def fits(self, value: Any, shape: ObjectShape, place: str) -> Json:
         """Return an object that has the shape. Raises NonConforming."""
         for fault in shape.faults(value, place):
             raise NonConforming(fault)
@@ -63,7 +63,7 @@ class Talk:
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Answered:
         """Return whatever comes."""
-        return await self._send(Asked(method, path, b"" if body is None else to_json(body)))
+        return await self._send(CheckRequest(method, path, b"" if body is None else to_json(body)))
 
     async def ok(self, method: str, path: str, body: Json | None = None) -> Json:
         """Return the object of an answer that must be a success. Raises NonConforming, NotOffered."""
@@ -82,13 +82,13 @@ class Talk:
         head = f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
         head += "Content-Type: application/octet-stream\r\n\r\n"
         body = "".join([*parts, head]).encode() + data + f"\r\n--{mark}--\r\n".encode()
-        asked = Asked("POST", path, body, f"multipart/form-data; boundary={mark}")
+        asked = CheckRequest("POST", path, body, f"multipart/form-data; boundary={mark}")
         return self._object(await self._send(asked), f"POST {path}")
 
     async def refused(self, method: str, path: str, body: Json | bytes, *, statuses: tuple[int, ...] = (400,)) -> Json:
         """Return the error of a request that must be refused, with one of the statuses. Raises NonConforming."""
         raw = body if isinstance(body, bytes) else to_json(body)
-        answer = await self._send(Asked(method, path, b"" if method in ("GET", "DELETE") else raw))
+        answer = await self._send(CheckRequest(method, path, b"" if method in ("GET", "DELETE") else raw))
         self.need(answer.status >= 400, f"{method} {path}: {answer.status} instead of an error")
         self.need(
             answer.status < 500 or answer.status in _ABSENT, f"{method} {path}: {answer.status} for a client's error"
@@ -103,7 +103,7 @@ class Talk:
     async def events(self, path: str, body: Json, *, most: int = MOST_EVENTS) -> Streamed:
         """Return the events of a stream that must be a success; of a GET with an empty body. Raises NonConforming, NotOffered."""
         method = "POST" if body else "GET"
-        asked = Asked(method, path, to_json({**body, "stream": True}) if body else b"")
+        asked = CheckRequest(method, path, to_json({**body, "stream": True}) if body else b"")
         streamed = await self._wire.stream(asked, most)
         if streamed.status != 200 or streamed.kind != "text/event-stream":
             answer = Answered(streamed.status, streamed.kind, b"".join(event.data for event in streamed.events))
@@ -118,13 +118,13 @@ class Talk:
     @asynccontextmanager
     async def socket(self) -> AsyncIterator[Socket]:
         """Open a WebSocket connection. Raises NotOffered."""
-        self._note(Asked("GET", "/responses (WebSocket)"), Answered(101, "", b""))
+        self._note(CheckRequest("GET", "/responses (WebSocket)"), Answered(101, "", b""))
         async with self._wire.socket() as socket:
             yield socket
 
     def note(self, request: Json, answer: Any) -> None:
         """Keep a message of a connection, and what came of it, to be shown."""
-        self._note(Asked("MESSAGE", "", to_json(request)), Answered(0, "", to_json(answer)))
+        self._note(CheckRequest("MESSAGE", "", to_json(request)), Answered(0, "", to_json(answer)))
 
     def made(self, path: str) -> None:
         """Delete this at the end."""
@@ -134,7 +134,7 @@ class Talk:
         """Delete what the check made, as far as the server lets it."""
         for path in reversed(self._made):
             try:
-                await self._wire.send(Asked("DELETE", path))
+                await self._wire.send(CheckRequest("DELETE", path))
             except NonConforming:
                 return
 
@@ -144,7 +144,7 @@ class Talk:
 
     # Within
 
-    async def _send(self, asked: Asked) -> Answered:
+    async def _send(self, asked: CheckRequest) -> Answered:
         answer = await self._wire.send(asked)
         self._note(asked, answer)
         return answer
@@ -171,11 +171,11 @@ class Talk:
             raise NotOffered(words)
         raise NonConforming(words)
 
-    def _note(self, asked: Asked, answer: Answered) -> None:
+    def _note(self, asked: CheckRequest, answer: Answered) -> None:
         body = asked.body if asked.kind == "application/json" else b"(a form)"
         answered = self._without_key(answer.body)
         self.exchanges.append(
-            Exchange(
+            SeenExchange(
                 readable(f"{asked.method} {asked.path} {body[:SHOWN].decode(errors='replace')}", SHOWN),
                 readable(f"{answer.status or ''} {answered[: 2 * SHOWN].decode(errors='replace')}", SHOWN),
             )

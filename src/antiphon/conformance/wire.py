@@ -11,7 +11,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from antiphon.conformance.base import NonConforming, NotOffered, Target
+from antiphon.conformance.base import NonConforming, NotOffered, ServerUnderTest
 from antiphon.conformance.event_stream import EventReader, ReadEvent
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.json_text import check_json
@@ -30,7 +30,7 @@ MOST_MESSAGE = 1024 * 1024
 """Bytes of a message of a WebSocket connection."""
 
 
-class Asked(msgspec.Struct, frozen=True):
+class CheckRequest(msgspec.Struct, frozen=True):
     """A request: `path` stands below the base URL; `body` is JSON or a form, `kind` its media type."""
 
     method: str
@@ -106,7 +106,7 @@ class _DirectConnect(connect):
 class Wire:
     """Sends requests to one server."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: ServerUnderTest) -> None:
         self.address = parse_url(target.url)
         self.target = target
         headers = {"authorization": f"Bearer {target.key}"} if target.key else {}
@@ -119,7 +119,7 @@ class Wire:
             self.address, headers=headers, timeouts=times, max_idle=2, max_answer=MOST_BYTES, proxy=proxy
         )
 
-    async def send(self, asked: Asked) -> Answered:
+    async def send(self, asked: CheckRequest) -> Answered:
         """Return the whole answer. Raises NonConforming where none comes."""
         try:
             async with asyncio.timeout(self.target.timeout):
@@ -131,7 +131,7 @@ class Wire:
             raise NonConforming(_words(error)) from None
         return Answered(response.status, _kind(response), body)
 
-    async def stream(self, asked: Asked, most: int = MOST_EVENTS) -> Streamed:
+    async def stream(self, asked: CheckRequest, most: int = MOST_EVENTS) -> Streamed:
         """Return the events of a stream; after `most` of them the connection is closed. Raises NonConforming."""
         reader = EventReader()
         events: list[ReadEvent] = []
@@ -184,7 +184,7 @@ class Wire:
         """Close all connections."""
         await self._client.close()
 
-    async def _begin(self, asked: Asked) -> HttpResponse:
+    async def _begin(self, asked: CheckRequest) -> HttpResponse:
         path = self.address.target(asked.path)
         more = self._messages if asked.path.startswith("/messages") else b""
         return await self._client.send(asked.method, path, asked.body, more, asked.kind.encode("ascii"))

@@ -12,7 +12,7 @@ import click
 from antiphon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from antiphon.conformance.base import Check, Mark, Outcome, Target
+    from antiphon.conformance.base import Check, CheckOutcome, Mark, ServerUnderTest
 
 COLORS = {"yes": "green", "part": "yellow", "no": "red"}
 
@@ -58,7 +58,7 @@ def conform(
     """
     import asyncio
 
-    from antiphon.conformance.base import Mark, Target
+    from antiphon.conformance.base import Mark, ServerUnderTest
     from antiphon.conformance.table import AREAS, checks_of
 
     checks = checks_of(only)
@@ -68,7 +68,7 @@ def conform(
         for check in checks:
             click.echo(f"{check.area}, {check.name}: {check.asks}  [{check.section}]")
         return
-    target = Target(
+    target = ServerUnderTest(
         url=_base(url), key=api_key, model=model, embedding_model=embedding_model, timeout=max(timeout, 0.1)
     )
     found = asyncio.run(_run(target, checks, seconds, as_json))
@@ -86,7 +86,7 @@ def _base(url: str) -> str:
     )
 
 
-async def _run(target: Target, checks: Sequence[Check], seconds: float, as_json: bool) -> list[Outcome]:
+async def _run(target: ServerUnderTest, checks: Sequence[Check], seconds: float, as_json: bool) -> list[CheckOutcome]:
     from antiphon.conformance.report import details, line, summary
     from antiphon.conformance.suite import choose_models, outcomes
     from antiphon.conformance.wire import Wire
@@ -95,7 +95,7 @@ async def _run(target: Target, checks: Sequence[Check], seconds: float, as_json:
     wire = Wire(target)
     try:
         wire.target = await choose_models(wire)
-        found: list[Outcome] = []
+        found: list[CheckOutcome] = []
         progress = as_json or not sys.stdout.isatty()
         async for outcome in outcomes(wire, checks, seconds):
             found.append(outcome)
@@ -126,7 +126,7 @@ def _shown(text: str) -> str:
     return readable(text, 100)
 
 
-def _json(target: Target, found: Sequence[Outcome]) -> str:
+def _json(target: ServerUnderTest, found: Sequence[CheckOutcome]) -> str:
     import json
 
     import msgspec

@@ -8,7 +8,7 @@ from antiphon.conformance.base import Area
 from antiphon.conformance.checks.responses import created
 from antiphon.conformance.checks.state import path_of
 from antiphon.conformance.grammar import judged, parsed, text_of, whole_response
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json
 
 AREA = Area("background")
@@ -18,7 +18,7 @@ LONG = "Count from 1 to 400, one number after another."
 POLLS = 400
 
 
-async def ended(talk: Talk, response: Json) -> Json:
+async def ended(talk: CheckTalk, response: Json) -> Json:
     """Poll a response until it has ended. Raises NonConforming."""
     for _ in range(POLLS):
         read = whole_response(talk, await talk.ok("GET", path_of(response)))
@@ -29,7 +29,7 @@ async def ended(talk: Talk, response: Json) -> Json:
     return response
 
 
-async def begun(talk: Talk, input: str) -> Json:
+async def begun(talk: CheckTalk, input: str) -> Json:
     """Create a background response, which must not be waited for. Raises NonConforming, NotOffered."""
     response = await created(talk, input=input, background=True)
     talk.need(
@@ -40,7 +40,7 @@ async def begun(talk: Talk, input: str) -> Json:
 
 
 @AREA.check("polled", "a response is made while nobody waits, and read when it is done", SECTION)
-async def _polled(talk: Talk) -> None:
+async def _polled(talk: CheckTalk) -> None:
     read = await ended(talk, await begun(talk, "Say hello."))
     talk.need(read.get("status") == "completed", f"the last status is {read.get('status')}, not completed")
     talk.need(text_of(read).strip(), "the response says nothing")
@@ -49,7 +49,7 @@ async def _polled(talk: Talk) -> None:
 @AREA.check(
     "resumed", "a stream that broke off is resumed, with `starting_after`, without a gap", f"{SECTION}, Streaming"
 )
-async def _resumed(talk: Talk) -> None:
+async def _resumed(talk: CheckTalk) -> None:
     body = {"model": talk.model, "input": LONG, "max_output_tokens": 400, "background": True}
     begin = parsed(talk, (await talk.events("/responses", body, most=4)).events)
     talk.need(begin[0].get("type") == "response.created", "the first event is not response.created")
@@ -72,7 +72,7 @@ async def _resumed(talk: Talk) -> None:
     "a response in background is cancelled, once and for all",
     "API reference, Responses, Cancel a response",
 )
-async def _cancelled(talk: Talk) -> None:
+async def _cancelled(talk: CheckTalk) -> None:
     for _ in range(3):
         response = await begun(talk, LONG)
         answer = await talk.send("POST", f"{path_of(response)}/cancel", {})
@@ -95,6 +95,6 @@ async def _cancelled(talk: Talk) -> None:
     "a response that is not in background cannot be cancelled",
     "API reference, Responses, Cancel a response",
 )
-async def _foreground(talk: Talk) -> None:
+async def _foreground(talk: CheckTalk) -> None:
     response = await created(talk, input="Say hello.")
     await talk.refused("POST", f"{path_of(response)}/cancel", {})

@@ -8,7 +8,7 @@ from antiphon.conformance.base import Area
 from antiphon.conformance.checks.chat import HELLO
 from antiphon.conformance.checks.files import uploaded
 from antiphon.conformance.shapes import BATCH
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json, decoded
 from antiphon.core.json_encoding import to_json
 
@@ -19,7 +19,7 @@ LINES = 3
 POLLS = 200
 
 
-async def begun(talk: Talk, endpoint: str, body: Json, lines: int) -> Json:
+async def begun(talk: CheckTalk, endpoint: str, body: Json, lines: int) -> Json:
     """Create a batch. Raises NonConforming, NotOffered."""
     asked = [
         {"custom_id": f"line-{number}", "method": "POST", "url": endpoint, "body": {"model": talk.model, **body}}
@@ -35,7 +35,7 @@ def path_of(batch: Json) -> str:
     return f"/batches/{quote(batch['id'], safe='')}"
 
 
-async def ended(talk: Talk, batch: Json) -> Json:
+async def ended(talk: CheckTalk, batch: Json) -> Json:
     """Poll a batch until it has ended. Raises NonConforming."""
     for _ in range(POLLS):
         read = talk.fits(await talk.ok("GET", path_of(batch)), BATCH, "batch")
@@ -46,7 +46,7 @@ async def ended(talk: Talk, batch: Json) -> Json:
     return batch
 
 
-async def answered(talk: Talk, endpoint: str, body: Json) -> None:
+async def answered(talk: CheckTalk, endpoint: str, body: Json) -> None:
     """Let a batch answer its lines, and read them. Raises NonConforming, NotOffered."""
     batch = await ended(talk, await begun(talk, endpoint, body, LINES))
     talk.need(batch["status"] == "completed", f"the last status is {batch['status'][:40]}, not completed")
@@ -62,17 +62,17 @@ async def answered(talk: Talk, endpoint: str, body: Json) -> None:
 
 
 @AREA.check("responses", "each line of a file is answered by `/v1/responses`, under its custom_id", SECTION)
-async def _responses(talk: Talk) -> None:
+async def _responses(talk: CheckTalk) -> None:
     await answered(talk, "/v1/responses", {"input": "Say hello.", "store": False})
 
 
 @AREA.check("chat completions", "each line of a file is answered by `/v1/chat/completions`", SECTION)
-async def _chat(talk: Talk) -> None:
+async def _chat(talk: CheckTalk) -> None:
     await answered(talk, "/v1/chat/completions", {"messages": HELLO})
 
 
 @AREA.check("cancelled", "a batch is cancelled", f"{SECTION}, Cancel batch")
-async def _cancelled(talk: Talk) -> None:
+async def _cancelled(talk: CheckTalk) -> None:
     batch = await begun(talk, "/v1/responses", {"input": "Count from 1 to 200.", "store": False}, 20)
     talk.fits(await talk.ok("POST", f"{path_of(batch)}/cancel", {}), BATCH, "batch")
     read = await ended(talk, batch)
@@ -81,7 +81,7 @@ async def _cancelled(talk: Talk) -> None:
 
 
 @AREA.check("unknown file", "a batch of a file that does not exist is an error", SECTION)
-async def _unknown(talk: Talk) -> None:
+async def _unknown(talk: CheckTalk) -> None:
     await talk.ok("GET", "/batches")
     body = {"input_file_id": "file-" + "0" * 24, "endpoint": "/v1/responses", "completion_window": "24h"}
     await talk.refused("POST", "/batches", body, statuses=(400, 404))

@@ -10,7 +10,7 @@ from antiphon.conformance.checks.responses import ROOM
 from antiphon.conformance.checks.structured import ASKED, PERSON, VALID
 from antiphon.conformance.checks.tools import PARIS, WEATHER
 from antiphon.conformance.shapes import CHAT, CHAT_CALL, CHAT_CHUNK, CHAT_USAGE
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json, decoded
 
 AREA = Area("chat completions")
@@ -23,7 +23,7 @@ CHOICE: Json = {"type": "function", "function": {"name": "get_weather"}}
 HELLO = [{"role": "user", "content": "Say hello."}]
 
 
-async def completed(talk: Talk, **fields: Any) -> Json:
+async def completed(talk: CheckTalk, **fields: Any) -> Json:
     """Make a completion; return its first choice. Raises NonConforming, NotOffered."""
     body = {"model": talk.model, "messages": HELLO, "max_tokens": ROOM, **fields}
     made = talk.fits(await talk.ok("POST", "/chat/completions", body), CHAT, "completion")
@@ -33,7 +33,7 @@ async def completed(talk: Talk, **fields: Any) -> Json:
     return {**choice, "completion": made}
 
 
-async def chunks_of(talk: Talk, **fields: Any) -> tuple[list[Json], list[Json]]:
+async def chunks_of(talk: CheckTalk, **fields: Any) -> tuple[list[Json], list[Json]]:
     """Stream a completion; return its chunks, and the deltas of its choice. Raises NonConforming, NotOffered."""
     body = {"model": talk.model, "messages": HELLO, "max_tokens": ROOM, **fields}
     streamed = await talk.events("/chat/completions", body)
@@ -48,7 +48,7 @@ async def chunks_of(talk: Talk, **fields: Any) -> tuple[list[Json], list[Json]]:
 
 
 @AREA.check("text", "a message is answered, and its tokens are counted", SECTION, optional=False)
-async def _text(talk: Talk) -> None:
+async def _text(talk: CheckTalk) -> None:
     choice = await completed(talk)
     talk.need(str(choice["message"].get("content") or "").strip(), "the message says nothing")
     talk.need(choice.get("finish_reason") == "stop", f"finish_reason is {choice.get('finish_reason')}, not stop")
@@ -60,7 +60,7 @@ async def _text(talk: Talk) -> None:
 @AREA.check(
     "stream", "chunks come, the role first, with usage at the end where it is asked for", SECTION, optional=False
 )
-async def _stream(talk: Talk) -> None:
+async def _stream(talk: CheckTalk) -> None:
     chunks, deltas = await chunks_of(talk, stream_options={"include_usage": True})
     talk.need("".join(str(delta.get("content") or "") for delta in deltas).strip(), "the chunks say nothing")
     talk.want(deltas[0].get("role") == "assistant", "the first chunk does not name the role")
@@ -70,7 +70,7 @@ async def _stream(talk: Talk) -> None:
 
 
 @AREA.check("token limit", "an answer that is cut off has the finish_reason `length`", SECTION)
-async def _limit(talk: Talk) -> None:
+async def _limit(talk: CheckTalk) -> None:
     choice = await completed(talk, messages=[{"role": "user", "content": "Count from 1 to 200."}], max_tokens=8)
     usage = choice["completion"].get("usage") or {}
     cut = choice.get("finish_reason") == "length"
@@ -78,7 +78,7 @@ async def _limit(talk: Talk) -> None:
 
 
 @AREA.check("forced call", "a function that `tool_choice` names is called", SECTION)
-async def _call(talk: Talk) -> None:
+async def _call(talk: CheckTalk) -> None:
     asked = [{"role": "user", "content": PARIS}]
     message = (await completed(talk, messages=asked, tools=[FUNCTION], tool_choice=CHOICE))["message"]
     talk.need(message.get("tool_calls"), "the model called no function")
@@ -92,7 +92,7 @@ async def _call(talk: Talk) -> None:
 
 
 @AREA.check("forced call, streamed", "the arguments of a call are streamed under its index", SECTION)
-async def _streamed_call(talk: Talk) -> None:
+async def _streamed_call(talk: CheckTalk) -> None:
     asked = [{"role": "user", "content": PARIS}]
     _, deltas = await chunks_of(talk, messages=asked, tools=[FUNCTION], tool_choice=CHOICE)
     pieces = [piece for delta in deltas for piece in delta.get("tool_calls") or [] if isinstance(piece, dict)]
@@ -107,7 +107,7 @@ async def _streamed_call(talk: Talk) -> None:
 
 
 @AREA.check("JSON Schema", "the answer follows the JSON Schema", f"{SECTION}, response_format")
-async def _schema(talk: Talk) -> None:
+async def _schema(talk: CheckTalk) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON, "strict": True}}
     choice = await completed(talk, messages=[{"role": "user", "content": ASKED}], response_format=wanted)
     said = str(choice["message"].get("content")).encode()
@@ -115,14 +115,14 @@ async def _schema(talk: Talk) -> None:
 
 
 @AREA.check("bad request", "a message without a role is a 400 with an error object", "API reference, Errors")
-async def _bad(talk: Talk) -> None:
+async def _bad(talk: CheckTalk) -> None:
     await talk.refused(
         "POST", "/chat/completions", {"model": talk.model, "messages": [{"content": 1}]}, statuses=(400, 422)
     )
 
 
 @AREA.check("stored", "a completion with `store: true` is listed, read and deleted", f"{SECTION}, Get chat completion")
-async def _stored(talk: Talk) -> None:
+async def _stored(talk: CheckTalk) -> None:
     made = (await completed(talk, store=True, metadata={"topic": "greeting"}))["completion"]
     path = f"/chat/completions/{quote(made['id'], safe='')}"
     read = talk.fits(await talk.ok("GET", path), CHAT, "completion")

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from antiphon.conformance.base import Area
 from antiphon.conformance.checks.responses import answered
 from antiphon.conformance.shapes import CONVERSATION, PAGE
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json
 
 AREA = Area("conversations")
@@ -15,7 +15,7 @@ SECTION = "API reference, Conversations"
 HELLO = {"type": "message", "role": "user", "content": "My name is Ada."}
 
 
-async def begun(talk: Talk, **fields: object) -> str:
+async def begun(talk: CheckTalk, **fields: object) -> str:
     """Create a conversation and return its path. Raises NonConforming, NotOffered."""
     made = talk.fits(await talk.ok("POST", "/conversations", dict(fields)), CONVERSATION, "conversation")
     path = f"/conversations/{quote(made['id'], safe='')}"
@@ -23,14 +23,14 @@ async def begun(talk: Talk, **fields: object) -> str:
     return path
 
 
-async def listed(talk: Talk, path: str) -> list[Json]:
+async def listed(talk: CheckTalk, path: str) -> list[Json]:
     """Return the items of a conversation, oldest first. Raises NonConforming."""
     page = talk.fits(await talk.ok("GET", f"{path}/items?order=asc&limit=100"), PAGE, "page")
     return [item for item in page["data"] if isinstance(item, dict)]
 
 
 @AREA.check("life", "a conversation is created, read, changed and deleted", SECTION)
-async def _life(talk: Talk) -> None:
+async def _life(talk: CheckTalk) -> None:
     path = await begun(talk, metadata={"topic": "one"})
     read = talk.fits(await talk.ok("GET", path), CONVERSATION, "conversation")
     talk.need(read.get("metadata") == {"topic": "one"}, "the metadata are not kept")
@@ -42,7 +42,7 @@ async def _life(talk: Talk) -> None:
 
 
 @AREA.check("items", "items are added, listed, read and deleted", f"{SECTION}, Items")
-async def _items(talk: Talk) -> None:
+async def _items(talk: CheckTalk) -> None:
     path = await begun(talk, items=[HELLO])
     await talk.ok("POST", f"{path}/items", {"items": [{**HELLO, "content": "I live in Paris."}]})
     items = await listed(talk, path)
@@ -61,7 +61,7 @@ async def _items(talk: Talk) -> None:
     "input and output of a response go into its conversation, and are there for the next",
     f"{SECTION}, Create a response",
 )
-async def _responses(talk: Talk) -> None:
+async def _responses(talk: CheckTalk) -> None:
     path = await begun(talk)
     id = path.rpartition("/")[2]
     first = await answered(talk, input="My name is Ada.", conversation=id)
@@ -74,7 +74,7 @@ async def _responses(talk: Talk) -> None:
 
 
 @AREA.check("unknown", "a conversation that does not exist is an error", SECTION)
-async def _unknown(talk: Talk) -> None:
+async def _unknown(talk: CheckTalk) -> None:
     await begun(talk)
     body = {"model": talk.model, "input": "Hi", "conversation": "conv_" + "0" * 48}
     await talk.refused("POST", "/responses", body, statuses=(400, 404))

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from antiphon.conformance.base import Area
 from antiphon.conformance.shapes import FILE
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json
 
 AREA = Area("files")
@@ -14,7 +14,7 @@ SECTION = "API reference, Files"
 NOTES = b"The archive key hangs behind the blue door. The garden has forty-two apple trees.\n"
 
 
-async def uploaded(talk: Talk, name: str, data: bytes, purpose: str) -> Json:
+async def uploaded(talk: CheckTalk, name: str, data: bytes, purpose: str) -> Json:
     """Upload a file. Raises NonConforming, NotOffered."""
     file = talk.fits(await talk.upload("/files", name, data, purpose=purpose), FILE, "file")
     talk.made(f"/files/{quote(file['id'], safe='')}")
@@ -22,7 +22,7 @@ async def uploaded(talk: Talk, name: str, data: bytes, purpose: str) -> Json:
 
 
 @AREA.check("life", "a file is uploaded, read, downloaded, listed and deleted", SECTION)
-async def _life(talk: Talk) -> None:
+async def _life(talk: CheckTalk) -> None:
     file = await uploaded(talk, "notes.txt", NOTES, "user_data")
     talk.need(file["bytes"] == len(NOTES), f"file.bytes is {file['bytes']}, not {len(NOTES)}")
     path = f"/files/{quote(file['id'], safe='')}"
@@ -36,6 +36,6 @@ async def _life(talk: Talk) -> None:
 
 
 @AREA.check("unknown", "a file that does not exist is a 404 with an error object", SECTION)
-async def _unknown(talk: Talk) -> None:
+async def _unknown(talk: CheckTalk) -> None:
     await talk.ok("GET", "/files")
     await talk.refused("GET", "/files/file-" + "0" * 24, {}, statuses=(404,))

@@ -9,7 +9,7 @@ from antiphon.conformance.checks.responses import ROOM
 from antiphon.conformance.checks.tools import PARIS, PLACE
 from antiphon.conformance.grammar import parsed
 from antiphon.conformance.shapes import MESSAGES_ANSWER, MESSAGES_OUTPUT, MESSAGES_USAGE, TOOL_USE
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json, decoded
 
 AREA = Area("messages")
@@ -19,7 +19,7 @@ TOOL: Json = {"name": "get_weather", "description": "Get the weather of a place.
 CHOICE: Json = {"type": "tool", "name": "get_weather"}
 
 
-async def answered(talk: Talk, **fields: Any) -> Json:
+async def answered(talk: CheckTalk, **fields: Any) -> Json:
     """Make a message. Raises NonConforming, NotOffered."""
     body = {"model": talk.model, "messages": HELLO, "max_tokens": ROOM, **fields}
     made = talk.fits(await talk.ok("POST", "/messages", body), MESSAGES_ANSWER, "message")
@@ -33,7 +33,7 @@ def text_of(message: Json) -> str:
 
 
 @AREA.check("text", "a message is answered, and its tokens are counted", SECTION, optional=False)
-async def _text(talk: Talk) -> None:
+async def _text(talk: CheckTalk) -> None:
     made = await answered(talk, system="Be brief.")
     talk.need(text_of(made).strip(), "the message says nothing")
     talk.need(made["stop_reason"] == "end_turn", f"stop_reason is {made['stop_reason'][:40]}, not end_turn")
@@ -45,7 +45,7 @@ async def _text(talk: Talk) -> None:
     f"{SECTION}, Streaming",
     optional=False,
 )
-async def _stream(talk: Talk) -> None:
+async def _stream(talk: CheckTalk) -> None:
     body = {"model": talk.model, "messages": HELLO, "max_tokens": ROOM}
     events = [event for event in parsed(talk, (await talk.events("/messages", body)).events) if event["type"] != "ping"]
     kinds = [event["type"] for event in events]
@@ -75,7 +75,7 @@ async def _stream(talk: Talk) -> None:
 @AREA.check(
     "forced call", "a tool that `tool_choice` names is called, and its result is answered", f"{SECTION}, Tool use"
 )
-async def _call(talk: Talk) -> None:
+async def _call(talk: CheckTalk) -> None:
     asked = [{"role": "user", "content": PARIS}]
     made = await answered(talk, messages=asked, tools=[TOOL], tool_choice=CHOICE)
     calls = [block for block in made["content"] if isinstance(block, dict) and block.get("type") == "tool_use"]
@@ -90,7 +90,7 @@ async def _call(talk: Talk) -> None:
 
 
 @AREA.check("forced call, streamed", "the input of a call is streamed as JSON", f"{SECTION}, Streaming")
-async def _streamed_call(talk: Talk) -> None:
+async def _streamed_call(talk: CheckTalk) -> None:
     asked = [{"role": "user", "content": PARIS}]
     body = {"model": talk.model, "messages": asked, "max_tokens": ROOM, "tools": [TOOL], "tool_choice": CHOICE}
     events = parsed(talk, (await talk.events("/messages", body)).events)
@@ -105,7 +105,7 @@ async def _streamed_call(talk: Talk) -> None:
 
 
 @AREA.check("count tokens", "the tokens of a request are counted", f"{SECTION}, Count tokens")
-async def _count(talk: Talk) -> None:
+async def _count(talk: CheckTalk) -> None:
     few = await talk.ok("POST", "/messages/count_tokens", {"model": talk.model, "messages": HELLO})
     long = [{"role": "user", "content": "Say hello. " * 50}]
     more = await talk.ok("POST", "/messages/count_tokens", {"model": talk.model, "messages": long})
@@ -115,7 +115,7 @@ async def _count(talk: Talk) -> None:
 
 
 @AREA.check("error", "a bad request is a 400 with Anthropic's error object", f"{SECTION}, Errors")
-async def _error(talk: Talk) -> None:
+async def _error(talk: CheckTalk) -> None:
     body = {"model": talk.model, "messages": [{"role": "nobody", "content": "Hi"}], "max_tokens": 8}
     answer = await talk.send("POST", "/messages", body)
     if answer.status in (404, 405, 501):

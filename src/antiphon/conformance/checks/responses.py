@@ -5,7 +5,7 @@ from __future__ import annotations
 from antiphon.conformance.base import Area
 from antiphon.conformance.grammar import text_of, usage_adds_up, whole_response
 from antiphon.conformance.shapes import COMPACTION, COUNT
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json
 
 AREA = Area("responses")
@@ -14,7 +14,7 @@ ROOM = 1024
 """Tokens that an answer may take: enough for a model that thinks first."""
 
 
-async def created(talk: Talk, **fields: object) -> Json:
+async def created(talk: CheckTalk, **fields: object) -> Json:
     """Create a response; it has the shape of one. Raises NonConforming, NotOffered."""
     body = {"model": talk.model, "max_output_tokens": ROOM, **fields}
     response = whole_response(talk, await talk.ok("POST", "/responses", body))
@@ -23,7 +23,7 @@ async def created(talk: Talk, **fields: object) -> Json:
     return response
 
 
-async def answered(talk: Talk, **fields: object) -> Json:
+async def answered(talk: CheckTalk, **fields: object) -> Json:
     """Create a response that must say something. Raises NonConforming, NotOffered."""
     response = await created(talk, **fields)
     talk.need(response.get("status") == "completed", f"the status is {response.get('status')}, not completed")
@@ -32,12 +32,12 @@ async def answered(talk: Talk, **fields: object) -> Json:
 
 
 @AREA.check("text", "a text as `input` is answered with a message, and its tokens are counted", CREATE, optional=False)
-async def _text(talk: Talk) -> None:
+async def _text(talk: CheckTalk) -> None:
     usage_adds_up(talk, await answered(talk, input="Say hello."))
 
 
 @AREA.check("messages", "messages of all roles as `input` are answered", f"{CREATE}, input", optional=False)
-async def _messages(talk: Talk) -> None:
+async def _messages(talk: CheckTalk) -> None:
     said = [
         {"role": "developer", "content": "Be brief."},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "My name is Ada."}]},
@@ -48,7 +48,7 @@ async def _messages(talk: Talk) -> None:
 
 
 @AREA.check("echo", "the response repeats instructions, metadata and settings of the request", CREATE, optional=False)
-async def _echo(talk: Talk) -> None:
+async def _echo(talk: CheckTalk) -> None:
     asked = {
         "instructions": "Be brief.",
         "metadata": {"topic": "greeting"},
@@ -63,7 +63,7 @@ async def _echo(talk: Talk) -> None:
 @AREA.check(
     "token limit", "an answer that is cut off is `incomplete`, by `max_output_tokens`", f"{CREATE}, max_output_tokens"
 )
-async def _limit(talk: Talk) -> None:
+async def _limit(talk: CheckTalk) -> None:
     response = await created(talk, input="Count from 1 to 200.", max_output_tokens=16)
     usage = response.get("usage") or {}
     talk.want(usage.get("output_tokens", 0) <= 16, "more tokens are counted than were allowed")
@@ -78,7 +78,7 @@ async def _limit(talk: Talk) -> None:
 @AREA.check(
     "count tokens", "the tokens of a request are counted without an answer", "API reference, Responses, Input tokens"
 )
-async def _count(talk: Talk) -> None:
+async def _count(talk: CheckTalk) -> None:
     body = {"model": talk.model, "input": "Say hello."}
     few = talk.fits(await talk.ok("POST", "/responses/input_tokens", body), COUNT, "count")
     more = await talk.ok("POST", "/responses/input_tokens", {**body, "input": "Say hello. " * 50})
@@ -88,7 +88,7 @@ async def _count(talk: Talk) -> None:
 @AREA.check(
     "compact", "a conversation becomes a compaction, with which it goes on", "API reference, Responses, Compact"
 )
-async def _compact(talk: Talk) -> None:
+async def _compact(talk: CheckTalk) -> None:
     said = [
         {"role": "user", "content": "My name is Ada."},
         {"role": "assistant", "content": "Hello Ada."},

@@ -8,7 +8,7 @@ from antiphon.conformance.base import Area
 from antiphon.conformance.checks.responses import answered
 from antiphon.conformance.grammar import text_of, whole_response
 from antiphon.conformance.shapes import PAGE
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json
 
 AREA = Area("state")
@@ -23,7 +23,7 @@ def path_of(response: Json) -> str:
 
 
 @AREA.check("stored", "a response can be read, the same as it was given", "API reference, Responses, Get a response")
-async def _stored(talk: Talk) -> None:
+async def _stored(talk: CheckTalk) -> None:
     response = await answered(talk, input="Say hello.")
     read = whole_response(talk, await talk.ok("GET", path_of(response)))
     talk.need(read["id"] == response["id"], "another response comes")
@@ -33,14 +33,14 @@ async def _stored(talk: Talk) -> None:
 
 
 @AREA.check("not stored", "a response with `store: false` cannot be read", f"{GUIDE}, store")
-async def _not_stored(talk: Talk) -> None:
+async def _not_stored(talk: CheckTalk) -> None:
     response = await answered(talk, input="Say hello.", store=False)
     talk.want(response.get("store") is False, "response.store is not false")
     await talk.refused("GET", path_of(response), {}, statuses=(404,))
 
 
 @AREA.check("deleted", "a deleted response is gone", "API reference, Responses, Delete a response")
-async def _deleted(talk: Talk) -> None:
+async def _deleted(talk: CheckTalk) -> None:
     response = await answered(talk, input="Say hello.")
     gone = await talk.ok("DELETE", path_of(response))
     talk.want(gone.get("deleted") is True, "the answer does not say `deleted: true`")
@@ -50,7 +50,7 @@ async def _deleted(talk: Talk) -> None:
 @AREA.check(
     "continued", "`previous_response_id` continues a response: its input and output are before the new input", GUIDE
 )
-async def _continued(talk: Talk) -> None:
+async def _continued(talk: CheckTalk) -> None:
     first = await answered(talk, input="My name is Ada.", instructions="Be brief.")
     second = await answered(talk, input="What is my name?", previous_response_id=first["id"])
     talk.need(second.get("previous_response_id") == first["id"], "response.previous_response_id is not the request's")
@@ -62,14 +62,14 @@ async def _continued(talk: Talk) -> None:
 
 
 @AREA.check("unknown previous", "a `previous_response_id` that does not exist is an error", GUIDE)
-async def _unknown(talk: Talk) -> None:
+async def _unknown(talk: CheckTalk) -> None:
     body = {"model": talk.model, "input": "Hi", "previous_response_id": "resp_" + "0" * 48}
     error = await talk.refused("POST", "/responses", body, statuses=(400, 404))
     talk.want(error.get("code") == "previous_response_not_found", "error.code is not previous_response_not_found")
 
 
 @AREA.check("input items", "the input of a response is listed", ITEMS)
-async def _items(talk: Talk) -> None:
+async def _items(talk: CheckTalk) -> None:
     response = await answered(talk, input=SAID)
     page = talk.fits(await talk.ok("GET", f"{path_of(response)}/input_items?order=asc"), PAGE, "page")
     talk.need(len(page["data"]) == len(SAID), f"{len(page['data'])} items are listed, not {len(SAID)}")
@@ -80,7 +80,7 @@ async def _items(talk: Talk) -> None:
 
 
 @AREA.check("paging", "pages of input items follow each other, by `limit`, `after` and `order`", ITEMS)
-async def _paging(talk: Talk) -> None:
+async def _paging(talk: CheckTalk) -> None:
     response = await answered(talk, input=SAID)
     path, seen, after = f"{path_of(response)}/input_items?limit=2", [], ""
     for _ in range(len(SAID)):
@@ -97,7 +97,7 @@ async def _paging(talk: Talk) -> None:
 
 
 @AREA.check("history of items", "the input of a response that continues another has the history", ITEMS)
-async def _history(talk: Talk) -> None:
+async def _history(talk: CheckTalk) -> None:
     first = await answered(talk, input="My name is Ada.")
     second = await answered(talk, input="What is my name?", previous_response_id=first["id"])
     page = talk.fits(await talk.ok("GET", f"{path_of(second)}/input_items?order=asc"), PAGE, "page")

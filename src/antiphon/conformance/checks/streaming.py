@@ -5,14 +5,14 @@ from __future__ import annotations
 from antiphon.conformance.base import Area
 from antiphon.conformance.checks.responses import ROOM, created
 from antiphon.conformance.grammar import calls_of, judged, parsed, text_of, usage_adds_up
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json
 
 AREA = Area("streaming")
 SECTION = "API reference, Responses, Streaming events"
 
 
-async def streamed(talk: Talk, **fields: object) -> tuple[list[Json], Json]:
+async def streamed(talk: CheckTalk, **fields: object) -> tuple[list[Json], Json]:
     """Stream a response; return its events and its last state. Raises NonConforming, NotOffered."""
     body = {"model": talk.model, "max_output_tokens": ROOM, **fields}
     events = parsed(talk, (await talk.events("/responses", body)).events)
@@ -28,7 +28,7 @@ async def streamed(talk: Talk, **fields: object) -> tuple[list[Json], Json]:
     SECTION,
     optional=False,
 )
-async def _text(talk: Talk) -> None:
+async def _text(talk: CheckTalk) -> None:
     events, final = await streamed(talk, input="Say hello.")
     talk.need(final.get("status") == "completed", f"the status is {final.get('status')}, not completed")
     talk.need(text_of(final).strip(), "the response says nothing")
@@ -40,7 +40,7 @@ async def _text(talk: Talk) -> None:
 
 
 @AREA.check("call", "the arguments of a call are streamed, and told whole", SECTION)
-async def _call(talk: Talk) -> None:
+async def _call(talk: CheckTalk) -> None:
     from antiphon.conformance.checks.tools import FORCED, WEATHER
 
     events, final = await streamed(talk, input="What is the weather in Paris?", tools=[WEATHER], tool_choice=FORCED)
@@ -51,7 +51,7 @@ async def _call(talk: Talk) -> None:
 
 
 @AREA.check("token limit", "a stream that is cut off ends with response.incomplete", SECTION)
-async def _limit(talk: Talk) -> None:
+async def _limit(talk: CheckTalk) -> None:
     events, final = await streamed(talk, input="Count from 1 to 200.", max_output_tokens=16)
     kind = f"response.{final.get('status')}"
     talk.need(events[-1]["type"] == kind, f"{events[-1]['type']} has a response whose status is {final.get('status')}")
@@ -60,7 +60,7 @@ async def _limit(talk: Talk) -> None:
 
 
 @AREA.check("same as whole", "a streamed response has the fields of one that is not streamed", SECTION)
-async def _same(talk: Talk) -> None:
+async def _same(talk: CheckTalk) -> None:
     whole = await created(talk, input="Say hello.")
     _, final = await streamed(talk, input="Say hello.")
     for name in sorted(whole.keys() ^ final.keys()):

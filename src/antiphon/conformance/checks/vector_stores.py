@@ -8,14 +8,14 @@ from antiphon.conformance.base import Area
 from antiphon.conformance.checks.files import NOTES, uploaded
 from antiphon.conformance.checks.responses import created
 from antiphon.conformance.shapes import FOUND, VECTOR_STORE, VECTOR_STORE_FILE
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 
 AREA = Area("vector stores")
 SECTION = "API reference, Vector stores"
 POLLS = 200
 
 
-async def filled(talk: Talk) -> tuple[str, str]:
+async def filled(talk: CheckTalk) -> tuple[str, str]:
     """Create a vector store with a file; return the ids of both. Raises NonConforming, NotOffered."""
     file = await uploaded(talk, "notes.txt", NOTES, "assistants")
     store = talk.fits(await talk.ok("POST", "/vector_stores", {"name": "notes"}), VECTOR_STORE, "vector store")
@@ -32,7 +32,7 @@ async def filled(talk: Talk) -> tuple[str, str]:
 
 
 @AREA.check("search", "a file is added, and found by a query", f"{SECTION}, Search")
-async def _search(talk: Talk) -> None:
+async def _search(talk: CheckTalk) -> None:
     store, file = await filled(talk)
     path = f"/vector_stores/{quote(store, safe='')}"
     page = await talk.ok("POST", f"{path}/search", {"query": "Where does the archive key hang?"})
@@ -43,7 +43,7 @@ async def _search(talk: Talk) -> None:
 
 
 @AREA.check("life", "a vector store is read, changed, listed and deleted", SECTION)
-async def _life(talk: Talk) -> None:
+async def _life(talk: CheckTalk) -> None:
     store, _ = await filled(talk)
     path = f"/vector_stores/{quote(store, safe='')}"
     talk.need(
@@ -58,7 +58,7 @@ async def _life(talk: Talk) -> None:
 
 
 @AREA.check("file_search", "the server searches the store for the model", "API guides, File search")
-async def _file_search(talk: Talk) -> None:
+async def _file_search(talk: CheckTalk) -> None:
     store, _ = await filled(talk)
     tool = {"type": "file_search", "vector_store_ids": [store]}
     asked = "Where does the archive key hang?"

@@ -7,7 +7,7 @@ from binascii import Error as NotBase64
 
 from antiphon.conformance.base import Area
 from antiphon.conformance.shapes import EMBEDDING, EMBEDDINGS, MODERATION, VERDICT
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import Json
 
 EMBEDDINGS_AREA = Area("embeddings")
@@ -17,7 +17,7 @@ VERDICTS = "API reference, Moderations"
 TEXTS = ["The garden has apple trees.", "The key hangs behind the door."]
 
 
-async def embedded(talk: Talk, **fields: object) -> list[Json]:
+async def embedded(talk: CheckTalk, **fields: object) -> list[Json]:
     """Embed two texts. Raises NonConforming, NotOffered."""
     body = {"model": talk.target.embedding_model or talk.model, "input": TEXTS, **fields}
     made = talk.fits(await talk.ok("POST", "/embeddings", body), EMBEDDINGS, "embeddings")
@@ -27,7 +27,7 @@ async def embedded(talk: Talk, **fields: object) -> list[Json]:
 
 
 @EMBEDDINGS_AREA.check("vectors", "each text has a vector, all of one length", SECTION)
-async def _vectors(talk: Talk) -> None:
+async def _vectors(talk: CheckTalk) -> None:
     vectors = [one.get("embedding") for one in await embedded(talk)]
     for vector in vectors:
         talk.need(isinstance(vector, list) and vector, "embedding is no list")
@@ -37,7 +37,7 @@ async def _vectors(talk: Talk) -> None:
 
 
 @EMBEDDINGS_AREA.check("base64", "with `encoding_format: base64` a vector is the bytes of its numbers", SECTION)
-async def _base64(talk: Talk) -> None:
+async def _base64(talk: CheckTalk) -> None:
     plain = (await embedded(talk, encoding_format="float"))[0].get("embedding")
     packed = (await embedded(talk, encoding_format="base64"))[0].get("embedding")
     talk.need(isinstance(packed, str), "embedding is no text")
@@ -49,14 +49,14 @@ async def _base64(talk: Talk) -> None:
 
 
 @EMBEDDINGS_AREA.check("bad request", "an input that is none is a 400 with an error object", "API reference, Errors")
-async def _bad(talk: Talk) -> None:
+async def _bad(talk: CheckTalk) -> None:
     await embedded(talk)
     body = {"model": talk.target.embedding_model or talk.model, "input": {"a": 1}}
     await talk.refused("POST", "/embeddings", body, statuses=(400, 422))
 
 
 @MODERATIONS_AREA.check("verdicts", "each text has a verdict, with a score for each category", VERDICTS)
-async def _verdicts(talk: Talk) -> None:
+async def _verdicts(talk: CheckTalk) -> None:
     named = {"model": talk.target.moderation_model} if talk.target.moderation_model else {}
     made = talk.fits(await talk.ok("POST", "/moderations", {"input": TEXTS, **named}), MODERATION, "moderation")
     talk.need(len(made["results"]) == len(TEXTS), f"{len(made['results'])} verdicts for {len(TEXTS)} texts")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from antiphon.conformance.base import Area
 from antiphon.conformance.checks.responses import ROOM
 from antiphon.conformance.grammar import TERMINAL, judged, text_of
-from antiphon.conformance.talk import Talk
+from antiphon.conformance.talk import CheckTalk
 from antiphon.conformance.wire import MOST_EVENTS, Json, Socket
 
 AREA = Area("websocket")
 SECTION = "Open Responses 2026-04-24, WebSocket mode; API guides, WebSocket mode"
 
 
-async def turn(talk: Talk, socket: Socket, **fields: object) -> list[Json]:
+async def turn(talk: CheckTalk, socket: Socket, **fields: object) -> list[Json]:
     """Create a response and return its messages, up to its end or an error. Raises NonConforming."""
     request = {"type": "response.create", "model": talk.model, "store": False, "max_output_tokens": ROOM, **fields}
     await socket.send(request)
@@ -27,7 +27,7 @@ async def turn(talk: Talk, socket: Socket, **fields: object) -> list[Json]:
     return events
 
 
-async def answered(talk: Talk, socket: Socket, **fields: object) -> Json:
+async def answered(talk: CheckTalk, socket: Socket, **fields: object) -> Json:
     """Create a response that must say something. Raises NonConforming."""
     events = await turn(talk, socket, **fields)
     talk.need(events[-1]["type"] != "error", f"an error: {str(events[-1].get('error'))[:200]}")
@@ -36,7 +36,7 @@ async def answered(talk: Talk, socket: Socket, **fields: object) -> Json:
     return final
 
 
-async def refused(talk: Talk, socket: Socket, **fields: object) -> Json:
+async def refused(talk: CheckTalk, socket: Socket, **fields: object) -> Json:
     """Ask for what must be refused; return the error. Raises NonConforming."""
     event = (await turn(talk, socket, **fields))[-1]
     talk.need(event["type"] == "error", f"{event['type']} instead of an error")
@@ -47,13 +47,13 @@ async def refused(talk: Talk, socket: Socket, **fields: object) -> Json:
 
 
 @AREA.check("text", "a response comes as messages that are the events of a stream", SECTION)
-async def _text(talk: Talk) -> None:
+async def _text(talk: CheckTalk) -> None:
     async with talk.socket() as socket:
         await answered(talk, socket, input="Say hello.")
 
 
 @AREA.check("several", "a connection carries one response after another", SECTION)
-async def _several(talk: Talk) -> None:
+async def _several(talk: CheckTalk) -> None:
     async with talk.socket() as socket:
         first = await answered(talk, socket, input="Say hello.")
         second = await answered(talk, socket, input="Say hello.")
@@ -61,7 +61,7 @@ async def _several(talk: Talk) -> None:
 
 
 @AREA.check("continued", "a response with `store: false` is continued on its connection", SECTION)
-async def _continued(talk: Talk) -> None:
+async def _continued(talk: CheckTalk) -> None:
     async with talk.socket() as socket:
         first = await answered(talk, socket, input="My name is Ada.")
         second = await answered(talk, socket, input="What is my name?", previous_response_id=first["id"])
@@ -71,7 +71,7 @@ async def _continued(talk: Talk) -> None:
 
 
 @AREA.check("not on another", "a response with `store: false` is not known to another connection", SECTION)
-async def _other(talk: Talk) -> None:
+async def _other(talk: CheckTalk) -> None:
     async with talk.socket() as socket:
         first = await answered(talk, socket, input="My name is Ada.")
     async with talk.socket() as socket:
@@ -80,7 +80,7 @@ async def _other(talk: Talk) -> None:
 
 
 @AREA.check("evicted", "a continuation that fails makes the connection forget what it continued", SECTION)
-async def _evicted(talk: Talk) -> None:
+async def _evicted(talk: CheckTalk) -> None:
     stray = [{"type": "function_call_output", "call_id": "call_nobody_made", "output": "no"}]
     async with talk.socket() as socket:
         first = await answered(talk, socket, input="My name is Ada.")
@@ -90,7 +90,7 @@ async def _evicted(talk: Talk) -> None:
 
 
 @AREA.check("error", "a bad request is an error message, and the connection goes on", SECTION)
-async def _error(talk: Talk) -> None:
+async def _error(talk: CheckTalk) -> None:
     async with talk.socket() as socket:
         await refused(talk, socket, input=[{"type": "no_such_item"}])
         await answered(talk, socket, input="Say hello.")
