@@ -7,6 +7,7 @@ import click
 from antiphon import __version__
 from antiphon.cli.chat import chat
 from antiphon.cli.checks.check import check
+from antiphon.cli.checks.conform import conform
 from antiphon.cli.checks.doctor import doctor
 from antiphon.cli.config import config
 from antiphon.cli.connect import connect
@@ -88,6 +89,7 @@ COMMANDS = (
     rm,
     check,
     doctor,
+    conform,
     models,
     keys,
     usage,
