@@ -66,6 +66,7 @@ class Recall:
         self._owners: dict[str, dict[str, _Entry]] = {}
         self._of_responses: dict[tuple[str, str], set[str]] = {}
         self._sizes: dict[str, int] = {}
+        self._thinkers: dict[str, int] = {}  # entries that have thoughts, by owner
         self._size = 0
 
     @property
@@ -116,7 +117,7 @@ class Recall:
 
         `size` is about how many bytes the items have, `model` the one that is asked.
         """
-        if not self._limit:
+        if not self._limit or not (owner in self._thinkers or await responses.may_have_thoughts(owner)):
             return items, opaque
 
         def has_thoughts(item: Reasoning) -> bool:
@@ -169,6 +170,8 @@ class Recall:
         self._owners[owner] = entries  # the owner who was here last is the last to lose anything
         self._count(owner, entry.size)
         entries[key] = entry
+        if entry.thoughts:
+            self._thinkers[owner] = self._thinkers.get(owner, 0) + 1
         for base in entry.made_for:
             self._of_responses.setdefault((owner, base), set()).add(key)
         while self._sizes[owner] > self._limit // OWNERS_SHARE and len(entries) > 1:
@@ -188,6 +191,10 @@ class Recall:
         entries = self._owners[owner]
         entry = entries.pop(key)
         self._count(owner, -entry.size)
+        if entry.thoughts:
+            self._thinkers[owner] -= 1
+            if not self._thinkers[owner]:
+                del self._thinkers[owner]
         for base in entry.made_for:
             keys = self._of_responses[owner, base]
             keys.discard(key)
