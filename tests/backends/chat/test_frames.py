@@ -17,7 +17,11 @@ from antiphon.types.request import CreateResponse, TextFormat
 from antiphon.types.tools import ToolChoice
 from tests.backends.turns import turn
 
-TEXTS = ["Hello", 'with "quotes", \\ and "messages":', "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")]
+TEXTS = [
+    "Hello",
+    'with "quotes", \\ and "messages":',
+    "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+]
 
 KINDS: list[dict[str, Any]] = [
     {},
