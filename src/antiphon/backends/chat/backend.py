@@ -172,7 +172,9 @@ class ChatBackend:
             frames = self._frames if asking.changed is NOTHING else None
             body, call = codec.request(turn, options, frames) if small else await _written(turn, options)
             try:
-                response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
+                response = await self._client.send("POST", self._path, body, trace_header(turn.hints))
+                if not 200 <= response.status < 300:
+                    await accepted(response)
                 break
             except BackendError as error:
                 if not (self._learn and await by_size(len(body), _changes, asking, error, body)):

@@ -34,7 +34,7 @@ from antiphon.responses.compaction import threshold
 from antiphon.responses.intake.abilities import EFFORT, beyond_chat, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
-from antiphon.responses.intake.history import Gathering, History
+from antiphon.responses.intake.history import Gathering, History, refers
 from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, tell_ignored, told_local_skills
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
@@ -105,7 +105,10 @@ class Intake:
         if not CLIENTS_OWN.issuperset(map(type, tools)) or (tools and isinstance(request.tool_choice, ToolChoice)):
             here = await self._admit_tools(request, tools, owner, caller, identity, route)
         source = history or services.store.responses
-        own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
+        earlier: list[Item] = []
+        size = asked.size
+        if refers(request, own):
+            own, earlier, size = await self._gathering.items(request, own, owner, source, size)
         kinds = set(map(type, chain(earlier, own, prompted)))
         if UnnamedOutput in kinds:
             own = await by_size(size, with_call_ids, own, earlier)
