@@ -32,6 +32,8 @@ MOST_TOGETHER = 3
 
 _FURTHER = range(1, MOST_TOGETHER)  # their indexes: most calls have no thoughts, and those are asked for the first only
 
+_CALL_ID = b'"call_id"'  # what calls have
+
 _ENTRY = 200  # bytes that an entry takes by itself
 _INDEXED = 300  # bytes that it takes to find it by its response
 _INDEX_DIGITS = 4  # at the end of an item's id, behind what it has in common with its response's
@@ -84,7 +86,7 @@ class Recall:
         model: str = "",
     ) -> dict[str, int]:
         """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their indexes."""
-        if not self._limit:
+        if not self._limit or not any(item.find(_CALL_ID) >= 0 for item in output):
             return {}
         indexes: dict[str, int] = {}
         opaque = opaque_of(texts)
