@@ -108,7 +108,7 @@ def _request(turn: Turn, options: CodecOptions) -> tuple[_Body, ChatCall, Profil
         raise unusable.error(turn.tools) from None
     origin = options.origin(turn.model)
     carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
-    messages = Messages(tools, profile, turn.senses, carried)
+    messages = Messages(tools, profile, turn.senses, carried, turn.encoded)
     messages.add(all_instructions(turn), turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))

@@ -22,6 +22,7 @@ from antiphon.core.opaque import Opaque, SealedThoughts
 from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
@@ -55,6 +56,9 @@ FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
 
+
+LONG = 4096
+"""Bytes of items from which on the JSON of their texts is made once."""
 
 SEALED = frozenset((OtherItem, Reasoning))
 """The kinds of items that may hold sealed text."""
@@ -296,6 +300,7 @@ class Intake:
             stream=bool(request.stream),
             hints=replace(draft.hints, owner=draft.owner, response=response.id),
             senses=Senses(can.images, can.audio),
+            encoded=EncodedTexts() if response.store and draft.size >= LONG else None,
         )
         plan = Plan(
             request=request,
