@@ -3,6 +3,7 @@
 import { $, h, pretty } from "./dom.mjs";
 
 const MOST = 5000; // rows that are shown; all events are counted
+const SLICE = 250; // rows that are made at once: a long queue is shown over several frames
 
 function kind(type) {
   if (type.endsWith(".delta")) return "delta";
@@ -20,6 +21,8 @@ function glimpse(event) {
 
 const WORDS = { CallStart: (one) => `[call ${one.name}] `, Finish: (one) => ` [${one.reason}]`, UsageReport: () => " [usage]", Relay: (one) => `[${one.type}] ` };
 
+const REACH = { said: [0.72, 1], delta: [0.22, 0.62], item: [0.08, 0.62], life: [0, 0.62], bad: [0, 0.62] };
+
 const heard = (said) => said.map((one) => WORDS[one.said]?.(one) ?? one.text ?? one.said).join("");
 
 export class Timeline {
@@ -27,6 +30,9 @@ export class Timeline {
   #waiting = [];
   #frame = 0;
   #cost = 0;
+  #events = 0;
+  #drawn = 0; // strokes that are on the canvas, on an axis that ends at #end
+  #end = 0;
 
   constructor() {
     this.rows = $("rows");
@@ -40,6 +46,7 @@ export class Timeline {
 
   clear() {
     this.#marks = [];
+    this.#events = 0;
     this.#waiting = [];
     this.rows.replaceChildren();
     this.#later();
@@ -47,6 +54,7 @@ export class Timeline {
 
   // `at` is in seconds since the request was sent.
   add(at, { event, said }) {
+    if (event) this.#events += 1;
     this.#marks.push([at, event ? kind(event.type) : "said"]);
     this.#waiting.push([at, event, said]);
     this.#later();
@@ -56,36 +64,41 @@ export class Timeline {
     this.#frame ||= setTimeout(() => this.show(), Math.min(40 + 5 * this.#cost, 500));
   }
 
-  // Renders the pending events now.
-  show() {
+  // Renders the pending events: now with `all`, else a slice of them.
+  show(all = true) {
     clearTimeout(this.#frame);
     this.#frame = 0;
     const began = performance.now();
     const atEnd = this.rows.scrollTop + this.rows.clientHeight > this.rows.scrollHeight - 40;
     const room = Math.max(0, MOST - this.rows.childElementCount);
-    this.rows.append(...this.#waiting.slice(0, room).map(row));
-    this.#waiting = [];
+    const taken = this.#waiting.splice(0, all ? this.#waiting.length : SLICE);
+    this.rows.append(...taken.slice(0, room).map(row));
     if (atEnd) this.rows.scrollTop = this.rows.scrollHeight;
-    const events = this.#marks.filter(([, mark]) => mark !== "said").length;
-    $("count").textContent = events ? `${events.toLocaleString("en")} events${events > MOST ? `, ${MOST} shown` : ""}` : "";
+    $("count").textContent = this.#events ? `${this.#events.toLocaleString("en")} events${this.#events > MOST ? `, ${MOST} shown` : ""}` : "";
     this.#draw();
     this.#cost = performance.now() - began;
+    if (this.#waiting.length) this.#later();
   }
 
-  // A stroke for each event on the time axis of the response.
-  #draw() {
+  // A stroke for each event on the time axis of the response. The axis grows in steps: most draws add what is new.
+  #draw(anew = false) {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    const scale = devicePixelRatio;
-    Object.assign(this.canvas, { width: width * scale, height: height * scale });
     const pen = this.canvas.getContext("2d");
+    const last = Math.max(this.#marks.at(-1)?.[0] ?? 0, 0.001);
+    if (anew || last > this.#end || !this.#marks.length || this.#drawn > this.#marks.length || !this.#frame) {
+      this.#end = this.#waiting.length || this.busy ? last * 1.25 : last;
+      this.#drawn = 0;
+      const scale = devicePixelRatio;
+      Object.assign(this.canvas, { width: width * scale, height: height * scale });
+      pen.scale(scale, scale);
+    }
     const style = getComputedStyle(this.canvas);
-    pen.scale(scale, scale);
-    const end = Math.max(this.#marks.at(-1)?.[0] ?? 0, 0.001);
-    const reach = { said: [0.72, 1], delta: [0.22, 0.62], item: [0.08, 0.62], life: [0, 0.62], bad: [0, 0.62] };
-    for (const [at, mark] of this.#marks) {
-      const [top, bottom] = reach[mark];
-      pen.fillStyle = style.getPropertyValue(`--tick-${mark}`);
-      pen.fillRect(1 + (at / end) * (width - 3), top * height, mark === "delta" || mark === "said" ? 1 : 1.5, (bottom - top) * height);
+    const colours = Object.fromEntries(Object.keys(REACH).map((mark) => [mark, style.getPropertyValue(`--tick-${mark}`)]));
+    for (; this.#drawn < this.#marks.length; this.#drawn += 1) {
+      const [at, mark] = this.#marks[this.#drawn];
+      const [top, bottom] = REACH[mark];
+      pen.fillStyle = colours[mark];
+      pen.fillRect(1 + (at / this.#end) * (width - 3), top * height, mark === "delta" || mark === "said" ? 1 : 1.5, (bottom - top) * height);
     }
   }
 }
