@@ -31,8 +31,6 @@ export class Timeline {
   #frame = 0;
   #cost = 0;
   #events = 0;
-  #drawn = 0; // strokes that are on the canvas, on an axis that ends at #end
-  #end = 0;
 
   constructor() {
     this.rows = $("rows");
@@ -42,6 +40,7 @@ export class Timeline {
     }
     new ResizeObserver(() => this.#draw()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+    addEventListener("theme", () => this.#draw());
   }
 
   clear() {
@@ -64,15 +63,14 @@ export class Timeline {
     this.#frame ||= setTimeout(() => this.show(), Math.min(40 + 5 * this.#cost, 500));
   }
 
-  // Renders the pending events: now with `all`, else a slice of them.
-  show(all = true) {
+  // Renders pending events, a slice of them in each frame.
+  show() {
     clearTimeout(this.#frame);
     this.#frame = 0;
     const began = performance.now();
     const atEnd = this.rows.scrollTop + this.rows.clientHeight > this.rows.scrollHeight - 40;
     const room = Math.max(0, MOST - this.rows.childElementCount);
-    const taken = this.#waiting.splice(0, all ? this.#waiting.length : SLICE);
-    this.rows.append(...taken.slice(0, room).map(row));
+    this.rows.append(...this.#waiting.splice(0, SLICE).slice(0, room).map(row));
     if (atEnd) this.rows.scrollTop = this.rows.scrollHeight;
     $("count").textContent = this.#events ? `${this.#events.toLocaleString("en")} events${this.#events > MOST ? `, ${MOST} shown` : ""}` : "";
     this.#draw();
@@ -80,25 +78,20 @@ export class Timeline {
     if (this.#waiting.length) this.#later();
   }
 
-  // A stroke for each event on the time axis of the response. The axis grows in steps: most draws add what is new.
-  #draw(anew = false) {
+  // A stroke for each event on the time axis of the response.
+  #draw() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
+    const scale = devicePixelRatio;
+    Object.assign(this.canvas, { width: width * scale, height: height * scale });
     const pen = this.canvas.getContext("2d");
-    const last = Math.max(this.#marks.at(-1)?.[0] ?? 0, 0.001);
-    if (anew || last > this.#end || !this.#marks.length || this.#drawn > this.#marks.length || !this.#frame) {
-      this.#end = this.#waiting.length || this.busy ? last * 1.25 : last;
-      this.#drawn = 0;
-      const scale = devicePixelRatio;
-      Object.assign(this.canvas, { width: width * scale, height: height * scale });
-      pen.scale(scale, scale);
-    }
     const style = getComputedStyle(this.canvas);
     const colours = Object.fromEntries(Object.keys(REACH).map((mark) => [mark, style.getPropertyValue(`--tick-${mark}`)]));
-    for (; this.#drawn < this.#marks.length; this.#drawn += 1) {
-      const [at, mark] = this.#marks[this.#drawn];
+    pen.scale(scale, scale);
+    const end = Math.max(this.#marks.at(-1)?.[0] ?? 0, 0.001);
+    for (const [at, mark] of this.#marks) {
       const [top, bottom] = REACH[mark];
       pen.fillStyle = colours[mark];
-      pen.fillRect(1 + (at / this.#end) * (width - 3), top * height, mark === "delta" || mark === "said" ? 1 : 1.5, (bottom - top) * height);
+      pen.fillRect(1 + (at / end) * (width - 3), top * height, mark === "delta" || mark === "said" ? 1 : 1.5, (bottom - top) * height);
     }
   }
 }
