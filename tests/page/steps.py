@@ -22,6 +22,20 @@ def ask_and_wait(page: Page, prompt: str) -> None:
     until_done(page)
 
 
+def tools(page: Page, text: str) -> None:
+    """Write the tools as JSON."""
+    page.js("document.querySelector('#tools').closest('details').open = true")
+    page.type("#tools", text)
+
+
+def add_tool(page: Page, kind: str) -> None:
+    """Add a tool with what its form says at first."""
+    page.js(f"document.querySelector('#tool-add').value = '{kind}'")
+    page.js("document.querySelector('#tool-add').dispatchEvent(new Event('change', {bubbles: true}))")
+    page.click("#tool-keep")
+    page.wait("!document.querySelector('#tool-dialog').open")
+
+
 def until_done(page: Page) -> None:
     """Wait for the end of what runs, and until its events are shown."""
     page.wait(f"!({BUSY})")

@@ -1,6 +1,6 @@
 // One request and its events: sent, followed, resumed after a reload, stopped; its figures.
 
-import { ApiError, call, id, stream } from "./api.mjs";
+import { ApiError, call, id, stream } from "../api.mjs";
 
 const KEPT = "antiphon-run"; // a background run, kept so that a reload goes on behind the last event seen
 const MOST_KEPT = 2_000_000; // characters

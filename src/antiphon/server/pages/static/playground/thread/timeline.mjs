@@ -1,6 +1,6 @@
 // The list of events: each with its time, sequence number and an excerpt, and its JSON when it is opened.
 
-import { $, h, pretty } from "./dom.mjs";
+import { $, h, pretty } from "../dom.mjs";
 
 const MOST = 5000; // rows that are shown; all events are counted
 const SLICE = 250; // rows that are made at once: a long queue is shown over several frames
