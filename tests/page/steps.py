@@ -56,3 +56,30 @@ def rows(page: Page) -> list[dict[str, Any]]:
 def events(page: Page) -> list[dict[str, Any]]:
     """Return the timeline without the words of the backend."""
     return [row for row in rows(page) if row["number"] != "←"]
+
+
+def listen(page: Page) -> None:
+    """Keep what the page posts from now on in `sent`."""
+    page.js(
+        "window.sent = []; window.asked = window.fetch; window.fetch = (url, options) => {"
+        " if (options?.method === 'POST') sent.push(JSON.parse(options.body)); return asked(url, options) }; 1"
+    )
+
+
+def sent(page: Page) -> list[dict[str, Any]]:
+    """Return the bodies that the page has posted since `listen`."""
+    return list(page.js("sent"))
+
+
+def act(page: Page, turn: int, name: str) -> None:
+    """Press a button of a turn: "Copy", "Edit", …"""
+    found = f"[...document.querySelectorAll('#thread .turn')].at({turn}).querySelectorAll('.turn-actions button')"
+    page.wait(f"[...{found}].some((one) => one.textContent === '{name}')")
+    page.js(f"[...{found}].find((one) => one.textContent === '{name}').click()")
+
+
+def prompts(page: Page) -> list[str]:
+    """Return what the person has said in the thread, as it is shown."""
+    return list(
+        page.js("[...document.querySelectorAll('#thread .item.user .body')].map((one) => one.innerText.trim())")
+    )

@@ -31,7 +31,8 @@ export class Playground {
     $("not-editing").addEventListener("click", () => this.#edited(null));
     $("input").addEventListener("keydown", (event) => this.#key(event));
     $("play").addEventListener("keydown", (event) => event.key === "Escape" && this.#stop());
-    addEventListener("pagehide", () => this.lane.run?.save());
+    addEventListener("pagehide", () => this.lanes.forEach((lane) => lane.leave()));
+    addEventListener("pageshow", () => this.lanes.forEach((lane) => (lane.left = false)));
     addEventListener("preferences", () => this.#hint());
     setUpSnippets(() => this.lane.body(this.#items() ?? [message("Say hello in five languages.")]));
     this.#hint();

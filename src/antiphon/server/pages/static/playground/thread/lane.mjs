@@ -215,7 +215,14 @@ export class Lane {
 
   // Keeping
 
+  // The page is left: what runs breaks off, and stays as it is kept.
+  leave() {
+    this.run?.save();
+    this.left = true;
+  }
+
   #changed() {
+    if (this.left) return;
     this.tooLarge = !keep(this.name, this.turns);
   }
 

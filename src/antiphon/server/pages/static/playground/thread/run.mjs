@@ -101,7 +101,7 @@ export class Run {
   save() {
     clearTimeout(this.#saving);
     this.#saving = 0;
-    if (this.end || !this.response) return;
+    if (this.end || !this.response || !this.body.background) return;
     const text = JSON.stringify({ body: this.body, began: this.began, log: this.#log });
     if (text.length < MOST_KEPT) sessionStorage.setItem(KEPT, text);
   }
