@@ -256,7 +256,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/openapi.json"): Operation(tag=SERVER, summary="This document"),
     ("GET", "/docs"): Operation(tag=SERVER, summary="This document, for people", media="text/html"),
     ("GET", "/"): Operation(tag=SERVER, summary="The playground", media="text/html"),
-    ("GET", "/playground/{name}"): Operation(tag=SERVER, summary="Its style and modules", media="text/javascript"),
+    ("GET", "/playground/{name}"): Operation(
+        tag=SERVER, summary="Its style, modules and fonts", media="text/javascript"
+    ),
     ("GET", "/admin/requests"): Operation(
         tag=SERVER,
         summary="What runs and what ran lately",
