@@ -38,6 +38,8 @@ from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.models import AnthropicModels, ModelNames
 from antiphon.server.messages.routes import MessagesRoutes, add_messages
 from antiphon.server.pages.docs import docs
+from antiphon.server.pages.files import docs_file
+from antiphon.server.pages.guide import guide, guide_page, llms, llms_full
 from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.webhooks.endpoints import WebhookEndpointRoutes, add_webhook_endpoints
@@ -92,6 +94,11 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     parts.watch.add_routes(router)
     router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
     router.add("GET", "/docs", docs, public=True)
+    router.add("GET", "/docs/assets/{name}", docs_file, public=True)
+    router.add("GET", "/docs/guide", guide, public=True)
+    router.add("GET", "/docs/guide/{path:path}", guide_page, public=True)
+    router.add("GET", "/llms.txt", llms, public=True)
+    router.add("GET", "/llms-full.txt", llms_full, public=True)
     router.add("GET", "/", playground, public=True)
     router.add("GET", "/playground/{name:path}", playground_file, public=True)
     admin = Admin(parts.store.responses, parts.ring)

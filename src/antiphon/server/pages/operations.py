@@ -255,6 +255,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/metrics"): Operation(tag=SERVER, summary="Figures for Prometheus", media="text/plain"),
     ("GET", "/openapi.json"): Operation(tag=SERVER, summary="This document"),
     ("GET", "/docs"): Operation(tag=SERVER, summary="This document, for people", media="text/html"),
+    ("GET", "/docs/assets/{name}"): Operation(tag=SERVER, summary="Scripts and styles of it", media="text/javascript"),
+    ("GET", "/docs/guide"): Operation(
+        tag=SERVER, summary="The guide: tutorials, how-tos, reference", media="text/html"
+    ),
+    ("GET", "/docs/guide/{path}"): Operation(
+        tag=SERVER, summary="A page of the guide", words="With `.md` behind it: its Markdown.", media="text/html"
+    ),
+    ("GET", "/llms.txt"): Operation(
+        tag=SERVER, summary="The list of the guide's pages, for language models", media="text/plain"
+    ),
+    ("GET", "/llms-full.txt"): Operation(tag=SERVER, summary="All pages of the guide, as Markdown", media="text/plain"),
     ("GET", "/"): Operation(tag=SERVER, summary="The playground", media="text/html"),
     ("GET", "/playground/{name}"): Operation(
         tag=SERVER, summary="Its style, modules and fonts", media="text/javascript"
