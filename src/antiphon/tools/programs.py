@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from antiphon.containers.containers import Containers
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME, CUSTOM, FUNCTION, kind_of
 from antiphon.core.program_history import CallOutput, EarlierProgram, ProgramCall, unfinished
@@ -28,8 +27,9 @@ from antiphon.core.tools.offers import NO_PARAMETERS, Offer, Target
 from antiphon.core.tools.results import AskedCall
 from antiphon.core.tools.tool_map import free_name, full_name
 from antiphon.errors import InvalidRequest
-from antiphon.sandbox.base import SandboxError
 from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult
+from antiphon.tools.containers.containers import Containers
+from antiphon.tools.sandbox.base import SandboxError
 from antiphon.types.items import Item
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool
 
@@ -54,7 +54,7 @@ _DESCRIPTION = (
     " There is no network, and nothing stays from one program to the next. While a program waits for results it may be run"
     " again from its beginning: what it does must follow from the results alone, not from time or chance.\nTools:\n"
 )
-_CODE = "import antiphon.sandbox.inside.program as program; program.run()"
+_CODE = "import antiphon.tools.sandbox.inside.program as program; program.run()"
 _left = msgspec.json.Decoder(dict[str, Any])
 
 
