@@ -133,7 +133,11 @@ class _Items:
         index, item = event["output_index"], event["item"]
         added = self.open.pop(index)
         assert (item["id"], item["type"]) == (added["id"], added["type"])
-        assert item.get("status") in ("completed", "incomplete") or item["type"] in (*CAN_FAIL, "program", "mcp_list_tools")
+        assert item.get("status") in ("completed", "incomplete") or item["type"] in (
+            *CAN_FAIL,
+            "program",
+            "mcp_list_tools",
+        )
         if item["type"] == SHELL_OUTPUT:
             assert item["output"] == self._ended.get(index, [])
         if item["type"] == "shell_call":

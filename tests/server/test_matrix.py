@@ -39,7 +39,10 @@ def essence(response: Json) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: "sealed" if name in ("encrypted_content", "fingerprint") else _plain(inner) for name, inner in value.items()}
+        return {
+            name: "sealed" if name in ("encrypted_content", "fingerprint") else _plain(inner)
+            for name, inner in value.items()
+        }
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return "an id" if isinstance(value, str) and _ID.fullmatch(value) else value

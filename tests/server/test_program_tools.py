@@ -1,4 +1,4 @@
-"""Programs that call tools of every kind: the server's, those of MCP servers, the client's; limits, approvals, a killed server."""
+"""Programs that call tools of every kind: the server's, MCP servers', the client's; limits, approvals, a killed server."""
 
 from __future__ import annotations
 
@@ -124,7 +124,10 @@ def test_the_model_is_not_offered_what_programs_alone_may_call(client: Client, m
         asked = Programmer.asked[-1]["tools"]
         assert sorted(tool["function"]["name"] for tool in asked) == offered
         (program,) = [tool for tool in asked if tool["function"]["name"] == "program"]
-        assert f"- {'clock__tick' if tools == (clock(mcp),) else 'lookup'}: arguments" in program["function"]["description"]
+        assert (
+            f"- {'clock__tick' if tools == (clock(mcp),) else 'lookup'}: arguments"
+            in program["function"]["description"]
+        )
 
 
 def test_tools_of_an_mcp_server(client: Client, mcp: str) -> None:
@@ -139,7 +142,9 @@ def test_tools_of_an_mcp_server(client: Client, mcp: str) -> None:
     # In the next response the model sees the program and what came of it, and not the calls within.
     Programmer.asked.clear()
     run(client, "print(2)", clock(mcp), previous_response_id=response["id"])
-    asked = [one["function"]["name"] for message in Programmer.asked[0]["messages"] for one in message.get("tool_calls", [])]
+    asked = [
+        one["function"]["name"] for message in Programmer.asked[0]["messages"] for one in message.get("tool_calls", [])
+    ]
     assert asked == ["program"]
 
 
@@ -186,7 +191,9 @@ def test_tools_of_the_client_beside_functions(client: Client, kind: str, stored:
         call = response["output"][-1]
         assert (seen(call), call["caller"]["type"], call["status"]) == (one, "program", "completed")
         text = f"out {number}"
-        given = [{"stdout": text, "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}] if kind == "shell" else text
+        given = (
+            [{"stdout": text, "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}] if kind == "shell" else text
+        )
         answered = {"type": output, "call_id": call["call_id"], "output": given, "status": "completed"}
         if kind != "apply_patch":
             del answered["status"]
@@ -256,7 +263,10 @@ def test_max_tool_calls_counts_calls_of_programs(client: Client) -> None:
 
 def test_limits_of_keys_count_calls_of_programs(client: Client) -> None:
     few = Client(client.url, "sk-few")
-    code = "for n in range(3):\n    try: print(len(await tools.lookup(query='moth')) > 0)\n    except ToolError as error: print(error)"
+    code = (
+        "for n in range(3):\n    try: print(len(await tools.lookup(query='moth')) > 0)\n"
+        "    except ToolError as error: print(error)"
+    )
     lines = result(run(few, code, LOOKUP))["result"].splitlines()
     assert lines[:2] == ["True", "True"] and "searches" in lines[2]
 
@@ -316,4 +326,3 @@ def test_a_killed_server_makes_no_call_of_a_program_again(url: str, mcp: str, tm
     kinds = [item["type"] for item in response["output"]]
     assert kinds == ["mcp_list_tools", "program", "mcp_call", "program_output", "message"]
     assert result(response)["result"] == "tick 1" and Tools.made[job, 1] == 1
-

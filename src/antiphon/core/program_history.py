@@ -33,7 +33,9 @@ EXACT = frozenset((kinds.FUNCTION, kinds.CUSTOM, kinds.MCP))
 """Kinds whose items hold a call's arguments as they were."""
 
 _FAILED = ("failed", "incomplete")
-_OUTPUTS = (kinds.OUTPUTS - {PROGRAM_OUTPUT}) | {kind.owes for kind in kinds.KINDS if kind.owes and kind.name != kinds.MCP}
+_OUTPUTS = (kinds.OUTPUTS - {PROGRAM_OUTPUT}) | {
+    kind.owes for kind in kinds.KINDS if kind.owes and kind.name != kinds.MCP
+}
 """Types of items that hold what a call gave whose item is another one."""
 
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.types.items import ToolCaller
-from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool
+from antiphon.types.tools import NamespaceTool, OtherTool, Tool
 
 PROGRAMMATIC = "programmatic_tool_calling"
 PROGRAM = "program"

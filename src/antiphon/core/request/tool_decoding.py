@@ -11,8 +11,8 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core import kinds
-from antiphon.core.programs import CALLERS
 from antiphon.core.json_encoding import to_json
+from antiphon.core.programs import CALLERS
 from antiphon.core.request.validation import decode, decode_any, decode_fields, missing
 from antiphon.errors import InvalidRequest
 from antiphon.types.tools import (

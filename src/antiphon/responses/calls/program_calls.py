@@ -1,8 +1,8 @@
 """ProgramCalls: calls that a model's programs make of tools of this server, within one Response.
 
-A program that waits for calls is run again when they have their results, from its beginning. Calls of the client's tools, and those
-that a person has to agree to, end the response first. Between two runs the response's log has a checkpoint where nothing else is
-open: whoever takes it over goes on with the results, and makes no call again.
+A program that waits for calls is run again when they have their results, from its beginning. Calls of the client's tools, and
+those that a person has to agree to, end the response first. Between two runs the response's log has a checkpoint where nothing
+else is open: whoever takes it over goes on with the results, and makes no call again.
 """
 
 from __future__ import annotations

@@ -66,6 +66,8 @@ class ProgramText(io.TextIOBase):
 class ToolError(Exception):
     """A tool failed: its message says why."""
 
+    __module__ = "__main__"  # a program's own, as its tracebacks name it
+
 
 class ProgramTools:
     """`tools` in a program: `await tools.NAME(argument=value)`, or `tools["NAME"]` where that is no name of Python.
