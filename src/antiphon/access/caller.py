@@ -64,7 +64,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Identity, scopes and limits of a request. `owner` is the same in every replica and after a restart.
 
     No `models` means all; they are patterns such as `gpt-*`. No `mcp_servers` means all; they are patterns of labels of the
-    configuration, and of URLs. `meter` is the name under which the limits are counted.
+    configuration, and of URLs. `meter` is the name under which the limits are counted; `key` is the key's id, or its name in the
+    configuration as `config/NAME`, "" where it has none.
     """
 
     owner: str
@@ -73,6 +74,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     mcp_servers: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
     meter: str = ""
+    key: str = ""
 
     def may(self, scopes: Set[str]) -> bool:
         """Tell whether one of the scopes is the caller's."""

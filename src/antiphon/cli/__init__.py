@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from antiphon import __version__
+from antiphon.cli.audit import audit
 from antiphon.cli.chat import chat
 from antiphon.cli.checks.check import check
 from antiphon.cli.checks.doctor import doctor
@@ -74,7 +75,7 @@ def completion(shell: str) -> None:
     click.echo(found(cli, {}, "antiphon", "_ANTIPHON_COMPLETE").source())
 
 
-for command in (serve, chat, check, doctor, models, keys, usage, top, launch, connect, config, db):
+for command in (serve, chat, check, doctor, models, keys, usage, audit, top, launch, connect, config, db):
     cli.add_command(command)
 
 

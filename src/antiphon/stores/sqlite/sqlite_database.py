@@ -20,7 +20,7 @@ from antiphon.stores.condition import Census, Condition, Labels, Measure
 from antiphon.stores.sqlite.database import Synchronous, connect_reader, open_database
 from antiphon.stores.sqlite.disk.keeper import WAL_LIMIT, Keeper
 from antiphon.stores.sqlite.disk.writer import WriterThread
-from antiphon.stores.sqlite.upkeep import census
+from antiphon.stores.sqlite.disk.upkeep import census
 
 T = TypeVar("T")
 P = ParamSpec("P")
