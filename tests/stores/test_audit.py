@@ -60,6 +60,9 @@ async def test_a_file_refuses_to_change_an_entry(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path / "a.db")
     await store.audit.add([entry(1)])
     await store.close()
-    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
-        with pytest.raises(sqlite3.IntegrityError, match="only added to"):
-            connection.execute("UPDATE audit SET actor = 'nobody'")
+    statement = "UPDATE audit SET actor = 'nobody'"
+    with (
+        closing(sqlite3.connect(tmp_path / "a.db")) as file,
+        pytest.raises(sqlite3.IntegrityError, match="only added to"),
+    ):
+        file.execute(statement)

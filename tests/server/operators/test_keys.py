@@ -208,9 +208,9 @@ async def test_there_are_only_so_many_keys(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(keyring_module, "MOST_KEYS", 2)
     keyring = Keyring(open_memory().keys, time.time)
     made = [await keyring.create(Rights()) for _ in range(2)]
-    for call in (keyring.create(Rights()), keyring.rotate(made[0].key.id, 0)):
+    for attempt in (keyring.create(Rights()), keyring.rotate(made[0].key.id, 0)):
         with pytest.raises(APIError) as caught:
-            await call
+            await attempt
         assert (caught.value.status, caught.value.code) == (409, "too_many_keys")
 
 
