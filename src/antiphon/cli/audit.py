@@ -83,12 +83,13 @@ def _asked(url: str, key: str, words: dict[str, Any], limit: int) -> list[dict[s
 
     from antiphon.cli.client import Client
 
-    client, rows, after = Client(url, key), [], None
+    client, after = Client(url, key), ""
+    rows: list[dict[str, Any]] = []
     names = {"start": "start_time", "end": "end_time"}
     asked = {names.get(name, name): value for name, value in words.items() if value is not None}
     asked = {name: int(value) if isinstance(value, float) else value for name, value in asked.items()}
     while len(rows) < limit:
-        place = {"after": after} if after else {}
+        place: dict[str, Any] = {"after": after} if after else {}
         query = urlencode({**asked, **place, "limit": min(PAGE, limit - len(rows))})
         page = json.loads(client.get(f"/admin/audit?{query}"))
         rows += page["data"]
