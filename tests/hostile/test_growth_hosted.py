@@ -22,8 +22,8 @@ from antiphon.core.retrieval.words import query_words, words
 from antiphon.core.text.html_pieces import Tag, html_pieces
 from antiphon.core.text.stop_sequences import StopFilter, StopMatcher
 from antiphon.errors import AntiphonError
-from antiphon.retrieval.formats.documents import document_text
 from antiphon.server.messages.decoder import MessagesRequestDecoder
+from antiphon.tools.retrieval.formats.documents import document_text
 from antiphon.tools.web.page_text import page_text
 from antiphon.tools.web.pages import matches
 from antiphon.tools.web.providers import PROVIDERS, Wish, hits

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from antiphon.config import Config
 from antiphon.config.rules import web_search_choice
-from antiphon.retrieval.search import Searcher
 from antiphon.stores.base import Store
 from antiphon.tools.base import HostedTool, ToolServers
 from antiphon.tools.code_interpreter import CodeInterpreter
@@ -15,6 +14,7 @@ from antiphon.tools.file_search import FileSearch
 from antiphon.tools.images.generation import ImageGeneration
 from antiphon.tools.images.server import ImageServer
 from antiphon.tools.programs import ProgramTool
+from antiphon.tools.retrieval.search import Searcher
 from antiphon.tools.shell import HostedShell
 from antiphon.tools.web.search import WebSearch
 

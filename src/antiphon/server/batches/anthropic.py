@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.access.caller import Caller
-from antiphon.batches.base import ENDED, BatchRequest, Ending, LineAnswer, details_of, progress_of
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import APIError, InvalidRequest, NotFound, spelled
+from antiphon.responses.batches.base import ENDED, BatchRequest, Ending, LineAnswer, details_of, progress_of
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.incoming import UPLOAD_SECONDS
 from antiphon.server.api.paging import whole_number

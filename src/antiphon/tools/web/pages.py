@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from antiphon.errors import APIError
 from antiphon.net.fetching import Fetched, Fetcher
-from antiphon.retrieval.protocol import ReadTask
-from antiphon.retrieval.reader import DocumentReader, ReaderDied, ReaderUnusable
 from antiphon.tools.base import ToolServerError
+from antiphon.tools.retrieval.protocol import ReadTask
+from antiphon.tools.retrieval.reader import DocumentReader, ReaderDied, ReaderUnusable
 from antiphon.tools.web.declaration import is_within
 from antiphon.tools.web.page_text import MOST_MARKUP, PageText, page_text
 
