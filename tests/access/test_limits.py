@@ -311,7 +311,9 @@ async def test_a_reservation_that_is_handed_over_stands() -> None:
 
 
 def tools_of(bench: Bench) -> tuple[ToolMeters, ToolRights]:
-    return ToolMeters(bench.store.limits, bench.clock, bench.limiter.correct), rights_of(bench.caller)
+    return ToolMeters(bench.store.limits, bench.clock, bench.limiter.correct, bench.limiter.alerts), rights_of(
+        bench.caller
+    )
 
 
 async def test_limits_of_tools_are_not_those_of_responses() -> None:

@@ -24,7 +24,7 @@ batches.create batches.get batches.list batches.cancel batches.delete batches.cl
 batches.clear_lines batches.add_lines batches.advance batches.begin_line batches.finish_line batches.outcomes batches.settle
 webhook_endpoints.create webhook_endpoints.get webhook_endpoints.list webhook_endpoints.update webhook_endpoints.delete
 secret put_key find_key keys keys.get keys.page keys.count keys.change keys.used
-charge take_slot free_slot renew_slots purge census close
+charge values take_slot free_slot renew_slots purge census close
 vector_stores.create vector_stores.get vector_stores.list vector_stores.count vector_stores.update vector_stores.touch
 vector_stores.delete vector_stores.attach vector_stores.file vector_stores.files vector_stores.set_attributes
 vector_stores.detach vector_stores.batch vector_stores.cancel_batch vector_stores.content vector_stores.claim

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from antiphon.access.audit import SERVER, Actor, AuditAction, AuditLog
 from antiphon.access.caller import USUAL_SCOPES, Caller, parse_limits
+from antiphon.access.owner_limits import NO_OWNER_LIMITS, OwnerLimits
 from antiphon.errors import APIError
 from antiphon.stores.base import KeyStore
 from antiphon.stores.records import KeyQuery, StoredKey
@@ -92,7 +93,7 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class Keyring:
-    """The keys of a store. `default_limits` are those of new keys that are given none."""
+    """The keys of a store. `default_limits` are those of new keys that are given none, `owners` those of all keys of an owner."""
 
     def __init__(
         self,
@@ -100,11 +101,13 @@ class Keyring:
         clock: Callable[[], float],
         audit: AuditLog | None = None,
         default_limits: Sequence[str] = (),
+        owners: OwnerLimits = NO_OWNER_LIMITS,
     ) -> None:
         self._store = store
         self._clock = clock
         self._audit = audit
         self.default_limits = tuple(default_limits)
+        self.owners = owners
         self._pepper = b""
 
     async def create(self, rights: Rights, by: Actor = SERVER) -> Made:
@@ -144,6 +147,10 @@ class Keyring:
             return None
         stored = await self._store.find(await self._digest(secret))
         return None if stored is None else _key(stored)
+
+    def caller(self, key: Key) -> Caller:
+        """Return whom a key lets in, with the limits of its owner."""
+        return self.owners.apply(key.caller())
 
     async def update(self, id: str, changes: Mapping[str, Any], by: Actor = SERVER) -> Key:
         """Change fields of Rights, but the owner. Raises APIError 404, and 409 for a key that has ended."""

@@ -66,7 +66,7 @@ from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.responses import Responses
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
-from antiphon.server.auth.credentials import fixed_callers
+from antiphon.server.auth.credentials import OwnerLimited, fixed_callers
 from antiphon.server.auth.hosts import Hosts
 from antiphon.server.auth.standing import Standing
 from antiphon.server.batches.in_process import InProcess
@@ -146,7 +146,7 @@ class Parts:
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
         self.ledger = UsageLedger(self.store.usage, prices(config.models), config.usage_days)
         self.watch.usage(self.ledger)
-        self.tool_meters = ToolMeters(self.store.limits, time.time, self.limiter.correct)
+        self.tool_meters = ToolMeters(self.store.limits, time.time, self.limiter.correct, self.limiter.alerts)
         self.access = AccessParts(self.store, config)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
@@ -172,6 +172,7 @@ class Parts:
         clock = self.services.clock
         self.webhook_endpoints = WebhookEndpoints(self.store.webhook_endpoints, self.services.sealer, self.guard, clock)
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, clock, own=self.webhook_endpoints)
+        self.limiter.alerts.tell = self.webhooks.tell
         self.live = Live(self.services, preparer, self.webhooks)
         router = RouteTable()
         self.batches = self._batches(config, router)
@@ -328,7 +329,7 @@ class Parts:
     def _authenticator(self, config: Config) -> Authenticator:
         others: list[Credentials] = [self.access.stored_keys]
         if self.tokens is not None:
-            others.append(self.tokens)
+            others.append(OwnerLimited(self.tokens, self.access.keyring))
         hosts = Hosts(config.allowed_hosts, Origins(config.cors_origins))
         closed = config.require_key or self.tokens is not None
         return authenticator(fixed_callers(config), others, closed=closed, hosts=hosts)

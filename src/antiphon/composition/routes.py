@@ -19,6 +19,7 @@ from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.api.operator.auditing import AuditRoutes, audited
+from antiphon.server.api.operator.budgets import BudgetRoutes
 from antiphon.server.api.operator.keys import KeyRoutes, add_keys
 from antiphon.server.api.operator.models import ModelRoutes, add_models
 from antiphon.server.api.operator.usage import UsageRoutes
@@ -35,6 +36,7 @@ from antiphon.server.api.routes import (
 )
 from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
+from antiphon.server.auth.credentials import fixed_callers
 from antiphon.server.batches.anthropic import MessageBatchRoutes, add_message_batches
 from antiphon.server.batches.openai import BatchRoutes, add_batches
 from antiphon.server.http.router import RouteTable
@@ -116,6 +118,10 @@ def add_operators(router: RouteTable, parts: Parts) -> None:
         lambda: parts.config, registry.health, registry.served, access.audit, lambda: parts.app.reload_settings
     )
     add_models(router, models)
+    budgets = BudgetRoutes(
+        parts.store.limits, access.keyring, lambda: fixed_callers(parts.config), registry, parts.services.clock
+    )
+    router.add("GET", "/admin/budgets", budgets.list, scopes=frozenset((ADMIN,)))
     router.add("GET", "/admin/audit", AuditRoutes(access.audit).list, scopes=frozenset((ADMIN,)))
 
 

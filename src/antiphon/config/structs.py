@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from antiphon.config.keys import JwtConfig, KeyConfig
+from antiphon.config.keys import JwtConfig, KeyConfig, OwnerConfig
 from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.tables import (
     SECRET,
@@ -79,6 +79,12 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = False
     keys: Annotated[dict[str, KeyConfig], Meta(description="API keys with scopes and limits, by a name of yours.")] = {}
+    owners: Annotated[
+        dict[str, OwnerConfig],
+        Meta(
+            description="Limits of owners, of all their keys together, by name; `*`: of each owner that is not named."
+        ),
+    ] = {}
     default_limits: Annotated[
         list[str],
         Meta(

@@ -155,12 +155,12 @@ def test_settings_are_read_again_at_a_request(tmp_path: Path, workers: int) -> N
         return {one["id"] for one in done(url, "GET", "/admin/models")["data"]}
 
     try:
-        wait_until(lambda: is_up(url))
+        wait_until(lambda: is_up(url), 120)
         assert "first" in models()
         file.write_text(FILE.format(port=port, workers=workers, model="second"))
         answer = ask(url, "POST", "/admin/reload", body={})
         assert (answer.status, answer.json()["status"]) == ((200, "reloaded") if workers == 1 else (202, "requested"))
-        wait_until(lambda: all("second" in models() for _ in range(4)))
+        wait_until(lambda: all("second" in models() for _ in range(4)), 60)
         written = entries(url, "&action=configuration.reloaded")
         assert {one["actor"] for one in written} == {"config/op", "server"}
         assert ["models"] in [one["details"].get("settings") for one in written]
@@ -171,7 +171,7 @@ def test_settings_are_read_again_at_a_request(tmp_path: Path, workers: int) -> N
             assert "nonsense" in wrong.error()["message"] and "second" in models()
     finally:
         server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
+        assert server.wait(120) == 0
         if server.stderr is not None:
             server.stderr.close()
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from antiphon.access.caller import ADMIN, Caller, Limit, parse_limits
 from antiphon.access.keys import Keyring
+from antiphon.access.owner_limits import OwnerLimits
 from antiphon.config import Config, KeyConfig
 from antiphon.errors import ConfigError
-from antiphon.server.auth.authenticator import callers, invalid, owner_of
+from antiphon.server.auth.authenticator import Credentials, callers, invalid, owner_of
 
 
 class StoredKeys:
@@ -30,7 +31,7 @@ class StoredKeys:
             raise invalid("This API key has been revoked." if state == "revoked" else "This API key has expired.")
         if self._used is not None:
             self._used(key.id)
-        return key.caller()
+        return self._keyring.caller(key)
 
     async def closed(self) -> bool:
         """Tell whether a key was ever made: to revoke the last one does not open the server."""
@@ -42,7 +43,30 @@ def fixed_callers(config: Config) -> dict[str, Caller]:
     _limits("default_limits", config.default_limits)
     own = {key.key: _caller(name, key) for name, key in config.keys.items()}
     operators = {key: Caller(owner=owner_of(key.encode()), scopes=frozenset((ADMIN,))) for key in config.admin_keys}
-    return {**callers(config.api_keys), **operators, **own}
+    owners = owner_limits(config)
+    return {key: owners.apply(caller) for key, caller in {**callers(config.api_keys), **operators, **own}.items()}
+
+
+def owner_limits(config: Config) -> OwnerLimits:
+    """Return the limits of owners. Raises ConfigError."""
+    return OwnerLimits({name: _limits(f"owners.{name}.limits", one.limits) for name, one in config.owners.items()})
+
+
+class OwnerLimited:
+    """Credentials whose callers get the limits of their owners."""
+
+    def __init__(self, credentials: Credentials, keyring: Keyring) -> None:
+        self._credentials = credentials
+        self._keyring = keyring
+
+    async def find(self, presented: bytes) -> Caller | None:
+        """Return the caller, or None."""
+        caller = await self._credentials.find(presented)
+        return None if caller is None else self._keyring.owners.apply(caller)
+
+    async def closed(self) -> bool:
+        """Tell whether there are any."""
+        return await self._credentials.closed()
 
 
 def _caller(name: str, key: KeyConfig) -> Caller:

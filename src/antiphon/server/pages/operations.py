@@ -294,6 +294,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         body=RotateKey,
         example={"overlap": 3600},
     ),
+    ("GET", "/admin/budgets"): Operation(
+        tag=SERVER,
+        summary="List budgets of owners and keys, and what is used of them",
+        words="Query: `limit`, `after` (a key's id).",
+    ),
     ("GET", "/admin/models"): Operation(tag=SERVER, summary="Backends and models with their state"),
     ("POST", "/admin/reload"): Operation(tag=SERVER, summary="Read the settings again"),
     ("GET", "/admin/audit"): Operation(
