@@ -17,7 +17,9 @@ from tests.access.limits_bench import CARD, OTHER, Bench, told
 
 
 def tools_of(bench: Bench) -> tuple[ToolMeters, ToolRights]:
-    return ToolMeters(bench.store.limits, bench.clock, bench.limiter.correct), rights_of(bench.caller)
+    return ToolMeters(bench.store.limits, bench.clock, bench.limiter.correct, bench.limiter.alerts), rights_of(
+        bench.caller
+    )
 
 
 async def test_limits_of_tools_are_not_those_of_responses() -> None:

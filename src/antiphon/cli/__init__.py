@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from antiphon import __version__
+from antiphon.cli.audit import audit
 from antiphon.cli.chat import chat
 from antiphon.cli.checks.check import check
 from antiphon.cli.checks.conform import conform
@@ -93,6 +94,7 @@ COMMANDS = (
     models,
     keys,
     usage,
+    audit,
     top,
     launch,
     connect,

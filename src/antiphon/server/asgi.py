@@ -56,7 +56,8 @@ class AntiphonApp:
     `lifespan` is entered before the first request and left after the last, by ASGI's lifespan or by `running`; requests
     outside of it get an error. `on_force` ends what still runs when the
     grace period of a shutdown is over. `on_reload` takes other settings over and returns who asks for keys from then on.
-    `failure` says why the application itself made the server stop.
+    `failure` says why the application itself made the server stop. `reload_settings` reads the settings again, where whoever
+    serves the application has some: see `server/api/operator/models.py`.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class AntiphonApp:
         self.unread = unread or Unread()
         self._way = way if way is not None and not way.direct else None
         self.failure = ""
+        self.reload_settings: Callable[[], bool] | None = None
         self._state = AppState.NEW if lifespan is not None else AppState.RUNNING
         self._warned = False
 
