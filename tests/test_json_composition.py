@@ -18,6 +18,7 @@ OTHER_TEXTS = {
     "core/tools/grammars/gbnf.py": "a GBNF literal, each character escaped",
     "core/tools/input_unwrapper.py": "a piece of a JSON string, matched as such, is given its quotes back to be decoded",
     "telemetry/metrics.py": "a Prometheus label: a worker's number",
+    "server/pages/files.py": "an entity tag: a digest",
     "server/pages/playground.py": "an entity tag: a digest",
     "telemetry/prometheus.py": "Prometheus labels, escaped",
     "config/reading.py": "a key of TOML for people to read",

@@ -308,6 +308,8 @@ OUTSIDE: dict[str, str] = {
 # Those that see only what the operator, the developers or this machine say.
 INSIDE = frozenset(
     """
+    server.pages.guide:ROW
+    server.pages.guide:TEST
     stores.postgres.sql:_CLOCK
     backends.llama.hub.models:NAME
     backends.llama.hub.choosing:SHARD

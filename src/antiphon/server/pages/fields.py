@@ -27,6 +27,15 @@ _SAFETY = "Stable id of your user, for a provider's abuse checks."
 _USER = "Id of your user; passed on to backends that know it."
 _CACHE_KEY = "Requests with the same key go to one backend, whose cache has their beginning."
 
+_KEY = {
+    "name": "Name of the key.",
+    "scopes": "What it may do: `responses`, `chat`, `read`, `tools`, `admin` …",
+    "models": "Patterns of the models that it may use; empty: all.",
+    "mcp_servers": "Patterns of the MCP servers that it may use; empty: all.",
+    "limits": "Rate limits and budgets, such as `60 requests/min`.",
+    "expires_at": "When it expires, in Unix seconds; null: never.",
+}
+
 FIELDS: Mapping[str, Mapping[str, str]] = {
     "CreateResponse": {
         "model": "Id or alias of the model; `GET /v1/models` lists them.",
@@ -277,6 +286,9 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "source": "Its files.",
     },
     "InlineSource": {"type": "`base64`.", "media_type": "`application/zip`.", "data": "The ZIP file in base64."},
+    "CreateKey": {**_KEY, "owner": "Owner of what is made with it; without one a new owner."},
+    "UpdateKey": _KEY,
+    "RotateKey": {"overlap": "Seconds for which the old key stays valid."},
     "NetworkPolicy": {"type": "`disabled` or `allowlist`."},
     "ModerationRequest": {
         "input": "A text, several texts, or the parts of one input with pictures.",

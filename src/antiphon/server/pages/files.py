@@ -70,7 +70,8 @@ def html_page(template: str, request: Request, **filled: str) -> StaticFile:
 
 def made(content: bytes, media_type: str) -> StaticFile:
     """Return content with its tag."""
-    return StaticFile(content, media_type, f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'.encode())
+    digest = hashlib.blake2b(content, digest_size=12).hexdigest().encode()
+    return StaticFile(content, media_type, b'"' + digest + b'"')
 
 
 def reply(file: StaticFile, request: Request, policy: str = POLICY) -> Reply:
