@@ -37,7 +37,7 @@ MAY_IMPORT = {
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
 SEAMS = {
     "backends": "base",
-    "stores": "base records batch_records usage_records webhook_records condition",
+    "stores": "base records log_records batch_records usage_records webhook_records condition",
     "tools": "base",
     "sandbox": "base",
 }

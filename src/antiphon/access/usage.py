@@ -61,8 +61,12 @@ class UsageLedger:
         read, written = usage.input_tokens, usage.output_tokens
         cached = usage.input_tokens_details.cached_tokens
         thought = usage.output_tokens_details.reasoning_tokens
-        cost = self._prices.get(model, FREE_OF_CHARGE).of(read, cached, written)
-        self._add(whom, (1, int(failed), read, cached, written, thought, 0, cost))
+        self._add(whom, (1, int(failed), read, cached, written, thought, 0, self.cost(model, usage)))
+
+    def cost(self, model: str, usage: Usage) -> float:
+        """Return what an answer costs."""
+        price = self._prices.get(model, FREE_OF_CHARGE)
+        return price.of(usage.input_tokens, usage.input_tokens_details.cached_tokens, usage.output_tokens)
 
     def called(self, owner: str, tool: str, *, failed: bool) -> None:
         """Take note of a call of a hosted tool."""

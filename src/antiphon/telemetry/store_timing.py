@@ -44,7 +44,13 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "next_due": "next_delivery",
     },
     "keys": {"put": "put_key", "find": "find_key", "list": "keys"},
-    "responses": {},
+    "responses": {
+        "log": "response_log",
+        "entry": "log_entry",
+        "unlogged": "unlogged_responses",
+        "outdated": "outdated_entries",
+        "fill": "fill_log",
+    },
     "limits": {},
     "database": {},
 }
