@@ -53,6 +53,7 @@ from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.log.captures import Captures
 from antiphon.responses.log.filling import LogFiller
 from antiphon.responses.moderation.moderators import Moderators
 from antiphon.responses.prepare import Preparer
@@ -289,6 +290,7 @@ class Parts:
             prompts=PromptMemory(config.prompt_memory_bytes),
             observer=Observers(self.ring, *self.watch.observers),
             cost=self.ledger.cost,
+            captures=Captures(config.capture_bytes),
         )
 
     def reload(self, config: Config) -> Authenticator:

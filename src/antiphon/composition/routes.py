@@ -95,7 +95,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/", playground, public=True)
     router.add("GET", "/playground/{name}", playground_file, public=True)
     router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
-    add_response_log(router, ResponseLog(parts.store.responses, parts.responses.remove))
+    add_response_log(router, ResponseLog(parts.store.responses, parts.responses.remove, parts.services.captures))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
     router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))

@@ -17,6 +17,7 @@ from antiphon.core.token_count import Estimator
 from antiphon.responses.caching.prompt_memory import PromptMemory
 from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.log.captures import Captures
 from antiphon.responses.log.entries import Costing
 from antiphon.responses.log.leftovers import Leftovers
 from antiphon.responses.recall import Recall
@@ -75,6 +76,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     tool_meters: ToolAdmission = msgspec.field(default_factory=Unmetered)
     guards: Guards = NO_GUARDS
+    captures: Captures = msgspec.field(default_factory=Captures)
     leftovers: Leftovers = msgspec.field(default_factory=Leftovers)
     cost: Costing = free_of_charge
     clock: Callable[[], float] = time.time

@@ -168,6 +168,8 @@ class ChatBackend:
             turn, options = asking.turn, self._options_of(asking.turn.model, asking.changed)
             small = turn.size < LARGE and not codec.is_slow(turn, options)
             body, call = codec.request(turn, options) if small else await _written(turn, options)
+            if turn.hints.sent is not None:
+                turn.hints.sent(self.name, self._client.address.url("/chat/completions"), body)
             try:
                 response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
                 break

@@ -250,6 +250,8 @@ class ResponsesBackend:
             body = other
 
     async def _send(self, turn: Turn, body: bytes) -> HttpResponse:
+        if turn.hints.sent is not None:
+            turn.hints.sent(self.name, self._client.address.url("/responses"), body)
         path = self._client.address.target("/responses")
         return await self._client.send("POST", path, body, trace_header(turn.hints))
 

@@ -107,6 +107,7 @@ class Responses:
             return False
         self._services.recall.forget(owner, id)
         self._services.prompts.forget(owner, id)
+        self._services.captures.forget(id)
         return True
 
     async def cancel(self, request: Request) -> Reply:

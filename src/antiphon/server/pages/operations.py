@@ -53,11 +53,21 @@ class ItemList(msgspec.Struct, frozen=True, kw_only=True):
     has_more: bool
 
 
+class SentToBackend(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it went to a backend, without secrets."""
+
+    at: float
+    backend: str
+    url: str
+    body: dict[str, Any]
+
+
 class WholeResponse(LoggedResponse, frozen=True, kw_only=True):
     """A response with all that is stored of it."""
 
     response: Response
     input: list[Item]
+    sent: list[SentToBackend] | msgspec.UnsetType = msgspec.UNSET
 
 
 class DeletedList(msgspec.Struct, frozen=True, kw_only=True):

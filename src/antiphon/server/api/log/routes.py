@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.access.caller import ADMIN
+from antiphon.config.masking import masked_for_operators
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest, NotFound, StoreUnknown
+from antiphon.responses.log.captures import Captures, SentRequest, shown_body
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.log.shapes import DeleteResponses, log_query, logged, logged_page
 from antiphon.server.http.messages import ByteSink, ClientGone, Reply, Request, json_reply
@@ -35,9 +38,10 @@ _delete = msgspec.json.Decoder(DeleteResponses)
 class ResponseLog:
     """The handlers. A key sees its owner's responses, one with the scope `admin` those of all."""
 
-    def __init__(self, responses: ResponseStore, remove: Remove) -> None:
+    def __init__(self, responses: ResponseStore, remove: Remove, captures: Captures) -> None:
         self._responses = responses
         self._remove = remove
+        self._captures = captures
 
     # Lists
 
@@ -91,7 +95,7 @@ class ResponseLog:
         stored = await self._responses.get(entry.id, entry.owner)
         if stored is not None:  # deleted meanwhile
             size = len(stored.body) + len(stored.input)
-            await sink.write(await by_size(size, _line, entry, stored) + b"\n")
+            await sink.write(to_json(await by_size(size, _whole, entry, stored)) + b"\n")
 
     # One
 
@@ -100,18 +104,22 @@ class ResponseLog:
         return await self._one(request, request.owner)
 
     async def any_one(self, request: Request) -> Reply:
-        """GET /admin/responses/{id}."""
+        """GET /admin/responses/{id}: with what was sent to the backend, as far as this process remembers it."""
         return await self._one(request, None)
 
     async def _one(self, request: Request, owner: str | None) -> Reply:
         id = request.params["id"]
         entry = await self._responses.entry(id)
-        whose = owner if owner is not None else entry.owner if entry is not None else request.owner
+        whose = owner or (entry.owner if entry is not None else request.owner)
         stored = await self._responses.get(id, whose)
         if stored is None:
             raise NotFound(f"Response with id '{id}' not found.", param="id", code="response_not_found")
-        size = len(stored.body) + len(stored.input)
-        return Reply(await by_size(size, _line, entry, stored), headers=PRIVATE)
+        whole = await by_size(len(stored.body) + len(stored.input), _whole, entry, stored)
+        if owner is None:
+            calls, forgotten = self._captures.read(id, whose)
+            size = sum(len(call.body) for call in calls)
+            whole |= {"sent": await by_size(size, _sent, calls), "sent_forgotten": forgotten}
+        return json_reply(whole, headers=PRIVATE)
 
     # Deletion
 
@@ -132,10 +140,23 @@ class ResponseLog:
         return json_reply({"object": "list", "data": gone}, headers=PRIVATE)
 
 
-def _line(entry: LogEntry | None, stored: StoredResponse) -> bytes:
+def _whole(entry: LogEntry | None, stored: StoredResponse) -> dict[str, Any]:
     """Return a response with all that is stored of it."""
     known = msgspec.structs.asdict(logged(entry)) if entry is not None else {"id": stored.id, "owner": stored.owner}
-    return to_json({**known, "response": Raw(stored.body), "input": Raw(stored.input)})
+    return {**known, "response": Raw(stored.body), "input": Raw(stored.input)}
+
+
+def _sent(calls: Sequence[SentRequest]) -> list[dict[str, Any]]:
+    """Return requests to backends as operators may see them."""
+    return [
+        {
+            "at": call.at,
+            "backend": call.backend,
+            "url": masked_for_operators(call.url),
+            "body": Raw(shown_body(call.body)),
+        }
+        for call in calls
+    ]
 
 
 def add_response_log(router: RouteTable, log: ResponseLog) -> None:

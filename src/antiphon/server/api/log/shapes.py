@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
 import msgspec
@@ -105,16 +104,15 @@ def log_query(request: Request, owner: str | None, most: int = MAX_LIMIT) -> Log
         raise InvalidRequest(f"Invalid 'q': must be at most {MOST_WORDS} words.", param="q")
     if owner is not None and values.get("owner", owner) != owner:
         raise InvalidRequest("Invalid 'owner': only your own responses are listed here.", param="owner")
-    found: Mapping[str, str] = {
-        name[len("metadata[") : -1]: value for name, value in values.items() if _is_metadata(name)
-    }
+    pairs = {name[len("metadata[") : -1]: value for name, value in values.items() if _is_metadata(name)}
+    metadata: dict[str, str] = decode(_metadata, to_json(pairs), "metadata") if pairs else {}
     return LogQuery(
         owner=owner if owner is not None else values.get("owner"),
         words=words,
         model=values.get("model"),
         status=_one_of("status", values.get("status"), STATUSES),
         tool=values.get("tool"),
-        metadata=decode(_metadata, to_json(found), "metadata") if found else found,
+        metadata=metadata,
         conversation=values.get("conversation"),
         background=_truth("background", values.get("background")),
         since=whole_number(request, "since", 0, 0, FARTHEST),
