@@ -19,7 +19,7 @@ from antiphon import __version__
 from antiphon.cli.client import ListedModels
 from antiphon.config import Config, mask
 from antiphon.config.rules import is_locked, web_search_choice
-from antiphon.sandbox.base import BEING_TRIED
+from antiphon.tools.sandbox.base import BEING_TRIED
 
 PATIENCE = 1.0
 """Seconds that the banner waits for the models."""

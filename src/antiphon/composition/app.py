@@ -17,7 +17,6 @@ from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
 from antiphon.access.tool_limits import ToolMeters
 from antiphon.access.usage import UsageLedger
-from antiphon.checker.pool import Checker
 from antiphon.composition.backends import make_backends, make_registry
 from antiphon.composition.batches import make_batches
 from antiphon.composition.from_settings import (
@@ -37,8 +36,6 @@ from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
-from antiphon.containers.containers import Containers
-from antiphon.containers.skills import Skills
 from antiphon.core.token_count import Estimator
 from antiphon.errors import ConfigError
 from antiphon.net.fetching import Fetcher
@@ -62,8 +59,7 @@ from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services, new_id_base
 from antiphon.responses.webhooks.delivery import Webhooks
 from antiphon.responses.webhooks.endpoints import WebhookEndpoints
-from antiphon.retrieval.ingestion import IngestBounds, Ingestion
-from antiphon.retrieval.search import Searcher
+from antiphon.runtime.checker.pool import Checker
 from antiphon.runtime.request_memory import Rooms
 from antiphon.server.api.admin import Ring
 from antiphon.server.api.decisions import Decisions
@@ -92,8 +88,12 @@ from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
 from antiphon.tools.built_in import BuiltInTools
 from antiphon.tools.container_choice import ContainerChoice
+from antiphon.tools.containers.containers import Containers
+from antiphon.tools.containers.skills import Skills
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
+from antiphon.tools.retrieval.ingestion import IngestBounds, Ingestion
+from antiphon.tools.retrieval.search import Searcher
 
 log = logging.getLogger("antiphon.composition")
 

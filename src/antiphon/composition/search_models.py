@@ -12,7 +12,7 @@ from antiphon.config import Config, EngineConfig
 from antiphon.config.rules import ENGINE
 from antiphon.errors import BackendError
 from antiphon.responses.query_rewriting import QueryRewriter
-from antiphon.retrieval.model_calls import Embedder, Post, Reranker
+from antiphon.tools.retrieval.model_calls import Embedder, Post, Reranker
 
 if TYPE_CHECKING:
     from antiphon.backends.llama.backend import LlamaCppBackend

@@ -27,7 +27,7 @@ from antiphon.config.tables import (
 from antiphon.config.tools import DecisionsConfig, ToolsConfig
 
 DEFAULT_STORE = "~/.local/share/antiphon/antiphon.db"
-"""Where responses are kept; `$XDG_DATA_HOME` takes the place of `~/.local/share`."""
+"""Where responses are kept; `$XDG_DATA_HOME` replaces `~/.local/share`."""
 
 
 class Config(Settings, kw_only=True, forbid_unknown_fields=True):

@@ -129,7 +129,7 @@ def _is_reference(item: Item) -> bool:
 
 
 def resolve_references(items: Sequence[Item], found: Mapping[str, bytes]) -> list[Item]:
-    """Put stored items in the place of their references. Raises NotFound where there is none; thoughts may be missing."""
+    """Replace references by their stored items. Raises NotFound where there is none; thoughts may be missing."""
     resolved: list[Item] = []
     for index, item in enumerate(items):
         stored = found.get(item.id) if isinstance(item.id, str) and _is_reference(item) else None

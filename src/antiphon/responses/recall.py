@@ -30,7 +30,7 @@ MOST_ASKED = 64
 MOST_TOGETHER = 3
 """Reasoning items of one call that the store finds again."""
 
-_FURTHER = range(1, MOST_TOGETHER)  # their places: most calls have no thoughts, and those are asked for the first only
+_FURTHER = range(1, MOST_TOGETHER)  # their indexes: most calls have no thoughts, and those are asked for the first only
 
 _ENTRY = 200  # bytes that an entry takes by itself
 _INDEXED = 300  # bytes that it takes to find it by its response
@@ -82,21 +82,21 @@ class Recall:
         response_id: str = "",
         model: str = "",
     ) -> dict[str, int]:
-        """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their places."""
+        """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their indexes."""
         if not self._limit:
             return {}
-        places: dict[str, int] = {}
+        indexes: dict[str, int] = {}
         opaque = opaque_of(texts)
         for call in made(before, decode_items([Raw(item) for item in output]), model):
             thoughts = [item for _, item in call.thoughts]
             beside = {str(item.id): tuple(opaque[str(item.id)]) for item in thoughts if item.id in opaque}
-            size = _ENTRY + _INDEXED + sum(len(output[place]) for place, _ in call.thoughts)
+            size = _ENTRY + _INDEXED + sum(len(output[index]) for index, _ in call.thoughts)
             size += len(to_json(beside)) if beside else 0
             entry = _Entry(thoughts, beside, size, self._clock(), _made_for(thoughts, response_id))
             self._remember(owner, call.key, entry)
-            for number, (place, _) in enumerate(call.thoughts[:MOST_TOGETHER]):
-                places[thoughts_id(call.key, number)] = place
-        return places
+            for number, (index, _) in enumerate(call.thoughts[:MOST_TOGETHER]):
+                indexes[thoughts_id(call.key, number)] = index
+        return indexes
 
     def forget(self, owner: str, response_id: str) -> None:
         """Forget the thoughts of a response that was deleted."""
@@ -141,11 +141,11 @@ class Recall:
         """Look for calls that are not remembered here; what the store does not know either is remembered as such."""
         firsts = {key: thoughts_id(key, 0) for key in keys}
         found = dict(await responses.items(list(firsts.values()), owner))
-        further = [thoughts_id(key, place) for key, first in firsts.items() if first in found for place in _FURTHER]
+        further = [thoughts_id(key, index) for key, first in firsts.items() if first in found for index in _FURTHER]
         if further:
             found |= await responses.items(further, owner)
         for key in keys:
-            bodies = [body for place in range(MOST_TOGETHER) if (body := found.get(thoughts_id(key, place)))]
+            bodies = [body for index in range(MOST_TOGETHER) if (body := found.get(thoughts_id(key, index)))]
             thoughts = [item for item in decode_items([Raw(body) for body in bodies]) if isinstance(item, Reasoning)]
             size = _ENTRY + (_INDEXED if thoughts else 0) + sum(map(len, bodies))
             self._remember(owner, key, _Entry(thoughts, {}, size, self._clock(), _made_for(thoughts)))

@@ -31,7 +31,7 @@ async def commit(
     *,
     joins: bool = True,
 ) -> None:
-    """Store a response that has ended; `thoughts` are ids by which some of its output is found too, and places there.
+    """Store a response that has ended; `thoughts` are ids by which some of its output is found too, and indexes there.
 
     Unless it `joins`, its items stay out of its conversation.
     Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError.

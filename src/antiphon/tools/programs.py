@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from antiphon.containers.containers import Containers
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME, CUSTOM
 from antiphon.core.programs import (
@@ -32,8 +31,9 @@ from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.core.tools.results import ClientCall
 from antiphon.errors import InvalidRequest
-from antiphon.sandbox.base import SandboxError
 from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult
+from antiphon.tools.containers.containers import Containers
+from antiphon.tools.sandbox.base import SandboxError
 from antiphon.types.items import FunctionCallOutput, Item
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool
 
@@ -54,7 +54,7 @@ _DESCRIPTION = (
     " There is no network, and nothing stays from one program to the next. While a program waits for results it may be run"
     " again from its beginning: what it does must follow from the results alone, not from time or chance.\nTools:\n"
 )
-_CODE = "import antiphon.sandbox.inside.program as program; program.run()"
+_CODE = "import antiphon.tools.sandbox.inside.program as program; program.run()"
 _left = msgspec.json.Decoder(dict[str, Any])
 
 

@@ -188,7 +188,7 @@ class ChatBackend:
         return (ChatStream if streamed else WholeAnswer)(response, decoder, asking, call, self._ask_again)
 
     async def _ask_again(self, asking: Asking, error: BackendError) -> Answer | None:
-        """Ask otherwise after a refusal that came in the place of an answer; None where there is no other way."""
+        """Ask otherwise after a refusal that came instead of an answer; None where there is no other way."""
         if not self._learn:
             return None
         body, _ = await _written(asking.turn, self._options_of(asking.turn.model, asking.changed))

@@ -166,7 +166,7 @@ _kind = msgspec.json.Decoder(_ItemKind)
 
 
 def decode_items(items: Sequence[Raw], path: str = "input") -> list[Item]:
-    """Decode items one by one, so that an error names its place."""
+    """Decode items one by one, so that an error names its path."""
     decode = _known_item.decode
     decoded: list[Item] = []
     for index, raw in enumerate(items):

@@ -41,7 +41,7 @@ _kind = msgspec.json.Decoder(_Kind)
 
 
 def decode_tools(tools: list[Raw] | None, path: str = "tools") -> list[Tool]:
-    """Decode tools one by one, so that an error names its place; types that are not run here stay as they came."""
+    """Decode tools one by one, so that an error names its path; types that are not run here stay as they came."""
     if not tools:
         return []
     if sum([len(raw) for raw in map(bytes, tools)]) > MOST_MENDED:
@@ -81,7 +81,7 @@ def _usual(data: bytes) -> Tool | None:
     try:
         return _decode(data, "")
     except InvalidRequest:
-        return None  # it is decoded again, for an error that names its place
+        return None  # it is decoded again, for an error that names its path
 
 
 def _decode(data: bytes, path: str) -> Tool:
@@ -171,7 +171,7 @@ def _mended(data: bytes, path: str) -> bytes:
 
 
 def _mend(schema: Any, depth: int) -> Any:
-    """Put a list in the place of a string `required`, at every depth but among a schema's sample values."""
+    """Replace a string `required` by a list, at every depth but among a schema's sample values."""
     if depth > MOST_DEPTH:
         raise RecursionError
     if isinstance(schema, list):

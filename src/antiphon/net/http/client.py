@@ -116,7 +116,7 @@ class HttpClient:
                 await open_connection(lambda: connection, self.address, self._tls, self.proxy)
         except (OSError, ProxyRefused) as error:
             connection.close()
-            log.warning("connecting to %s failed: %s", self._place(), error or "timed out")
+            log.warning("connecting to %s failed: %s", self._peer(), error or "timed out")
             raise _unavailable() from None
         except BaseException:
             connection.close()
@@ -127,10 +127,10 @@ class HttpClient:
             raise _unavailable()
         return connection
 
-    def _place(self) -> str:
+    def _peer(self) -> str:
         """Return where a connection goes, for the log."""
-        place = self.address.socket or self.address.authority
-        return f"{place} through the proxy {self.proxy}" if self.proxy is not None else place
+        peer = self.address.socket or self.address.authority
+        return f"{peer} through the proxy {self.proxy}" if self.proxy is not None else peer
 
     def _pop(self) -> HttpConnection | None:
         """Return the kept connection that was used last: it is the least likely to be stale."""

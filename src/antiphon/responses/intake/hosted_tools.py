@@ -9,13 +9,13 @@ import msgspec
 
 from antiphon.access.caller import TOOLS
 from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights, scope_of
-from antiphon.containers.skills import MOST_MOUNTED, listed_skills
 from antiphon.core.kind import Kind
 from antiphon.core.kinds import BY_DECLARATION, BY_NAME, kind_of
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.environments import SHELL, in_container
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.tools.base import AdmittedTool, Declaration, HostedTools
+from antiphon.tools.containers.skills import MOST_MOUNTED, listed_skills
 from antiphon.types.tools import OtherTool, Tool, ToolChoice
 
 log = logging.getLogger("antiphon.responses.intake")

@@ -86,11 +86,11 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
 
 
-class _Typed(msgspec.Struct):
+class _AnyType(msgspec.Struct):
     type: str = ""
 
 
-_typed = msgspec.json.Decoder(_Typed)
+_typed = msgspec.json.Decoder(_AnyType)
 
 
 def shown_body(body: bytes) -> bytes:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import OUTPUTS
 from antiphon.stores.log_records import LogEntry
 from antiphon.stores.records import StoredResponse
 from antiphon.types.response import Usage
@@ -19,6 +20,9 @@ MOST_TOOLS = 20
 LONGEST_NAME = 64
 LOOKED_AT = 8 * WORDS
 """Characters of a text in which the first words are looked for."""
+
+CALL = "_call"
+"""How types of calls end."""
 
 T = TypeVar("T")
 
@@ -36,7 +40,7 @@ class Timing(msgspec.Struct, frozen=True):
 UNTIMED = Timing()
 
 
-class _Item(msgspec.Struct):
+class _LoggedItem(msgspec.Struct):
     type: str | None = None
     role: str | None = None
     name: str | None = None
@@ -45,43 +49,42 @@ class _Item(msgspec.Struct):
     output: Raw = Raw()
 
 
-class _Part(msgspec.Struct):
+class _LoggedPart(msgspec.Struct):
     type: str = ""
     text: str | None = None
     refusal: str | None = None
 
 
-class _Problem(msgspec.Struct):
+class _LoggedError(msgspec.Struct):
     code: str | None = None
     message: str | None = None
 
 
-class _Reason(msgspec.Struct):
+class _LoggedCause(msgspec.Struct):
     reason: str | None = None
 
 
-class _Body(msgspec.Struct):
+class _LoggedBody(msgspec.Struct):
     completed_at: float | None = None
-    error: _Problem | None = None
-    incomplete_details: _Reason | None = None
+    error: _LoggedError | None = None
+    incomplete_details: _LoggedCause | None = None
     usage: Usage | None = None
     metadata: dict[str, str] | None = None
 
 
 _array = msgspec.json.Decoder(list[Raw])
-_item = msgspec.json.Decoder(_Item)
+_item = msgspec.json.Decoder(_LoggedItem)
 _content = msgspec.json.Decoder(str | list[Raw])
-_part = msgspec.json.Decoder(_Part)
+_part = msgspec.json.Decoder(_LoggedPart)
 _text = msgspec.json.Decoder(str)
-_body = msgspec.json.Decoder(_Body)
-_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+_body = msgspec.json.Decoder(_LoggedBody)
 
 
 def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED) -> LogEntry:
     """Return what the log says of a response. What of it cannot be read is left out."""
-    body = _read(_body, stored.body) or _Body()
+    body = _read(_body, stored.body) or _LoggedBody()
     usage = body.usage or Usage()
-    problem = body.error or _Problem()
+    problem = body.error or _LoggedError()
     reason = problem.message or (body.incomplete_details and body.incomplete_details.reason) or ""
     output = list(_items(stored.output))
     duration = timing.duration
@@ -123,40 +126,38 @@ def _encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _question(items: Sequence[_Item]) -> str:
+def _question(items: Sequence[_LoggedItem]) -> str:
     """Return the first words of the last message of the user; of a tool's output where there is none."""
     for item in reversed(items):
         if item.type in (None, "message") and item.role == "user":
             return first_words(_said(item.content))
     for item in reversed(items):
-        if item.type in _OUTPUTS:
+        if item.type in OUTPUTS:
             return first_words(_said(item.output))
     return ""
 
 
-def _answer(items: Sequence[_Item]) -> str:
+def _answer(items: Sequence[_LoggedItem]) -> str:
     """Return the first words of an answer; where it has no text, the calls that it is."""
     for item in items:
         if item.type == "message" and (text := first_words(_said(item.content))):
             return text
-    calls = (f"{item.name}({_call(item)})" for item in items if item.name and item.type != "reasoning")
+    calls = (f"{item.name}({_call(item)})" for item in items if item.name)
     return first_words(", ".join(calls))
 
 
-def _call(item: _Item) -> str:
+def _call(item: _LoggedItem) -> str:
     arguments = bytes(item.arguments)
     return (_read(_text, arguments) or "")[:WORDS] if arguments else ""
 
 
-def _tools(items: Sequence[_Item]) -> str:
+def _tools(items: Sequence[_LoggedItem]) -> str:
     """Return the names of the tools that were called, each between two spaces."""
     names: dict[str, None] = {}
     for item in items:
-        if item.type is None or item.type in ("message", "reasoning", "compaction") or len(names) == MOST_TOOLS:
+        if item.type is None or not item.type.endswith(CALL) or len(names) == MOST_TOOLS:
             continue
-        if not item.type.endswith("_call"):
-            continue
-        name = item.name if item.name else item.type.removesuffix("_call")
+        name = item.name if item.name else item.type.removesuffix(CALL)
         names["_".join(_encodable(name[:LONGEST_NAME]).split())] = None
     return f" {' '.join(names)} " if names else ""
 
@@ -180,7 +181,7 @@ def _said(content: Raw) -> str:
     return "\n".join(texts)
 
 
-def _items(array: bytes) -> Iterator[_Item]:
+def _items(array: bytes) -> Iterator[_LoggedItem]:
     for raw in _read(_array, array) or ():
         item = _read(_item, bytes(raw))
         if item is not None:

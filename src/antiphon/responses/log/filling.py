@@ -20,7 +20,7 @@ REST = 4.0
 """Times as long as a step takes, others have the store to themselves."""
 LAST_ID = "~"
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.log")
 
 
 class LogFiller:

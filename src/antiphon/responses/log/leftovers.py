@@ -11,7 +11,7 @@ from antiphon.errors import APIError
 MOST = 256
 """Responses that wait to be written; what comes then is not kept."""
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.log")
 
 
 class Leftovers:

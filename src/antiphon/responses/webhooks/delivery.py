@@ -201,8 +201,8 @@ class Webhooks:
             log.warning("webhooks: %s cannot be called for event %s: %s", delivery.url, delivery.id, error)
             return False
         except (BackendError, TimeoutError):
-            place = delivery.url if receiver is None else receiver.address.authority
-            log.warning("webhooks: %s did not answer for event %s", place, delivery.id)
+            shown = delivery.url if receiver is None else receiver.address.authority
+            log.warning("webhooks: %s did not answer for event %s", shown, delivery.id)
             return False
         if not 200 <= status < 300:
             log.warning(
@@ -241,13 +241,13 @@ def _receiver(name: str, config: WebhookConfig) -> Receiver:
             f"webhooks.{name}.events: '{unknown[0]}' is not an event type; expected one of {', '.join(EVENTS)}"
         )
     try:
-        address, target = place_of(config.url)
+        address, target = address_of(config.url)
     except InvalidRequest:
         raise ConfigError(f"webhooks.{name}.url: expected http://host/path or https://…") from None
     return Receiver(address=address, target=target, keys=[_key(name, config.secret)], events=config.events or EVENTS)
 
 
-def place_of(url: str) -> tuple[Address, str]:
+def address_of(url: str) -> tuple[Address, str]:
     """Return the address and the target of a receiver's URL. Raises InvalidRequest."""
     host, port = split_url(url, "url")
     try:
