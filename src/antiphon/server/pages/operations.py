@@ -65,7 +65,7 @@ class SentToBackend(msgspec.Struct, frozen=True, kw_only=True):
 class WholeResponse(LoggedResponse, frozen=True, kw_only=True):
     """A response with all that is stored of it."""
 
-    response: Response
+    response: dict[str, Any]
     input: list[Item]
     sent: list[SentToBackend] | msgspec.UnsetType = msgspec.UNSET
 

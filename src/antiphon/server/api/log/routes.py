@@ -18,7 +18,7 @@ from antiphon.responses.log.captures import Captures, SentRequest, shown_body
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.log.shapes import DeleteResponses, log_query, logged, logged_page
 from antiphon.server.http.messages import ByteSink, ClientGone, Reply, Request, json_reply
-from antiphon.server.http.router import RouteTable
+from antiphon.server.http.router import RouteTable, upgrade_required
 from antiphon.stores.base import ResponseStore
 from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
 from antiphon.stores.records import StoredResponse
@@ -46,7 +46,9 @@ class ResponseLog:
     # Lists
 
     async def own(self, request: Request) -> Reply | None:
-        """GET /responses."""
+        """GET /responses; where WebSocket mode is off, whoever asks for it is told so."""
+        if b"websocket" in (request.header(b"upgrade") or b"").lower():
+            raise upgrade_required()
         return await self._list(request, request.owner)
 
     async def all(self, request: Request) -> Reply | None:
