@@ -23,10 +23,10 @@ SELECT 'resp_' || lpad(n::text, 32, '0'), 'owner' || n % 50, 'm', 'completed', n
 FROM generate_series(1, 20000) AS n;
 INSERT INTO antiphon.response_log (
     id, owner, model, status, created_at, background, question, answer, reason, error_code, tools, pairs,
-    input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost, folded
+    input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost, parameters, folded
 )
 SELECT id, owner, model, CASE WHEN number % 1000 = 0 THEN 'queued' ELSE status END, created_at, false,
-    repeat('word ', 20), repeat('word ', 20), '', '', '', '{}', 1, 0, 1, 0, 0, repeat('word ', 40)
+    repeat('word ', 20), repeat('word ', 20), '', '', '', '{}', 1, 0, 1, 0, 0, '', repeat('word ', 40)
 FROM antiphon.responses;
 INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
 SELECT 'owner' || n % 50, 'item' || n, n, 0 FROM generate_series(1, 20000) AS n;

@@ -42,6 +42,7 @@ WHOLE = LogEntry(
     cost=0.5,
     duration=1.5,
     first_token=0.25,
+    parameters='{"top_p":0.5}',
 )
 
 

@@ -93,7 +93,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
     router.add("GET", "/docs", docs, public=True)
     router.add("GET", "/", playground, public=True)
-    router.add("GET", "/playground/{name}", playground_file, public=True)
+    router.add("GET", "/playground/{name:path}", playground_file, public=True)
     router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
     add_response_log(router, ResponseLog(parts.store.responses, parts.responses.remove, parts.services.captures))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)

@@ -8,7 +8,7 @@ from antiphon.core.context import LONGEST_ID, item_id, split_array
 from antiphon.core.json_encoding import to_json
 from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import NotFound, StoreUnknown
-from antiphon.responses.log.entries import UNTIMED, Timing, log_entry
+from antiphon.responses.log.entries import UNTIMED, Timing, log_entry, request_parameters
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import LARGE, by_size
@@ -39,10 +39,10 @@ async def commit(
     days, size = services.config.store_days, max(plan.turn.size, len(body))
     if size < LARGE:
         response = stored_response(plan, body, output, days, texts, thoughts)
-        entry = log_entry(response, services.cost, timing)
+        entry = log_entry(response, services.cost, timing, request_parameters(plan))
     else:
         response = await by_size(size, stored_response, plan, body, output, days, texts, thoughts)
-        entry = await by_size(size, log_entry, response, services.cost, timing)
+        entry = await by_size(size, log_entry, response, services.cost, timing, request_parameters(plan))
     joined = items_of(response) if joins and plan.conversation_id is not None else []
     try:
         await services.store.responses.put(response, conversation_items=joined, fence=fence, entry=entry)

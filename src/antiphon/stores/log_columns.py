@@ -32,6 +32,7 @@ LOG_COLUMNS = {
     "cost": "double precision",
     "duration": "double precision",
     "first_token": "double precision",
+    "parameters": "text",
     "folded": "text",
 }
 """Column → its type in PostgreSQL; all but `folded` are fields of LogEntry."""

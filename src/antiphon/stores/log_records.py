@@ -21,7 +21,8 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What the log says of a response. `question` and `answer` are first words; `reason` tells why it is not complete.
 
     `tools` are names of the tools that were called, each between two spaces; `pairs` the metadata's, each as a JSON array.
-    `duration` and `first_token` in seconds, None where nobody measured them.
+    `duration` and `first_token` in seconds, None where nobody measured them. `parameters` are what the request set, as a JSON object
+    without what is found elsewhere (input, instructions, tools); "" where nobody knows them.
     """
 
     id: str
@@ -45,6 +46,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     cost: float = 0.0
     duration: float | None = None
     first_token: float | None = None
+    parameters: str = ""
 
     @property
     def folded(self) -> str:

@@ -19,7 +19,7 @@ from antiphon.core.stream.terms import terminal_type
 from antiphon.errors import APIError
 from antiphon.responses.background.event_log import WORKING, logged
 from antiphon.responses.background.job_request import unpacked
-from antiphon.responses.log.entries import log_entry
+from antiphon.responses.log.entries import UNTIMED, log_entry
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
@@ -106,7 +106,9 @@ class Takeover:
         span = output_span(body, stream.output)
         texts = model_texts_json(stream.model_texts)
         ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span, model_texts=texts)
-        entry = await by_size(len(body), log_entry, ended, self._services.cost)
+        before = await self._store.responses.entry(stored.id)
+        parameters = before.parameters if before is not None else ""
+        entry = await by_size(len(body), log_entry, ended, self._services.cost, UNTIMED, parameters)
         await self._store.responses.put(ended, fence=job.fence, entry=entry)
         await self._append(job, response.status, [*stream.take(), stream.terminal], state.sequence_number)
 

@@ -10,8 +10,10 @@ from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import OUTPUTS
+from antiphon.responses.plan import Plan
 from antiphon.stores.log_records import LogEntry
 from antiphon.stores.records import StoredResponse
+from antiphon.types.request import CreateResponse
 from antiphon.types.response import Usage
 
 WORDS = 240
@@ -20,6 +22,16 @@ MOST_TOOLS = 20
 LONGEST_NAME = 64
 LOOKED_AT = 8 * WORDS
 """Characters of a text in which the first words are looked for."""
+
+MOST_PARAMETERS = 4096
+"""Bytes of a request's parameters; larger ones are not kept."""
+ELSEWHERE = frozenset(
+    """
+    model input instructions tools tool_choice previous_response_id conversation stream stream_options metadata file_id image
+    """.split()
+)
+"""Fields of a request that a stored response has itself, or that say how it was asked for."""
+PARAMETERS = tuple(name for name in CreateResponse.__struct_fields__ if name not in ELSEWHERE)
 
 CALL = "_call"
 """How types of calls end."""
@@ -80,8 +92,8 @@ _text = msgspec.json.Decoder(str)
 _body = msgspec.json.Decoder(_LoggedBody)
 
 
-def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED) -> LogEntry:
-    """Return what the log says of a response. What of it cannot be read is left out."""
+def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED, parameters: str = "") -> LogEntry:
+    """Return what the log says of a response. What of it cannot be read is left out. `parameters`: see LogEntry."""
     body = _read(_body, stored.body) or _LoggedBody()
     usage = body.usage or Usage()
     problem = body.error or _LoggedError()
@@ -112,7 +124,22 @@ def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED) -
         cost=cost(stored.model, usage) if body.usage is not None else 0.0,
         duration=duration,
         first_token=timing.first_token,
+        parameters=parameters,
     )
+
+
+def request_parameters(plan: Plan) -> str:
+    """Return what a request set, so that it can be sent again: its own fields, without the operator's; "" where that is much."""
+    request, operators = plan.request, plan.route.extra_body
+    given: dict[str, object] = {name: raw for name, raw in plan.turn.extra.items() if name not in operators}
+    for name in PARAMETERS:
+        value = getattr(request, name)
+        if value is not None:
+            given[name] = value
+    if request.tool_choice is not None:
+        given["tool_choice"] = plan.response.tool_choice  # without secrets
+    packed = to_json(given)
+    return packed.decode() if len(packed) <= MOST_PARAMETERS else ""
 
 
 def first_words(text: str) -> str:

@@ -65,6 +65,7 @@ class SentToBackend(msgspec.Struct, frozen=True, kw_only=True):
 class WholeResponse(LoggedResponse, frozen=True, kw_only=True):
     """A response with all that is stored of it."""
 
+    parameters: dict[str, Any] | None
     response: dict[str, Any]
     input: list[Item]
     sent: list[SentToBackend] | msgspec.UnsetType = msgspec.UNSET
@@ -287,7 +288,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/openapi.json"): Operation(tag=SERVER, summary="This document"),
     ("GET", "/docs"): Operation(tag=SERVER, summary="This document, for people", media="text/html"),
     ("GET", "/"): Operation(tag=SERVER, summary="The playground", media="text/html"),
-    ("GET", "/playground/{name}"): Operation(tag=SERVER, summary="Its style and modules", media="text/javascript"),
+    ("GET", "/playground/{name}"): Operation(
+        tag=SERVER, summary="Its style, modules and fonts", media="text/javascript"
+    ),
     ("GET", "/admin/requests"): Operation(
         tag=SERVER,
         summary="What runs and what ran lately",

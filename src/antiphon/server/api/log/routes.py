@@ -145,7 +145,8 @@ class ResponseLog:
 def _whole(entry: LogEntry | None, stored: StoredResponse) -> dict[str, Any]:
     """Return a response with all that is stored of it."""
     known = msgspec.structs.asdict(logged(entry)) if entry is not None else {"id": stored.id, "owner": stored.owner}
-    return {**known, "response": Raw(stored.body), "input": Raw(stored.input)}
+    parameters = Raw(entry.parameters.encode()) if entry is not None and entry.parameters else None
+    return {**known, "parameters": parameters, "response": Raw(stored.body), "input": Raw(stored.input)}
 
 
 def _sent(calls: Sequence[SentRequest]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ CREATE TABLE antiphon.response_log (
     cost double precision NOT NULL,
     duration double precision,
     first_token double precision,
+    parameters text NOT NULL,  -- of the request, a JSON object; '' where nobody knows them
     folded text NOT NULL
 );
 

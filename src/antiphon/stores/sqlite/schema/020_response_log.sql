@@ -23,6 +23,7 @@ CREATE TABLE response_log (
     cost REAL NOT NULL,
     duration REAL,
     first_token REAL,
+    parameters TEXT NOT NULL,  -- of the request, a JSON object; '' where nobody knows them
     folded TEXT NOT NULL
 ) STRICT;
 

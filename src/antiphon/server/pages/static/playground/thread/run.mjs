@@ -1,6 +1,6 @@
 // One request and its events: sent, followed, resumed after a reload, stopped; its figures.
 
-import { ApiError, call, id, stream } from "./api.mjs";
+import { ApiError, call, id, stream } from "../api.mjs";
 
 const KEPT = "antiphon-run"; // a background run, kept so that a reload goes on behind the last event seen
 const MOST_KEPT = 2_000_000; // characters
@@ -101,7 +101,7 @@ export class Run {
   save() {
     clearTimeout(this.#saving);
     this.#saving = 0;
-    if (this.end || !this.response) return;
+    if (this.end || !this.response || !this.body.background) return;
     const text = JSON.stringify({ body: this.body, began: this.began, log: this.#log });
     if (text.length < MOST_KEPT) sessionStorage.setItem(KEPT, text);
   }

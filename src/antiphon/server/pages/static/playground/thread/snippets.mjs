@@ -1,7 +1,7 @@
 // The request as curl, Python or JavaScript.
 
-import { key, root } from "./api.mjs";
-import { pretty } from "./dom.mjs";
+import { key, root } from "../api.mjs";
+import { $, copy, pretty } from "../dom.mjs";
 
 const NAME = "ANTIPHON_API_KEY"; // the key itself is never written into a snippet
 
@@ -56,4 +56,24 @@ for await (const event of stream) {
 
 const LANGUAGES = { curl, python, javascript };
 
-export const snippet = (language, body) => LANGUAGES[language](body);
+const snippet = (language, body) => LANGUAGES[language](body);
+
+// The dialog: `draft()` gives the request, or null where the form has a fault.
+export function setUpSnippets(draft) {
+  const buttons = [...document.querySelectorAll("[data-language]")];
+  let body = null;
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      for (const one of buttons) one.setAttribute("aria-pressed", one === button);
+      $("snippet").textContent = snippet(button.dataset.language, body);
+    });
+  }
+  $("code").addEventListener("click", () => {
+    body = draft();
+    if (!body) return;
+    $("snippets").showModal();
+    buttons[0].click();
+  });
+  $("copy").addEventListener("click", () => copy($("snippet").textContent, $("copy")));
+  $("close").addEventListener("click", () => $("snippets").close());
+}

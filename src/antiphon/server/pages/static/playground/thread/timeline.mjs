@@ -1,8 +1,9 @@
 // The list of events: each with its time, sequence number and an excerpt, and its JSON when it is opened.
 
-import { $, h, pretty } from "./dom.mjs";
+import { $, h, pretty } from "../dom.mjs";
 
 const MOST = 5000; // rows that are shown; all events are counted
+const SLICE = 250; // rows that are made at once: a long queue is shown over several frames
 
 function kind(type) {
   if (type.endsWith(".delta")) return "delta";
@@ -20,6 +21,8 @@ function glimpse(event) {
 
 const WORDS = { CallStart: (one) => `[call ${one.name}] `, Finish: (one) => ` [${one.reason}]`, UsageReport: () => " [usage]", Relay: (one) => `[${one.type}] ` };
 
+const REACH = { said: [0.72, 1], delta: [0.22, 0.62], item: [0.08, 0.62], life: [0, 0.62], bad: [0, 0.62] };
+
 const heard = (said) => said.map((one) => WORDS[one.said]?.(one) ?? one.text ?? one.said).join("");
 
 export class Timeline {
@@ -27,6 +30,7 @@ export class Timeline {
   #waiting = [];
   #frame = 0;
   #cost = 0;
+  #events = 0;
 
   constructor() {
     this.rows = $("rows");
@@ -36,10 +40,12 @@ export class Timeline {
     }
     new ResizeObserver(() => this.#draw()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+    addEventListener("theme", () => this.#draw());
   }
 
   clear() {
     this.#marks = [];
+    this.#events = 0;
     this.#waiting = [];
     this.rows.replaceChildren();
     this.#later();
@@ -47,6 +53,7 @@ export class Timeline {
 
   // `at` is in seconds since the request was sent.
   add(at, { event, said }) {
+    if (event) this.#events += 1;
     this.#marks.push([at, event ? kind(event.type) : "said"]);
     this.#waiting.push([at, event, said]);
     this.#later();
@@ -56,20 +63,19 @@ export class Timeline {
     this.#frame ||= setTimeout(() => this.show(), Math.min(40 + 5 * this.#cost, 500));
   }
 
-  // Renders the pending events now.
+  // Renders pending events, a slice of them in each frame.
   show() {
     clearTimeout(this.#frame);
     this.#frame = 0;
     const began = performance.now();
     const atEnd = this.rows.scrollTop + this.rows.clientHeight > this.rows.scrollHeight - 40;
     const room = Math.max(0, MOST - this.rows.childElementCount);
-    this.rows.append(...this.#waiting.slice(0, room).map(row));
-    this.#waiting = [];
+    this.rows.append(...this.#waiting.splice(0, SLICE).slice(0, room).map(row));
     if (atEnd) this.rows.scrollTop = this.rows.scrollHeight;
-    const events = this.#marks.filter(([, mark]) => mark !== "said").length;
-    $("count").textContent = events ? `${events.toLocaleString("en")} events${events > MOST ? `, ${MOST} shown` : ""}` : "";
+    $("count").textContent = this.#events ? `${this.#events.toLocaleString("en")} events${this.#events > MOST ? `, ${MOST} shown` : ""}` : "";
     this.#draw();
     this.#cost = performance.now() - began;
+    if (this.#waiting.length) this.#later();
   }
 
   // A stroke for each event on the time axis of the response.
@@ -79,12 +85,12 @@ export class Timeline {
     Object.assign(this.canvas, { width: width * scale, height: height * scale });
     const pen = this.canvas.getContext("2d");
     const style = getComputedStyle(this.canvas);
+    const colours = Object.fromEntries(Object.keys(REACH).map((mark) => [mark, style.getPropertyValue(`--tick-${mark}`)]));
     pen.scale(scale, scale);
     const end = Math.max(this.#marks.at(-1)?.[0] ?? 0, 0.001);
-    const reach = { said: [0.72, 1], delta: [0.22, 0.62], item: [0.08, 0.62], life: [0, 0.62], bad: [0, 0.62] };
     for (const [at, mark] of this.#marks) {
-      const [top, bottom] = reach[mark];
-      pen.fillStyle = style.getPropertyValue(`--tick-${mark}`);
+      const [top, bottom] = REACH[mark];
+      pen.fillStyle = colours[mark];
       pen.fillRect(1 + (at / end) * (width - 3), top * height, mark === "delta" || mark === "said" ? 1 : 1.5, (bottom - top) * height);
     }
   }
