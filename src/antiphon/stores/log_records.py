@@ -21,7 +21,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What the log says of a response. `question` and `answer` are first words; `reason` tells why it is not complete.
 
     `tools` are names of the tools that were called, each between two spaces; `pairs` the metadata's, each as a JSON array.
-    `duration` and `first_token` in seconds, None where nobody measured them. `parameters` are what the request set, as a JSON object
+    `duration` and `first_token` in seconds, None where nobody measured them. `parameters` are what the request set, as JSON,
     without what is found elsewhere (input, instructions, tools); "" where nobody knows them.
     """
 
