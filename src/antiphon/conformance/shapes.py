@@ -80,12 +80,7 @@ PAGE = shape("object:=list data:list has_more:bool", "first_id last_id")
 COUNT = shape("object:=response.input_tokens input_tokens:int")
 COMPACTION = shape("id:str object:=response.compaction output:list created_at:num", "usage")
 CONVERSATION = shape("id:str object:=conversation created_at:num", "metadata")
-ITEMS: dict[str, ObjectShape] = {
-    "message": MESSAGE,
-    "function_call": FUNCTION_CALL,
-    "custom_tool_call": CUSTOM_CALL,
-    "reasoning": REASONING,
-}
+ITEMS = {one.must["type"].removeprefix("="): one for one in (MESSAGE, FUNCTION_CALL, CUSTOM_CALL, REASONING)}
 """Items of an output whose shapes are looked at; others pass."""
 
 ERROR = shape("message:str type:str", "param code")
