@@ -27,7 +27,8 @@ AntiphonError
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
     LineLeft, LinesMissing, FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall,
-    InvalidDocument, UnsupportedDocument, ReaderDied, DocumentGone, ReaderUnusable, EmbeddingFailed, SearchFailed
+    InvalidDocument, UnsupportedDocument, ReaderDied, DocumentGone, ReaderUnusable, EmbeddingFailed, SearchFailed,
+    NonConforming, NotOffered
 """
 
 from __future__ import annotations

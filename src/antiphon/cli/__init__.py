@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from antiphon import __version__
+from antiphon.cli.audit import audit
 from antiphon.cli.chat import chat
 from antiphon.cli.checks.check import check
+from antiphon.cli.checks.conform import conform
 from antiphon.cli.checks.doctor import doctor
 from antiphon.cli.config import config
 from antiphon.cli.connect import connect
@@ -88,9 +90,11 @@ COMMANDS = (
     rm,
     check,
     doctor,
+    conform,
     models,
     keys,
     usage,
+    audit,
     top,
     launch,
     connect,

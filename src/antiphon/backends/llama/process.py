@@ -116,7 +116,7 @@ class EngineProcess:
 
 
 def _spawn() -> subprocess.Popen[bytes]:
-    # -P: no module of the working directory may take the place of ours. A session of its own: Ctrl-C at the
+    # -P: no module of the working directory may replace ours. A session of its own: Ctrl-C at the
     # terminal is for the server alone, which lets its streams end before it stops the engine.
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "antiphon.backends.llama.child"],
