@@ -27,13 +27,13 @@ import msgspec
 from antiphon.core.retrieval.chunking import chunked
 from antiphon.core.retrieval.vectors import Vector, code, packed, unit
 from antiphon.core.retrieval.words import words
-from antiphon.retrieval.drafting import digest
-from antiphon.retrieval.ingestion import IngestBounds, Ingestion
-from antiphon.retrieval.model_calls import Embedder
-from antiphon.retrieval.search import Searcher, SearchTerms
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_store
 from antiphon.stores.records import Chunk, ChunkVector, Embedding, StoredFile, VectorFile, VectorStore
+from antiphon.tools.retrieval.drafting import digest
+from antiphon.tools.retrieval.ingestion import IngestBounds, Ingestion
+from antiphon.tools.retrieval.model_calls import Embedder
+from antiphon.tools.retrieval.search import Searcher, SearchTerms
 
 OWNER = "bench"
 MOST = 10_000_000
@@ -238,7 +238,7 @@ async def upload(store: Store) -> None:
 
 def twenty_pages() -> bytes:
     """Return a PDF file of 20 pages with 45 lines of text each."""
-    from tests.retrieval.documents import pdf
+    from tests.tools.retrieval.documents import pdf
 
     texts = Texts()
     return pdf(*["\n".join(texts.text(12) for _ in range(45)) for _ in range(20)])

@@ -9,9 +9,9 @@ import time
 
 from antiphon.composition.from_settings import make_sandboxes
 from antiphon.config import CodeInterpreterConfig
-from antiphon.sandbox import watch
-from antiphon.sandbox.base import Sandbox
-from antiphon.sandbox.process import SandboxProcess
+from antiphon.tools.sandbox import watch
+from antiphon.tools.sandbox.base import Sandbox
+from antiphon.tools.sandbox.process import SandboxProcess
 
 IDLE = 4  # containers that an owner may have running; they share the pages of Python
 

@@ -18,17 +18,17 @@ MAY_IMPORT = {
     "net": "errors runtime",
     "config": "errors net",
     "conformance": "errors core net",
-    "checker": "errors runtime",
-    "sandbox": "errors",
+    "runtime.checker": "errors runtime",
+    "tools.sandbox": "errors",
     "stores": "types errors core runtime net config",
-    "retrieval": "types errors core runtime net config stores",
+    "tools.retrieval": "types errors core runtime net config stores",
     "backends": "types errors core runtime net config",
-    "containers": "errors stores sandbox",
-    "tools": "types errors core runtime net config stores retrieval sandbox containers",
+    "tools.containers": "errors stores tools.sandbox",
+    "tools": "types errors core runtime net config stores tools.retrieval tools.sandbox tools.containers",
     "access": "types errors core config stores backends",
     "telemetry": "types errors core runtime net config stores backends tools access",
     "responses": "*",
-    "batches": "*",
+    "responses.batches": "*",
     "server": "*",
     "composition": "*",
     "cli": "*",
@@ -38,9 +38,9 @@ MAY_IMPORT = {
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
 SEAMS = {
     "backends": "base",
-    "stores": "base records batch_records usage_records webhook_records condition",
+    "stores": "base records audit_records batch_records usage_records webhook_records condition",
     "tools": "base",
-    "sandbox": "base",
+    "tools.sandbox": "base",
 }
 COMPOSING = frozenset(("composition", "cli"))
 
@@ -80,7 +80,10 @@ def own_imports(name: str, *, for_types: bool = True) -> set[str]:
 
 
 def folder_of(name: str) -> str:
-    return name.partition(".")[0]
+    """Return the folder of MAY_IMPORT that a module lies in: a room within a folder may have a line of its own."""
+    top, _, rest = name.partition(".")
+    within = f"{top}.{rest.partition('.')[0]}"
+    return within if within in MAY_IMPORT else top
 
 
 def allowed_to(folder: str) -> set[str]:
@@ -129,7 +132,7 @@ def test_no_imports_go_in_a_circle() -> None:
 def test_no_folder_is_crowded() -> None:
     for folder in (PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__")):
         files = [path.name for path in folder.iterdir() if path.is_file()]
-        assert len(files) <= MOST_FILES, folder
+        assert len(files) <= MOST_FILES or folder.name == "schema", folder  # a migration is never taken away
 
 
 def test_the_core_is_synchronous_and_knows_no_clock_network_or_chance() -> None:

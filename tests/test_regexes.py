@@ -242,9 +242,9 @@ OUTSIDE: dict[str, str] = {
     "core.retrieval.words:_UNSPACED": "split",
     "core.retrieval.words:_WORD": "findall",
     "core.token_count:_MEDIA": "search",
-    "retrieval.formats.documents:_CONTROLS": "sub",
-    "retrieval.formats.office:_SHEET": "fullmatch",
-    "retrieval.formats.office:_SLIDE": "fullmatch",
+    "tools.retrieval.formats.documents:_CONTROLS": "sub",
+    "tools.retrieval.formats.office:_SHEET": "fullmatch",
+    "tools.retrieval.formats.office:_SLIDE": "fullmatch",
     "core.tools.call_thoughts:_RANDOM": "search",
     "core.tools.mcp_content:_PART": "search",
     "core.tools.call_ids:_NUMBERED": "fullmatch",
@@ -310,8 +310,8 @@ INSIDE = frozenset(
     """
     stores.postgres.sql:_CLOCK
     backends.llama.hub.models:NAME
-    backends.llama.hub.models:SHARD
-    backends.llama.hub.models:QUANT
+    backends.llama.hub.choosing:SHARD
+    backends.llama.hub.choosing:QUANT
     backends.llama.model:_id
     access.caller:_LIMIT
     cli.checks.diagnosis:_think

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from msgspec import Raw
 
-from antiphon.checker.pool import Checker
 from antiphon.core.deltas import CallStart, ReasoningDelta, TextDelta
 from antiphon.errors import BackendError
 from antiphon.responses.structured_output import StructuredOutput
+from antiphon.runtime.checker.pool import Checker
 from antiphon.types.items import Message
 from antiphon.types.request import TextFormat
 from tests.backends.turns import turn

@@ -136,7 +136,7 @@ def test_a_run_that_cannot_be_taken_up_for_now_is_taken_up_later(
         id = client.create(model="scripted", input="/delay 1\n{}", text=schema, background=True)["id"]
         time.sleep(0.1)
     with monkeypatch.context() as patched:
-        patched.setattr("antiphon.checker.worker._PROGRAM", "raise SystemExit(3)")
+        patched.setattr("antiphon.runtime.checker.worker._PROGRAM", "raise SystemExit(3)")
         with whole_server(store=store, background_lease=1.0) as client:
             time.sleep(1.5)
             assert client.get(f"/v1/responses/{id}")[1]["status"] in ("queued", "in_progress")

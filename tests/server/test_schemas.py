@@ -15,7 +15,7 @@ import pytest
 
 from antiphon.config import BackendConfig
 from tests.bounds import bound
-from tests.checker import bombs
+from tests.runtime.checker import bombs
 from tests.server.whole import Client, Json, golden_upstream, turn, whole_server
 
 pytestmark = pytest.mark.slow

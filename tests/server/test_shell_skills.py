@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.containers.bundles import island, linked, manifest, zipped
 from tests.server.test_code_interpreter import Coder
 from tests.server.test_shell import KEYS, Operator, calls, exited, outputs, run
 from tests.server.whole import Client, Json, upstream, whole_server
+from tests.tools.containers.bundles import island, linked, manifest, zipped
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("bwrap")]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from antiphon.batches import answering
-from antiphon.batches.answering import LineTerms
-from antiphon.batches.base import BatchBounds, BatchFront
-from antiphon.batches.machine import Batches
 from antiphon.config import Config
+from antiphon.responses.batches import answering
+from antiphon.responses.batches.answering import LineTerms
+from antiphon.responses.batches.base import BatchBounds, BatchFront
+from antiphon.responses.batches.machine import Batches
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks.delivery import Webhooks
 from antiphon.runtime.fair_turns import FairTurns

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from antiphon.backends.openai_calls import connect
-from antiphon.checker.pool import Bounds
 from antiphon.config import BackendConfig, CodeInterpreterConfig, Config, JwtConfig
-from antiphon.containers.base import MEMORY, ContainerBounds
 from antiphon.errors import ConfigError
-from antiphon.sandbox.base import SandboxKind, SandboxLimits
-from antiphon.sandbox.bubblewrap import Bubblewrap
-from antiphon.sandbox.engine import ContainerEngine
-from antiphon.sandbox.pool import Sandboxes
-from antiphon.sandbox.seatbelt import Seatbelt
+from antiphon.runtime.checker.pool import Bounds
 from antiphon.server.api.incoming import FileBounds
 from antiphon.stores.open import is_url, shared_secret
+from antiphon.tools.containers.base import MEMORY, ContainerBounds
 from antiphon.tools.images.server import MOST_STREAMED, ImageServer
+from antiphon.tools.sandbox.base import SandboxKind, SandboxLimits
+from antiphon.tools.sandbox.bubblewrap import Bubblewrap
+from antiphon.tools.sandbox.engine import ContainerEngine
+from antiphon.tools.sandbox.pool import Sandboxes
+from antiphon.tools.sandbox.seatbelt import Seatbelt
 
 if TYPE_CHECKING:
     from antiphon.server.auth.jwt_auth import JwtTokens

@@ -11,7 +11,6 @@ import msgspec
 from antiphon.access.limits import Admission, Unlimited
 from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.backends.base import Router
-from antiphon.checker.pool import Checker
 from antiphon.config import Config
 from antiphon.core.token_count import Estimator
 from antiphon.responses.caching.prompt_memory import PromptMemory
@@ -19,6 +18,7 @@ from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
+from antiphon.runtime.checker.pool import Checker
 from antiphon.runtime.request_memory import Rooms
 from antiphon.runtime.timer import Pulse
 from antiphon.stores.base import Store

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from antiphon.checker.pool import Checker
-from antiphon.checker.protocol import Verdict
 from antiphon.core.deltas import CallStart, Delta, Finish, FinishReason, RefusalDelta, Relay, RelayedText, TextDelta
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.responses.services import Services
+from antiphon.runtime.checker.pool import Checker
+from antiphon.runtime.checker.protocol import Verdict
 from antiphon.types.items import InputText, Message, OutputText, Reasoning, Refusal
 from antiphon.types.request import TextFormat
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from antiphon.config import Config
 from antiphon.config.rules import web_search_choice
-from antiphon.retrieval.search import Searcher
 from antiphon.stores.base import Store
 from antiphon.tools.base import HostedTool, ToolServers
 from antiphon.tools.code_interpreter import CodeInterpreter
@@ -15,12 +14,13 @@ from antiphon.tools.file_search import FileSearch
 from antiphon.tools.images.generation import ImageGeneration
 from antiphon.tools.images.server import ImageServer
 from antiphon.tools.programs import ProgramTool
+from antiphon.tools.retrieval.search import Searcher
 from antiphon.tools.shell import HostedShell
 from antiphon.tools.web.search import WebSearch
 
 
 class BuiltInTools:
-    """All hosted tools of a server. `given` are a program's: they take the place of those of the same kind.
+    """All hosted tools of a server. `given` are a program's: they replace those of the same kind.
 
     `images` makes pictures. `served`: the server has a process and an address of its own; elsewhere web search is off unless it
     is set. `off` says of each kind that is not there why, for the log.

@@ -15,14 +15,14 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.containers.base import Done
 from antiphon.core.kinds import BY_NAME
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.offers import Offer, Target
-from antiphon.sandbox.base import SandboxError
 from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
 from antiphon.tools.container_choice import AutoContainer, ContainerChoice, ContainerUse, cited_files
+from antiphon.tools.containers.base import Done
+from antiphon.tools.sandbox.base import SandboxError
 from antiphon.types.items import OtherItem
 
 NAME = "code_interpreter"

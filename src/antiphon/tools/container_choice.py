@@ -12,7 +12,12 @@ from typing import Literal
 
 import msgspec
 
-from antiphon.containers.base import (
+from antiphon.core.citations.sources import ContainerFile
+from antiphon.errors import InvalidRequest, NotFound, StoreConflict
+from antiphon.stores.base import FileStore, whole_file
+from antiphon.stores.records import StoredContainer, StoredFile
+from antiphon.tools.base import HostedRun, HostedUse, ToolServerError
+from antiphon.tools.containers.base import (
     MOST_GIVEN,
     Done,
     NetworkPolicy,
@@ -21,13 +26,8 @@ from antiphon.containers.base import (
     kept_path,
     shown_path,
 )
-from antiphon.containers.containers import Containers
-from antiphon.containers.skills import DeclaredSkill, MountedSkill, Skills, told_skills
-from antiphon.core.citations.sources import ContainerFile
-from antiphon.errors import InvalidRequest, NotFound, StoreConflict
-from antiphon.stores.base import FileStore, whole_file
-from antiphon.stores.records import StoredContainer, StoredFile
-from antiphon.tools.base import HostedRun, HostedUse, ToolServerError
+from antiphon.tools.containers.containers import Containers
+from antiphon.tools.containers.skills import DeclaredSkill, MountedSkill, Skills, told_skills
 from antiphon.types.items import OtherItem
 
 MOST_ASKED = 8

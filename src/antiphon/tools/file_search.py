@@ -15,9 +15,9 @@ from antiphon.core.retrieval.filters import Test, read_filter
 from antiphon.core.retrieval.options import RankingOptions, checked
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.errors import InvalidRequest, NotFound
-from antiphon.retrieval.search import FoundChunk, Searcher, SearchTerms, ranked_by
 from antiphon.stores.base import VectorStoreStore
 from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
+from antiphon.tools.retrieval.search import FoundChunk, Searcher, SearchTerms, ranked_by
 from antiphon.types.request import Id
 
 MOST_STORES = 10

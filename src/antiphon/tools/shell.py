@@ -15,18 +15,18 @@ from operator import itemgetter
 
 import msgspec
 
-from antiphon.containers.base import Done
-from antiphon.containers.containers import Containers
 from antiphon.core.citations.sources import ContainerFile
 from antiphon.core.kinds import BY_NAME
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.call_items import fields_of, shell_action
 from antiphon.core.tools.environments import HOSTED_SHELL, SHELL
 from antiphon.core.tools.offers import Offer, Target
-from antiphon.sandbox.base import Ended, SandboxError
 from antiphon.stores.records import StoredContainer
 from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
 from antiphon.tools.container_choice import AutoContainer, ContainerChoice, ContainerUse, cited_files
+from antiphon.tools.containers.base import Done
+from antiphon.tools.containers.containers import Containers
+from antiphon.tools.sandbox.base import Ended, SandboxError
 from antiphon.types.items import OtherItem
 from antiphon.types.tool_items import ShellAction, ShellCall
 

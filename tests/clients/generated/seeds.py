@@ -20,8 +20,8 @@ import pytest
 from msgspec.structs import replace
 
 from antiphon.access.caller import Caller
-from antiphon.batches.base import BatchDetails
 from antiphon.core.json_encoding import to_json
+from antiphon.responses.batches.base import BatchDetails
 from antiphon.responses.sealing import Sealer
 from antiphon.stores.base import Store
 from antiphon.stores.batch_records import StoredBatch

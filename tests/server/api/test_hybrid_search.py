@@ -15,11 +15,11 @@ import pytest
 
 from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config, FileSearchConfig, ToolsConfig
-from antiphon.retrieval import drafting, model_calls
 from antiphon.stores.open import open_postgres
-from tests.retrieval.search_backend import SearchBackend, search_backend
+from antiphon.tools.retrieval import drafting, model_calls
 from tests.server.serving import serving
 from tests.stores.postgres_server import Postgres, running
+from tests.tools.retrieval.search_backend import SearchBackend, search_backend
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def test_without_its_model_a_search_is_by_words(
     with served(store, backend[0]) as client:
         shelf = filled(client)
         backend[1].status = 500
-        with caplog.at_level(logging.WARNING, "antiphon.retrieval"):
+        with caplog.at_level(logging.WARNING, "antiphon.tools.retrieval"):
             assert found(client, shelf, "car mended") == ["words"]
             assert found(client, shelf, "car", **weighted(1, 0)) == ["words"]
         assert "search by words alone: b/mini: It is broken." in caplog.text
@@ -166,7 +166,7 @@ def test_another_model_is_told_until_files_are_added_again(
         shelf = filled(client)
     backend[1].size = 20
     with served(store, backend[0], embeddings="b/other") as client:
-        with caplog.at_level(logging.WARNING, "antiphon.retrieval"):
+        with caplog.at_level(logging.WARNING, "antiphon.tools.retrieval"):
             assert [found(client, shelf, "car mended") for _ in range(2)] == [["words"], ["words"]]
         told = [line for line in caplog.messages if "its vectors are by b/mini, `embeddings` is b/other now" in line]
         assert len(told) == 1
@@ -189,7 +189,7 @@ def test_a_reranker_has_the_last_word(backend: tuple[str, SearchBackend], caplog
         assert path == "/v1/rerank" and asked["model"] == "cross" and asked["query"] == "car"
         assert sorted(asked["documents"]) == sorted(texts.values())
         backend[1].status = 500
-        with caplog.at_level(logging.WARNING, "antiphon.retrieval"):
+        with caplog.at_level(logging.WARNING, "antiphon.tools.retrieval"):
             assert found(client, shelf, "car") == ["first", "second"]
         assert "search without reranking: b/cross" in caplog.text
         assert metric(client, 'antiphon_search_fallbacks_total{reason="reranker_unavailable"} 1')

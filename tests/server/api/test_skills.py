@@ -13,10 +13,10 @@ from openai import OpenAI
 
 from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig
-from antiphon.containers.skills import Skills
-from tests.containers.bundles import island, linked, manifest, zipped
+from antiphon.tools.containers.skills import Skills
 from tests.server.serving import serving
 from tests.server.whole import Client
+from tests.tools.containers.bundles import island, linked, manifest, zipped
 
 pytestmark = pytest.mark.slow
 

@@ -13,9 +13,9 @@ import pytest
 from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config, FileSearchConfig, KeyConfig, ToolsConfig
 from antiphon.stores.open import open_postgres
-from tests.retrieval.documents import docx, pdf
 from tests.server.serving import serving
 from tests.stores.postgres_server import Postgres, running
+from tests.tools.retrieval.documents import docx, pdf
 
 pytestmark = pytest.mark.slow
 

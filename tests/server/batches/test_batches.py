@@ -10,8 +10,8 @@ from typing import Any
 import openai
 import pytest
 
-from antiphon.batches import answering
 from antiphon.config import KeyConfig
+from antiphon.responses.batches import answering
 from antiphon.server.batches import making
 from tests.server.batches.batch_client import client_of, ended, jsonl, lines_of, reached, response_line, submit
 from tests.server.whole import whole_server

@@ -11,7 +11,7 @@ import anthropic
 import pytest
 from anthropic.types.messages import MessageBatch
 
-from antiphon.batches import answering
+from antiphon.responses.batches import answering
 from antiphon.server.batches import making
 from tests.server.batches.batch_client import PATIENCE
 from tests.server.whole import Client, whole_server

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from tests.retrieval.documents import docx, pdf, zipped
+from tests.tools.retrieval.documents import docx, pdf, zipped
 
 Json = dict[str, Any]
 

@@ -9,7 +9,16 @@ import msgspec
 from msgspec import Meta
 
 from antiphon.access.tool_limits import ToolAdmission, Unmetered
-from antiphon.containers.base import (
+from antiphon.core.media.file_types import BINARY
+from antiphon.core.request.validation import decode, missing
+from antiphon.errors import APIError, InvalidRequest, NotFound
+from antiphon.server.api.files import file_not_found
+from antiphon.server.api.paging import listing, page_query
+from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.multipart import read_form
+from antiphon.stores.base import FileStore, whole_file
+from antiphon.stores.records import StoredContainer, StoredContainerFile, StoredFile
+from antiphon.tools.containers.base import (
     LONGEST_NAME,
     MOST_GIVEN,
     NetworkPolicy,
@@ -20,17 +29,8 @@ from antiphon.containers.base import (
     memory_name,
     shown_path,
 )
-from antiphon.containers.containers import Containers
-from antiphon.containers.skills import DeclaredSkill, Skills
-from antiphon.core.media.file_types import BINARY
-from antiphon.core.request.validation import decode, missing
-from antiphon.errors import APIError, InvalidRequest, NotFound
-from antiphon.server.api.files import file_not_found
-from antiphon.server.api.paging import listing, page_query
-from antiphon.server.http.messages import Reply, Request, json_reply
-from antiphon.server.http.multipart import read_form
-from antiphon.stores.base import FileStore, whole_file
-from antiphon.stores.records import StoredContainer, StoredContainerFile, StoredFile
+from antiphon.tools.containers.containers import Containers
+from antiphon.tools.containers.skills import DeclaredSkill, Skills
 from antiphon.types.request import Id
 
 
@@ -154,10 +154,10 @@ class ContainerRoutes:
         if not query.ascending:
             files.reverse()
         if query.after is not None:
-            places = [place for place, file in enumerate(files) if file.id == query.after]
-            if not places:
+            indexes = [index for index, file in enumerate(files) if file.id == query.after]
+            if not indexes:
                 raise InvalidRequest(f"Invalid 'after': file '{query.after}' not found.", param="after")
-            files = files[places[0] + 1 :]
+            files = files[indexes[0] + 1 :]
         shown = files[: query.limit]
         data = [file_object(file) for file in shown]
         return json_reply(listing(data, [file.id for file in shown], len(files) > query.limit))

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from antiphon.access.caller import CHAT, READ
 from antiphon.access.tool_limits import ToolAdmission
 from antiphon.responses.query_rewriting import QueryRewriter
-from antiphon.retrieval.search import Searcher
 from antiphon.server.api.chat.stored import StoredChats
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
@@ -23,6 +22,7 @@ from antiphon.server.api.vectors.files import VectorStoreFiles
 from antiphon.server.api.vectors.stores import VectorShelf, VectorStores
 from antiphon.server.http.router import RouteTable
 from antiphon.stores.base import UploadStore
+from antiphon.tools.retrieval.search import Searcher
 
 
 def add_responses(router: RouteTable, responses: Responses, counting: Counting) -> None:

@@ -8,14 +8,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from antiphon.containers.bundles import MOST_SKILL_FILES, SkillBundle, bundle_of_files, bundle_of_zip
-from antiphon.containers.skills import Skills, skill_not_found
 from antiphon.core.request.validation import decode, missing
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.server.http.multipart import Field, read_fields
 from antiphon.stores.records import StoredSkill, StoredSkillVersion
+from antiphon.tools.containers.bundles import MOST_SKILL_FILES, SkillBundle, bundle_of_files, bundle_of_zip
+from antiphon.tools.containers.skills import Skills, skill_not_found
 
 FILES = ("files", "files[]")
 """Names of the fields that hold a bundle, or its files."""

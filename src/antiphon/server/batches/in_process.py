@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from antiphon.access.caller import Caller
-from antiphon.batches.base import LineAnswer
 from antiphon.core.request.json_text import MOST_VALUES, check_json
 from antiphon.errors import APIError, InvalidRequest
+from antiphon.responses.batches.base import LineAnswer
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import HELD, Held, Rooms
 from antiphon.runtime.unexpected_errors import unexpected
@@ -29,6 +29,7 @@ class InnerRequest:
 
     method = "POST"
     root_path = ""
+    slash_at_end = False
     params: Mapping[str, str] = {}
     query: Mapping[str, Sequence[str]] = {}
 

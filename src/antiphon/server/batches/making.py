@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.access.caller import Caller
-from antiphon.batches.base import BatchDetails
-from antiphon.batches.machine import Batches
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError, InvalidRequest
+from antiphon.responses.batches.base import BatchDetails
+from antiphon.responses.batches.machine import Batches
 from antiphon.server.api.files import file_not_found
 from antiphon.server.api.incoming import Incoming
 from antiphon.server.batches.in_process import InProcess

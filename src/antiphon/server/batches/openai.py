@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw
 
-from antiphon.batches.base import BatchProgress, details_of, progress_of
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
+from antiphon.responses.batches.base import BatchProgress, details_of, progress_of
 from antiphon.server.api.files import LONGEST, SHORTEST
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.batches.making import BatchParts, Wanted, check_endpoint, make

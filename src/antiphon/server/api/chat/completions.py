@@ -10,7 +10,6 @@ from msgspec import Raw
 from antiphon.access.caller import only_model, resolve
 from antiphon.access.limits import Admission, Unlimited
 from antiphon.backends.base import ByteStream, Route, Router
-from antiphon.checker.pool import Checker
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import is_bare_schema
 from antiphon.core.request.validation import decode, decode_fields, missing
@@ -18,6 +17,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
+from antiphon.runtime.checker.pool import Checker
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.asked import KEPT_HERE, is_moderated
 from antiphon.server.api.chat.keeping import ChatKeeping, KeptAnswer

@@ -13,8 +13,6 @@ from antiphon.core.retrieval.filters import read_filter
 from antiphon.core.retrieval.options import checked
 from antiphon.errors import InvalidRequest
 from antiphon.responses.query_rewriting import QueryRewriter
-from antiphon.retrieval.ingestion import Ingestion
-from antiphon.retrieval.search import Searcher, SearchTerms, ranked_by
 from antiphon.server.api.files import file_not_found
 from antiphon.server.api.foreground import ignored_header
 from antiphon.server.api.paging import listing, page_query
@@ -31,6 +29,8 @@ from antiphon.server.api.vectors.shapes import (
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.stores.base import Store
 from antiphon.stores.records import ListPage, VectorFile, VectorStore
+from antiphon.tools.retrieval.ingestion import Ingestion
+from antiphon.tools.retrieval.search import Searcher, SearchTerms, ranked_by
 
 USED_SECONDS = 60  # between two writes of when a vector store was last used
 

@@ -1,0 +1,263 @@
+"""The system calls that a sandbox refuses, as a program of classic BPF: two tables of numbers, and no library."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import struct
+from collections.abc import Iterable
+
+import msgspec
+
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data; low halves of the arguments
+
+_NAMESPACES = 0x7E020080  # CLONE_NEW…: cgroup, uts, ipc, user, pid, net, mount, time
+_SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6; AF_VSOCK is in no name space, and reaches the machine's host
+_TERMINAL = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into the terminal that started the server
+_LAST_FAMILY = 63
+NEWEST = 463  # what a newer kernel adds from here on is unknown here
+
+
+class Architecture(msgspec.Struct, frozen=True, kw_only=True):
+    """What a processor's Linux calls its system calls. `clone3` hides its flags: callers fall back to `clone`."""
+
+    audit: int
+    clone: int
+    socket: int
+    socketpair: int
+    ioctl: int
+    refused: dict[str, int]
+    clone3: int = 435
+
+
+_EVERYWHERE = {
+    "pidfd_getfd": 438,
+    "process_madvise": 440,
+    "mount_setattr": 442,
+    "quotactl_fd": 443,
+    "memfd_secret": 447,
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "fspick": 433,
+    "io_uring_setup": 425,
+    "io_uring_enter": 426,
+    "io_uring_register": 427,
+    "statmount": 457,
+    "listmount": 458,
+    "set_mempolicy_home_node": 450,
+    "lsm_set_self_attr": 460,
+}
+
+_X86_64 = Architecture(
+    audit=0xC000003E,
+    clone=56,
+    socket=41,
+    socketpair=53,
+    ioctl=16,
+    refused={
+        **_EVERYWHERE,
+        "mount": 165,
+        "umount2": 166,
+        "pivot_root": 155,
+        "chroot": 161,
+        "unshare": 272,
+        "setns": 308,
+        "ptrace": 101,
+        "process_vm_readv": 310,
+        "process_vm_writev": 311,
+        "kcmp": 312,
+        "perf_event_open": 298,
+        "bpf": 321,
+        "userfaultfd": 323,
+        "keyctl": 250,
+        "add_key": 248,
+        "request_key": 249,
+        "syslog": 103,
+        "open_by_handle_at": 304,
+        "name_to_handle_at": 303,
+        "fanotify_init": 300,
+        "lookup_dcookie": 212,
+        "kexec_load": 246,
+        "kexec_file_load": 320,
+        "reboot": 169,
+        "swapon": 167,
+        "swapoff": 168,
+        "acct": 163,
+        "init_module": 175,
+        "finit_module": 313,
+        "delete_module": 176,
+        "create_module": 174,
+        "query_module": 178,
+        "settimeofday": 164,
+        "clock_settime": 227,
+        "clock_adjtime": 305,
+        "adjtimex": 159,
+        "quotactl": 179,
+        "iopl": 172,
+        "ioperm": 173,
+        "modify_ldt": 154,
+        "personality": 135,
+        "vhangup": 153,
+        "nfsservctl": 180,
+        "move_pages": 279,
+        "mbind": 237,
+        "migrate_pages": 256,
+        "set_mempolicy": 238,
+        "get_mempolicy": 239,
+        # Memory that belongs to no process and to no folder with a size:
+        "memfd_create": 319,
+        "shmget": 29,
+        "shmat": 30,
+        "shmctl": 31,
+        "semget": 64,
+        "msgget": 68,
+        "mq_open": 240,
+        "uselib": 134,
+        "sysfs": 139,
+        "ustat": 136,
+        "_sysctl": 156,
+        "get_kernel_syms": 177,
+        "sethostname": 170,
+        "setdomainname": 171,
+    },
+)
+_AARCH64 = Architecture(
+    audit=0xC00000B7,
+    clone=220,
+    socket=198,
+    socketpair=199,
+    ioctl=29,
+    refused={
+        **_EVERYWHERE,
+        "mount": 40,
+        "umount2": 39,
+        "pivot_root": 41,
+        "chroot": 51,
+        "unshare": 97,
+        "setns": 268,
+        "ptrace": 117,
+        "process_vm_readv": 270,
+        "process_vm_writev": 271,
+        "kcmp": 272,
+        "perf_event_open": 241,
+        "bpf": 280,
+        "userfaultfd": 282,
+        "keyctl": 219,
+        "add_key": 217,
+        "request_key": 218,
+        "syslog": 116,
+        "open_by_handle_at": 265,
+        "name_to_handle_at": 264,
+        "fanotify_init": 262,
+        "lookup_dcookie": 18,
+        "kexec_load": 104,
+        "kexec_file_load": 294,
+        "reboot": 142,
+        "swapon": 224,
+        "swapoff": 225,
+        "acct": 89,
+        "init_module": 105,
+        "finit_module": 273,
+        "delete_module": 106,
+        "settimeofday": 170,
+        "clock_settime": 112,
+        "clock_adjtime": 266,
+        "adjtimex": 171,
+        "quotactl": 60,
+        "personality": 92,
+        "vhangup": 58,
+        "nfsservctl": 42,
+        "move_pages": 239,
+        "mbind": 235,
+        "migrate_pages": 238,
+        "set_mempolicy": 237,
+        "get_mempolicy": 236,
+        "memfd_create": 279,
+        "shmget": 194,
+        "shmat": 196,
+        "shmctl": 195,
+        "semget": 190,
+        "msgget": 186,
+        "mq_open": 180,
+        "sethostname": 161,
+        "setdomainname": 162,
+    },
+)
+ARCHITECTURES = {"x86_64": _X86_64, "amd64": _X86_64, "aarch64": _AARCH64, "arm64": _AARCH64}
+"""What `platform.machine()` says → its system calls."""
+
+_Step = tuple[int, int, int, int]
+
+
+def profile(machine: Architecture) -> dict[str, object]:
+    """Return the same as docker and podman read it. Calls newer than their library's names are not refused by it."""
+    refuse: dict[str, object] = {"action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM}
+    rules: list[dict[str, object]] = [
+        {"names": sorted(machine.refused), **refuse},
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
+    ]
+    families = [family for family in range(_LAST_FAMILY + 1) if family not in _SOCKETS]
+    compared = [*((family, "SCMP_CMP_EQ") for family in families), (_LAST_FAMILY + 1, "SCMP_CMP_GE")]
+    for value, op in compared:
+        rules.append({"names": ["socket", "socketpair"], **refuse, "args": [{"index": 0, "value": value, "op": op}]})
+    for bit in (1 << offset for offset in range(32) if _NAMESPACES >> offset & 1):
+        masked = {"index": 0, "value": bit, "valueTwo": bit, "op": "SCMP_CMP_MASKED_EQ"}
+        rules.append({"names": ["clone"], **refuse, "args": [masked]})
+    for request in _TERMINAL:
+        typed = {"index": 1, "value": request, "op": "SCMP_CMP_EQ"}
+        rules.append({"names": ["ioctl"], **refuse, "args": [typed]})
+    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
+
+
+def architecture() -> Architecture | None:
+    """Return this machine's, where the tables have it."""
+    return ARCHITECTURES.get(platform.machine().lower())
+
+
+def program(machine: Architecture) -> bytes:
+    """Return the filter: what is not named is allowed; what it refuses fails with an error and ends nothing."""
+    steps: list[_Step] = [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_EQUAL, 1, 0, machine.audit),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, _NUMBER),
+        (_AT_LEAST, 0, 1, NEWEST),  # also x32, whose numbers are above
+        (_RETURN, 0, 0, _REFUSE | errno.ENOSYS),
+        (_EQUAL, 0, 1, machine.clone3),
+        (_RETURN, 0, 0, _REFUSE | errno.ENOSYS),
+        (_EQUAL, 0, 4, machine.clone),
+        (_LOAD, 0, 0, _FIRST),
+        (_ANY_BIT, 0, 1, _NAMESPACES),
+        (_RETURN, 0, 0, _REFUSE | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+        *_only(machine.socket, _FIRST, _SOCKETS, errno.EAFNOSUPPORT),
+        *_only(machine.socketpair, _FIRST, _SOCKETS[:1], errno.EAFNOSUPPORT),
+        *_never(machine.ioctl, _SECOND, _TERMINAL),
+    ]
+    for number in sorted(set(machine.refused.values())):
+        steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE | errno.EPERM)]
+    steps.append((_RETURN, 0, 0, _ALLOW))
+    return b"".join(struct.pack("=HBBI", code, yes, no, value) for code, yes, no, value in steps)
+
+
+def _only(number: int, offset: int, values: Iterable[int], error: int) -> list[_Step]:
+    """Return steps that allow a call only with one of these values as an argument."""
+    steps: list[_Step] = [(_LOAD, 0, 0, offset)]
+    for value in values:
+        steps += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
+    steps.append((_RETURN, 0, 0, _REFUSE | error))
+    return [(_EQUAL, 0, len(steps), number), *steps]
+
+
+def _never(number: int, offset: int, values: Iterable[int]) -> list[_Step]:
+    """Return steps that refuse a call with one of these values as an argument, and allow it with any other."""
+    steps: list[_Step] = [(_LOAD, 0, 0, offset)]
+    for value in values:
+        steps += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _REFUSE | errno.EPERM)]
+    steps.append((_RETURN, 0, 0, _ALLOW))
+    return [(_EQUAL, 0, len(steps), number), *steps]

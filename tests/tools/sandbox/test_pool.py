@@ -1,0 +1,101 @@
+"""Which sandbox is used: the first that passes its probes; never a weaker one in silence. The spare."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+
+import pytest
+
+from antiphon.tools.sandbox.base import Command, Interior, SandboxError, SandboxLimits
+from antiphon.tools.sandbox.bubblewrap import Bubblewrap
+from antiphon.tools.sandbox.pool import Sandboxes
+from antiphon.tools.sandbox.probes import QUICK
+
+from .conftest import LIMITS, ask
+
+OWN_FOLDER = tempfile.mkdtemp(prefix="antiphon-open-")
+
+
+class Open:
+    """No sandbox at all: the probes find it open."""
+
+    name = "open"
+
+    def unusable(self) -> str | None:
+        return None
+
+    def command(self, interior: Interior, limits: SandboxLimits, program: Sequence[str], socket: int) -> Command:
+        return Command(arguments=[interior.python, *program], environment={}, own_processes=False, folder=OWN_FOLDER)
+
+
+class Missing(Open):
+    name = "missing"
+
+    def unusable(self) -> str | None:
+        return "it is not installed"
+
+
+class Broken(Open):
+    name = "broken"
+
+    def command(self, interior: Interior, limits: SandboxLimits, program: Sequence[str], socket: int) -> Command:
+        return Command(
+            arguments=["sh", "-c", "echo no name spaces here >&2; exit 1"], environment={}, own_processes=True
+        )
+
+
+async def test_what_lets_something_through_is_not_used() -> None:
+    sandboxes = Sandboxes([Missing(), Broken(), Open()], LIMITS)
+    with pytest.raises(SandboxError) as error:
+        await sandboxes.find()
+    said = str(error.value)
+    assert said.startswith("missing: it is not installed; broken: no name spaces here")
+    assert "open: it lets through: " in said and "writing the system" in said
+    assert sandboxes.condition == f"off: {said}" and sandboxes.off == said
+    with pytest.raises(SandboxError):
+        await sandboxes.start()
+
+
+async def test_what_is_switched_off_is_not_tried() -> None:
+    sandboxes = Sandboxes([Broken()], LIMITS, off='sandbox = "off"')
+    sandboxes.begin()
+    assert sandboxes.condition == 'off: sandbox = "off"'
+    with pytest.raises(SandboxError, match="off"):
+        await sandboxes.find()
+
+
+async def test_a_python_that_is_not_there_is_told() -> None:
+    sandboxes = Sandboxes([Broken()], LIMITS, python="/nowhere/python")
+    with pytest.raises(SandboxError, match="there is no Python '/nowhere/python'"):
+        await sandboxes.find()
+
+
+@pytest.mark.needs("bwrap")
+async def test_the_first_that_holds_is_used_and_a_spare_waits() -> None:
+    sandboxes = Sandboxes([Missing(), Bubblewrap()], LIMITS)
+    assert sandboxes.condition == "being tried"
+    sandboxes.begin()
+    first = await sandboxes.start()
+    assert sandboxes.condition == f"bwrap, Python {first.version}"
+    sandboxes.warm()
+    spare = sandboxes._spare
+    assert spare is not None
+    await spare
+    sandboxes.warm()
+    assert sandboxes._spare is spare
+    second = await sandboxes.start()
+    assert second is spare.result() and second is not first
+    assert (await ask(second, "1")).text == "1\n"
+    sandboxes.warm()
+    third = sandboxes._spare
+    assert third is not None
+    await third
+    await asyncio.gather(first.close(), second.close(), sandboxes.close())
+    assert not third.result().alive
+
+
+def test_probes_have_names_of_their_own() -> None:
+    names = [probe.name for probe in QUICK]
+    assert len(set(names)) == len(names)

@@ -1,0 +1,326 @@
+"""A sandbox as the server has it: what a REPL shows, state, files, shell commands, time-outs, deaths, and what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from antiphon.tools.sandbox import watch
+from antiphon.tools.sandbox.base import Interior, SandboxError, SandboxFileError, SandboxKind, SandboxLimits
+from antiphon.tools.sandbox.inside.frames import HEAD
+from antiphon.tools.sandbox.process import MOST_BYTES, MOST_JSON, MOST_OUTPUT, SandboxProcess, start
+
+from .conftest import alive, ask, started
+
+CELLS = {
+    "the value of the last expression": ("1 + 1", "2\n"),
+    "a text as its repr": ("'a\\nb'", "'a\\nb'\n"),
+    "no value": ("None", ""),
+    "an assignment": ("x = 5", ""),
+    "print and value": ("print('a')\n(1, 2)", "a\n(1, 2)\n"),
+    "several lines": ("for i in range(2):\n    print(i)\ni", "0\n1\n1\n"),
+    "nothing": ("", ""),
+    "the standard error": ("import sys; print('e', file=sys.stderr); 3", "e\n3\n"),
+    "output of a program": ("import subprocess; subprocess.run(['echo', 'hi']).returncode", "hi\n0\n"),
+    "await": ("import asyncio\nawait asyncio.sleep(0, 7)", "7\n"),
+    "exit": ("print('a')\nexit()\nprint('b')", "a\n"),
+    "other characters": ("print('ÄΩ😀')", "ÄΩ😀\n"),
+    "half a character": ("print('\\ud800')", "\\ud800\n"),
+    "display": ("display(1, 'a')", "1\n'a'\n"),
+    "a fork that goes on": ("import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\nprint(pid > 0)", "False\nTrue\n"),
+}
+
+
+@pytest.mark.parametrize("case", CELLS)
+async def test_a_cell_shows_what_a_repl_shows(sandbox: SandboxProcess, case: str) -> None:
+    code, text = CELLS[case]
+    asked = await ask(sandbox, code)
+    assert (asked.text, asked.ended.ok) == (text, True)
+
+
+ERRORS = {
+    "1/0": "ZeroDivisionError: division by zero",
+    "def f():\n    raise KeyError('k')\nf()": "KeyError: 'k'",
+    "x = (": "SyntaxError: '(' was never closed",
+    "class E(Exception):\n    def __str__(self): raise E\nraise E": "E",
+    "b'x' * (2 << 30)": "MemoryError",
+    "input()": "EOFError",
+    "import sys; sys.stdout.close(); print(1)": "",
+}
+
+
+@pytest.mark.parametrize("code", ERRORS)
+async def test_an_exception_is_shown_from_the_cell_on(sandbox: SandboxProcess, code: str) -> None:
+    asked = await ask(sandbox, code)
+    assert not asked.ended.ok
+    assert ERRORS[code] in asked.text
+    assert "supervisor" not in asked.text and "antiphon" not in asked.text
+    assert sandbox.alive
+
+
+async def test_variables_stay_between_calls(sandbox: SandboxProcess) -> None:
+    await ask(sandbox, "x = 41\ndef f(): return x + 1")
+    assert (await ask(sandbox, "f()")).text == "42\n"
+    assert (await ask(sandbox, "_ + 1")).text == "43\n"
+
+
+PICTURE = "class P:\n    def _repr_png_(self): return b'\\x89PNG' + b'x' * %d\n"
+
+
+async def test_pictures_are_given_apart(sandbox: SandboxProcess) -> None:
+    asked = await ask(sandbox, PICTURE % 10 + "display(P())\nP()")
+    assert (asked.text, list(asked.ended.images)) == ("", [b"\x89PNG" + b"x" * 10] * 2)
+    asked = await ask(sandbox, "for _ in range(12): display(P())")
+    assert len(asked.ended.images) == 10
+    assert "2 pictures are left out" in asked.text
+    asked = await ask(sandbox, PICTURE % (6 << 20) + "P()")
+    assert not asked.ended.images and "1 pictures are left out" in asked.text
+
+
+async def test_output_beyond_the_bound_is_dropped(sandbox: SandboxProcess) -> None:
+    asked = await ask(sandbox, "print('x' * 3_000_000)")
+    assert asked.text == "x" * MOST_OUTPUT
+    assert asked.ended.dropped == 3_000_001 - MOST_OUTPUT
+
+
+async def test_output_comes_while_code_runs(sandbox: SandboxProcess) -> None:
+    came = asyncio.Event()
+    call = asyncio.create_task(sandbox.run("import time\nprint('now')\ntime.sleep(30)", 60, lambda *_: came.set()))
+    await asyncio.wait_for(came.wait(), 20)
+    assert not call.done()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert not sandbox.alive
+
+
+# Files
+
+
+async def test_files_go_in_and_out(sandbox: SandboxProcess) -> None:
+    content = os.urandom(3 << 20)
+    await sandbox.write("folder/a.bin", content)
+    await sandbox.write("empty", b"")
+    asked = await ask(sandbox, "open('b.txt', 'w').write(str(len(open('folder/a.bin', 'rb').read())))")
+    assert list(asked.ended.changed) == [("b.txt", 7)]
+    assert await sandbox.read("b.txt", 100) == str(3 << 20).encode()
+    assert await sandbox.read("folder/a.bin", 4 << 20) == content
+    asked = await ask(sandbox, "import os; os.remove('folder/a.bin'); open('b.txt', 'a').write('!')")
+    assert (list(asked.ended.changed), list(asked.ended.gone)) == ([("b.txt", 8)], ["folder/a.bin"])
+    await sandbox.remove("b.txt")
+    assert (await ask(sandbox, "os.listdir('.')")).text == "['empty', 'folder']\n"
+    assert not (await ask(sandbox, "1")).ended.changed
+
+
+@pytest.mark.parametrize(
+    "path", ["", ".", "..", "/etc/passwd", "../x", "a/../../x", "a//b", "a\n", "a" * 300, "/".join("a" * 20)]
+)
+async def test_paths_stay_in_the_folder(sandbox: SandboxProcess, path: str) -> None:
+    for action in (sandbox.read(path, 10), sandbox.write(path, b"x"), sandbox.remove(path)):
+        with pytest.raises(SandboxFileError):
+            await action
+    assert sandbox.alive
+
+
+async def test_links_pipes_and_odd_names_are_no_files(sandbox: SandboxProcess) -> None:
+    code = """
+import os
+os.symlink('/etc/hostname', 'link'); os.symlink('/usr', 'usr'); os.mkfifo('pipe')
+open(b'\\xff', 'w').close(); open('a\\nb', 'w').close(); open('good', 'w').write('1234')
+"""
+    asked = await ask(sandbox, code)
+    assert (list(asked.ended.changed), asked.ended.odd) == ([("good", 4)], 5)
+    for name in ("link", "pipe", "usr"):
+        with pytest.raises(SandboxFileError):
+            await sandbox.read(name, 100)
+    with pytest.raises(SandboxFileError, match="more than 3 bytes"):
+        await sandbox.read("good", 3)
+
+
+# Shell
+
+
+async def test_a_command_gives_both_streams_and_its_status(sandbox: SandboxProcess) -> None:
+    pieces: list[tuple[int, bytes]] = []
+    ended = await sandbox.shell("echo a; echo b >&2; echo x > f; exit 3", 20, lambda *piece: pieces.append(piece))
+    assert sorted(pieces) == [(1, b"a\n"), (2, b"b\n")]
+    assert (ended.status, ended.ok, list(ended.changed)) == (3, False, [("f", 2)])
+    assert (await ask(sandbox, "open('f').read()")).text == "'x\\n'\n"
+
+
+async def test_a_command_that_takes_too_long_is_ended(sandbox: SandboxProcess) -> None:
+    ended = await sandbox.shell("echo a; sleep 600", 0.5, lambda *_: None)
+    assert ended.timed_out and ended.status is None
+    assert (await sandbox.shell("exit 0", 20, lambda *_: None)).ok
+
+
+# Ends
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: pass",
+        "import time; time.sleep(600)",
+        "try:\n  while True: pass\nexcept BaseException:\n  while True: pass",
+    ],
+)
+async def test_code_that_takes_too_long_is_ended_and_files_stay(sandbox: SandboxProcess, code: str) -> None:
+    await ask(sandbox, "x = 1; open('kept', 'w').write('a')")
+    asked = await ask(sandbox, "open('late', 'w').write('b')\n" + code, 0.5)
+    assert asked.ended.timed_out and not asked.ended.ok
+    assert list(asked.ended.changed) == [("late", 1)]
+    asked = await ask(sandbox, "import os; sorted(os.listdir('.')), 'x' in globals()")
+    assert (asked.text, asked.ended.fresh) == ("(['kept', 'late'], False)\n", True)
+
+
+@pytest.mark.parametrize(
+    ("code", "died"),
+    [
+        ("import os; os._exit(3)", "status 3"),
+        ("import os; os.kill(os.getpid(), 11)", "SIGSEGV"),
+        ("import os\nfor n in range(3, 100):\n  try: os.close(n)\n  except OSError: pass", "status 0|SIGKILL"),
+    ],
+)
+async def test_an_interpreter_that_dies_is_told_and_replaced(sandbox: SandboxProcess, code: str, died: str) -> None:
+    asked = await ask(sandbox, code)
+    assert asked.ended.died in died.split("|") and not asked.ended.ok
+    asked = await ask(sandbox, "1")
+    assert (asked.text, asked.ended.fresh) == ("1\n", True)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os, signal; os.kill(os.getppid(), signal.SIGKILL)",
+        "import os, signal; os.kill(-1, signal.SIGKILL)",
+    ],
+)
+async def test_a_sandbox_that_is_killed_from_inside_is_an_error(sandbox: SandboxProcess, code: str) -> None:
+    with pytest.raises(SandboxError):
+        await ask(sandbox, code)
+    assert not sandbox.alive
+
+
+LEFT_OVER = """
+import os, signal, time
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.fork() == 0:
+            while True: pass
+        os._exit(0)
+"""
+
+
+async def test_nothing_runs_between_two_calls(sandbox: SandboxProcess) -> None:
+    await ask(sandbox, LEFT_OVER)
+    pids = watch.processes(sandbox.pid)
+    assert len(pids) > 5
+    before = [_cpu(pid) for pid in pids]
+    await asyncio.sleep(0.5)
+    assert [_cpu(pid) for pid in pids] == before
+
+
+async def test_the_end_of_a_sandbox_leaves_nothing(sandbox: SandboxProcess) -> None:
+    await ask(sandbox, LEFT_OVER)
+    pids = watch.processes(sandbox.pid)
+    await sandbox.close()
+    await _none_of(pids)
+
+
+async def test_a_time_out_ends_all_processes_of_a_call(sandbox: SandboxProcess) -> None:
+    await ask(sandbox, LEFT_OVER + "\nwhile True: pass", 1)
+    deadline = time.monotonic() + 20
+    while len(watch.processes(sandbox.pid)) > 4:  # those killed are still to be reaped
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+async def test_a_server_that_goes_while_a_sandbox_starts_leaves_nothing(kind: SandboxKind) -> None:
+    """bwrap ends with its parent from a certain point on; before that the first process inside ends all others."""
+    sandbox = await started(kind)
+    pids = watch.processes(sandbox.pid)
+    sandbox._connection.close()
+    await _none_of(pids[1:])
+    await sandbox.close()
+
+
+SERVER = """
+import asyncio, sys
+sys.path[:] = sys.argv[1:]
+from tests.tools.sandbox.conftest import KINDS, ask, started
+from antiphon.tools.sandbox import watch
+async def main():
+    sandbox = await started(KINDS["bwrap"]())
+    await ask(sandbox, "import os, time\\nif os.fork() == 0:\\n    os.setsid()\\n    time.sleep(600)")
+    print(*watch.processes(sandbox.pid), flush=True)
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.needs("bwrap")
+async def test_a_server_that_is_killed_leaves_nothing() -> None:
+    command = [sys.executable, "-c", SERVER, *sys.path]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: ASYNC220
+    assert server.stdout is not None
+    pids = list(map(int, (await asyncio.to_thread(server.stdout.readline)).split()))
+    assert len(pids) > 3
+    server.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(server.wait)
+    server.stdout.close()
+    await _none_of(pids)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        HEAD.pack(MOST_JSON + 1, 0),
+        HEAD.pack(2, MOST_BYTES + 1) + b"{}",
+        HEAD.pack(2, 0) + b"[]",
+        HEAD.pack(2, 0) + b"{[",
+        HEAD.pack(13, 0) + b'{"exit": "a"}',
+        HEAD.pack(15, 0) + b'{"changed": [1]}'[:15],
+        b"",
+    ],
+)
+async def test_nonsense_of_a_sandbox_ends_it(frame: bytes) -> None:
+    """What runs inside could take the supervisor's place: then it can say what it likes."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    popen = subprocess.Popen(["sleep", "600"], start_new_session=True)  # noqa: ASYNC220
+    sandbox = SandboxProcess("fake", popen, ours, SandboxLimits())
+    theirs.sendall(frame)
+    theirs.shutdown(socket.SHUT_WR)
+    with theirs, pytest.raises(SandboxError, match="The sandbox ended"):
+        await ask(sandbox, "1")
+    assert popen.poll() is not None
+
+
+async def test_what_cannot_start_says_why(kind: SandboxKind) -> None:
+    with pytest.raises(SandboxError, match=r"/nowhere/python"):
+        await start(kind, Interior(python="/nowhere/python"), SandboxLimits())
+
+
+def _cpu(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return " ".join(file.read().rpartition(")")[2].split()[11:13])
+    except OSError:
+        return ""
+
+
+async def _none_of(pids: list[int]) -> None:
+    deadline = time.monotonic() + 20
+    while left := alive(pids):
+        assert time.monotonic() < deadline, left
+        await asyncio.sleep(0.05)
