@@ -11,9 +11,11 @@ from pathlib import Path
 from antiphon import __version__
 from tests.acceptance.command import serving
 from tests.engines.engines import ENGINES, KEY, Engine, Place, backend_model, started
-from tests.engines.install import install, program_of, python_of
+from tests.engines.install import CACHE, install, program_of, python_of
 
 LLAMA_CPP = "llama_cpp"
+TOKENS = "litellm/lib/python3*/site-packages/litellm/litellm_core_utils/tokenizers"
+"""A folder with the tokenizer that OGX would download: LiteLLM brings it along."""
 OGX_RECIPE = """OGX needs Python 3.12 and is installed by hand, 2 GB:
     cd ~/.cache/antiphon-engines && python3.12 -m venv ogx && ogx/bin/pip install ogx==1.5.0
     ogx/bin/pip install $(ogx/bin/ogx stack list-deps starter --format deps-only)"""
@@ -31,7 +33,9 @@ def _ogx(place: Place) -> Sequence[str]:
     settings = Path(__file__).with_name("ogx.yaml").read_text()
     file = place.folder / "ogx.yaml"
     file.write_text(settings.replace("BEHIND", place.behind).replace("FOLDER", str(place.folder)))
-    return [program_of("ogx", "ogx"), "run", str(file), "--port", str(place.port), "--insecure"]
+    tokens = next(CACHE.glob(TOKENS), CACHE)
+    command = [program_of("ogx", "ogx"), "run", str(file), "--port", str(place.port), "--insecure"]
+    return ["env", f"TIKTOKEN_CACHE_DIR={tokens}", *command]
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,15 @@ RIVALS: Mapping[str, Rival] = {
         "in front of llama.cpp as `remote::vllm`; stores in SQLite files; no embedding model",
         "ogx",
         "ogx",
-        Engine("OGX", "1.5.0", _ogx, behind=LLAMA_CPP, environment={"HF_HUB_OFFLINE": "1"}, by_hand=OGX_RECIPE),
+        Engine(
+            "OGX",
+            "1.5.0",
+            _ogx,
+            behind=LLAMA_CPP,
+            environment={"HF_HUB_OFFLINE": "1"},
+            by_hand=OGX_RECIPE,
+            ready="/v1/health",
+        ),
     ),
     "litellm": _of_engines(
         "litellm",
@@ -124,5 +136,6 @@ def _version(rival: Rival) -> str:
 def _shown(command: Sequence[str], port: int, folder: Path) -> str:
     """Return a command without what is this machine's or this run's."""
     words = [word.replace(str(folder), "FOLDER").replace(str(port), "PORT") for word in command]
+    words = [word for word in words if word != "env" and not word.startswith("TIKTOKEN_CACHE_DIR=")]
     words[0] = Path(words[0]).name.replace("python3", "python")
     return " ".join(Path(word).name if word.startswith("/") else word for word in words)

@@ -76,7 +76,7 @@ TEXT = shape("type:=output_text text:str", "annotations")
 FUNCTION_CALL = shape("type:=function_call call_id:str name:str arguments:str", "id status")
 CUSTOM_CALL = shape("type:=custom_tool_call call_id:str name:str input:str")
 REASONING = shape("type:=reasoning id:str summary:list")
-PAGE = shape("object:=list data:list has_more:bool", "first_id last_id")
+PAGE = shape("object:=list data:list", "has_more first_id last_id")
 COUNT = shape("object:=response.input_tokens input_tokens:int")
 COMPACTION = shape("id:str object:=response.compaction output:list created_at:num", "usage")
 CONVERSATION = shape("id:str object:=conversation created_at:num", "metadata")
@@ -88,7 +88,7 @@ ITEMS: dict[str, ObjectShape] = {
 }
 """Items of an output whose shapes are looked at; others pass."""
 
-ERROR = shape("message:str type:str", "param code")
+ERROR = shape("message:str", "type param code")
 """The value of `error` in an error body."""
 
 EVENTS: dict[str, ObjectShape] = {
