@@ -43,6 +43,11 @@ export class Playground {
     return [this.lane, this.compare.lane].filter(Boolean);
   }
 
+  // The tab's: the thread's last prompt.
+  get title() {
+    return `${this.lane.title ? `${this.lane.title.slice(0, 40)} · ` : ""}${TITLE}`;
+  }
+
   get running() {
     return this.lanes.some((lane) => lane.run);
   }
@@ -64,25 +69,31 @@ export class Playground {
 
   // Follows a stored response that is still being made.
   async watch(response, input) {
-    this.fresh();
+    await this.#begin();
     await this.lane.watch(response, input);
   }
 
   // Begins a thread after a stored response; `items` are shown as its history.
-  fork(response, items) {
-    this.fresh();
+  async fork(response, items) {
+    await this.#begin();
     this.lane.begin(items, response);
     if ([...$("model").options].some((option) => option.value === response.model)) $("model").value = response.model;
     this.#standing();
     $("input").focus();
   }
 
-  converse(conversation, items) {
-    this.fresh();
+  async converse(conversation, items) {
+    await this.#begin();
     this.lane.begin(items);
     showConversations(conversation);
     this.#standing();
     $("input").focus();
+  }
+
+  // Makes room for another thread.
+  async #begin() {
+    await Promise.all(this.lanes.map((lane) => lane.abandon()));
+    this.fresh();
   }
 
   fresh() {
@@ -90,7 +101,8 @@ export class Playground {
     for (const lane of this.lanes) lane.clear();
     this.timeline.clear();
     $("figures").textContent = "";
-    document.title = TITLE;
+    for (const lane of this.lanes) lane.title = "";
+    document.title = this.title;
     this.#edited(null);
     this.#welcome();
     this.#standing();
@@ -128,6 +140,7 @@ export class Playground {
 
   async #submit(event) {
     event.preventDefault();
+    await this.attachments.ready;
     const items = this.#items();
     if (this.running || !items) return;
     if (!$("model").value) return this.#noModel();
@@ -174,7 +187,7 @@ export class Playground {
 
   began(lane) {
     if (lane === this.watched) this.timeline.clear();
-    document.title = `${this.lane.title ? `${this.lane.title.slice(0, 40)} · ` : ""}${TITLE}`;
+    document.title = this.title;
     $("send").disabled = true;
     $("stop").hidden = false;
     clearInterval(this.#ticker);
