@@ -14,7 +14,7 @@ from antiphon.backends.chat import codec
 from antiphon.backends.chat.profiles import PROFILES
 from antiphon.core import context, token_count
 from antiphon.core.request.decoding import decode_items, decode_request, resolve_text
-from antiphon.core.request.json_text import check_json, place_of
+from antiphon.core.request.json_text import check_json, offset_of
 from antiphon.core.request.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import Turn
@@ -174,8 +174,8 @@ PARSERS: dict[str, tuple[int, Callable[[int], Work]]] = {
     "chains": (100, lambda n: _refused(b"[%b[]]" % ((b"[" * 120 + b"]" * 120 + b",") * n))),
     "pairs": (5_000, lambda n: _refused(b"[%b[]]" % (b"[],{}," * n))),
     "keys": (20_000, lambda n: _refused(json.dumps({f"k{i}": i for i in range(n)}).encode())),
-    "the place of a fault": (50_000, lambda n: lambda: place_of(b'{"a":[' + b'"\\"",' * n)),
-    "an endless text": (100_000, lambda n: lambda: place_of(b'{"a":"' + b'\\"' * n)),
+    "the place of a fault": (50_000, lambda n: lambda: offset_of(b'{"a":[' + b'"\\"",' * n)),
+    "an endless text": (100_000, lambda n: lambda: offset_of(b'{"a":"' + b'\\"' * n)),
     "items": (1_000, lambda n: _to_a_backend(input=[USER] * n)),
     "parts": (2_000, lambda n: _to_a_backend(input=[{**USER, "content": [{"type": "input_text", "text": "x"}] * n}])),
     "calls and outputs": (500, lambda n: _to_a_backend(input=_calls(n))),

@@ -15,7 +15,7 @@ import pytest
 from antiphon.core.citations.citer import Citer
 from antiphon.core.citations.sources import Sources, WebSource
 from antiphon.core.deltas import Delta, TextDelta
-from antiphon.core.request.json_text import check_json, place_of
+from antiphon.core.request.json_text import check_json, offset_of
 from antiphon.core.retrieval.chunking import chunked
 from antiphon.core.retrieval.filters import read_filter
 from antiphon.core.retrieval.words import query_words, words
@@ -312,4 +312,4 @@ def test_events_of_a_backend_of_the_messages_api(name: str) -> None:
 @pytest.mark.parametrize("piece", [b"[", b"1,", b'"a",', b"[],", b'{"a":', b'"' + b"a" * 500 + b'",'])
 def test_the_field_at_fault_is_looked_for_within_bounds(piece: bytes) -> None:
     body = b'{"a":[' + piece * (1_000_000 // len(piece))
-    assert cpu_time(lambda: place_of(body)) < 0.5  # 20 ms; without a bound 1 to 4 s
+    assert cpu_time(lambda: offset_of(body)) < 0.5  # 20 ms; without a bound 1 to 4 s

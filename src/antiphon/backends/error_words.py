@@ -96,7 +96,7 @@ def integer(value: object) -> int | None:
 
 
 def words_of(value: Any, *, quote: bool = False) -> ErrorWords:
-    """Find message, code, type and param in a JSON value that a server sent in the place of an answer.
+    """Find message, code, type and param in a JSON value that a server sent instead of an answer.
 
     `quote`: it is certainly an error; where it has no words that are known, it is shown itself.
     """

@@ -14,7 +14,7 @@ from antiphon.core import kinds
 from antiphon.core.async_tools import STARTED, late_output
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import READERS
-from antiphon.core.programs import without_inner_calls
+from antiphon.core.program_history import without_inner_calls
 from antiphon.core.tools.call_pairs import BREAK, CallSide, Pairs, pair
 from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput, StartedCall
 from antiphon.core.tools.mcp_content import ALL, Senses, for_senses
@@ -74,8 +74,8 @@ class ModelHistory:
                 raise InvalidRequest(
                     f"No tool call found for function call output with call_id {output.call_id}.", param="input"
                 )
-        for place, call in pairs.calls.items():
-            self._outputs[id(entries[call])] = entries[place]  # type: ignore[assignment]  # the pairing's outputs are such
+        for index, call in pairs.calls.items():
+            self._outputs[id(entries[call])] = entries[index]  # type: ignore[assignment]  # the pairing's outputs are such
         for output, call in zip(_outputs(entries, pairs.doubles), pairs.doubles.values(), strict=True):
             # The same output once more, as a client sends it that tries again, says nothing new.
             if not output.optional and output.output != self._outputs[id(entries[call])].output:
@@ -95,15 +95,15 @@ class ModelHistory:
         entries = self.entries
         told: list[Entry] = []
         late = {**pairs.calls, **pairs.doubles}
-        for place, entry in enumerate(entries):
-            call = entries[late[place]] if place in late else None
+        for index, entry in enumerate(entries):
+            call = entries[late[index]] if index in late else None
             if type(entry) is StartedCall:
                 started = HistoryCall(entry.call_id, entry.target, entry.arguments)
                 self._outputs[id(started)] = HistoryOutput(entry.call_id, entry.target.kind, STARTED)
                 told += [started, self._outputs[id(started)]]
             elif type(call) is not StartedCall:
                 told.append(entry)
-            elif place in pairs.calls and type(entry) is HistoryOutput:
+            elif index in pairs.calls and type(entry) is HistoryOutput:
                 told.append(late_output(tools.name_of(call.target), call.arguments, entry.output))
         self.entries = told
 
@@ -111,9 +111,9 @@ class ModelHistory:
 EMPTY = ModelHistory((), ToolMap())
 
 
-def _outputs(entries: Sequence[Entry], places: Sequence[int] | dict[int, int]) -> Iterator[HistoryOutput]:
-    for place in places:
-        output = entries[place]
+def _outputs(entries: Sequence[Entry], indexes: Sequence[int] | dict[int, int]) -> Iterator[HistoryOutput]:
+    for index in indexes:
+        output = entries[index]
         assert isinstance(output, HistoryOutput)
         yield output
 

@@ -97,7 +97,7 @@ def refusal(status: int, body: bytes, wait: float | None = None, *, ours: bool =
 
 
 def told_error(value: object) -> BackendError:
-    """Return the error that stands in the place of an event: its code may be an HTTP status, without one it is a 502."""
+    """Return the error that replaces an event: its code may be an HTTP status, without one it is a 502."""
     return error_of(ErrorWords(message=value) if isinstance(value, str) else words_of(value))
 
 

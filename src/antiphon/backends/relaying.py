@@ -56,8 +56,8 @@ class RouteRelayer:
         endpoints = tuple([form.endpoint for form in request.forms])
         first = self._taken.get(endpoints, 0)
         refusal: BackendError | None = None
-        for place in (first, *(one for one in range(len(request.forms)) if one != first)):
-            form = request.forms[place]
+        for index in (first, *(one for one in range(len(request.forms)) if one != first)):
+            form = request.forms[index]
             body = await by_size(request.size, form.write, model, extra)
             path = self._target(form)
             response = await self._client.send("POST", path, body, trace_header(hints), form.content_type)
@@ -70,7 +70,7 @@ class RouteRelayer:
                     raise
                 refusal = refusal or error
                 continue
-            self._taken[endpoints] = place
+            self._taken[endpoints] = index
             return answer
         raise refusal or not_offered(request.route)
 

@@ -45,7 +45,7 @@ _compacted = msgspec.json.Decoder(Compacted)
 
 
 def in_place_of(items: Sequence[Item], summary: str, opaque: OpaqueData = NO_OPAQUE) -> Compacted:
-    """Return what takes the place of a conversation as a whole."""
+    """Return what replaces a conversation as a whole."""
     sides = sides_of(items)
     answered = set(pair(sides).calls.values())
     waiting: list[Item] = []

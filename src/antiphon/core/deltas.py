@@ -141,14 +141,14 @@ def tier_of(value: object) -> str:
 class RelayedText(msgspec.Struct, frozen=True, gc=False):
     """A piece of text of a backend that speaks Responses itself: `type` is one of `relay_shapes.TEXTS`.
 
-    `item_id`, `output_index` and `place` (the part's) are the other server's; "" and None where it sends none.
+    `item_id`, `output_index` and `part_index` are the other server's; "" and None where it sends none.
     """
 
     type: str
     text: str
     item_id: str = ""
     output_index: int | None = None
-    place: int = 0
+    part_index: int = 0
     logprobs: bytes = b""
 
 

@@ -152,9 +152,9 @@ class _Fit:
             [cell - one * move for cell, move in zip(row, moved, strict=True)]
             for row, one in zip(spread, gain, strict=True)
         ]
-        for place, one in enumerate(_SPREAD):
-            diagonal = self._spread[place]
-            diagonal[place] = min(diagonal[place] + _DRIFT * one * one, one * one)
+        for index, one in enumerate(_SPREAD):
+            diagonal = self._spread[index]
+            diagonal[index] = min(diagonal[index] + _DRIFT * one * one, one * one)
 
 
 def _wide() -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""Compaction: asks the model for a summary that takes the place of a conversation (`/responses/compact`, `compaction_trigger`,
+"""Compaction: asks the model for a summary that replaces a conversation (`/responses/compact`, `compaction_trigger`,
 `context_management`)."""
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ async def summarise(route: Route, turn: Turn, items: Sequence[Item]) -> Summary:
 
 
 async def sealed_compaction(sealer: Sealer, compacted: Compacted, owner: str) -> str:
-    """Return the seal of what takes the place of a conversation; a large one is made in a thread. Raises InvalidRequest."""
+    """Return the seal of what replaces a conversation; a large one is made in a thread. Raises InvalidRequest."""
     text = to_json(compacted).decode()
     try:
         if len(text) > AT_ONCE or not sealer.loaded:

@@ -30,7 +30,9 @@ MOST_ASKED = 64
 MOST_TOGETHER = 3
 """Reasoning items of one call that the store finds again."""
 
-_FURTHER = range(1, MOST_TOGETHER)  # their places: most calls have no thoughts, and those are asked for the first only
+_FURTHER = range(1, MOST_TOGETHER)  # their indexes: most calls have no thoughts, and those are asked for the first only
+
+_CALL_ID = b'"call_id"'  # what calls have
 
 _ENTRY = 200  # bytes that an entry takes by itself
 _INDEXED = 300  # bytes that it takes to find it by its response
@@ -66,6 +68,7 @@ class Recall:
         self._owners: dict[str, dict[str, _Entry]] = {}
         self._of_responses: dict[tuple[str, str], set[str]] = {}
         self._sizes: dict[str, int] = {}
+        self._thinkers: dict[str, int] = {}  # entries that have thoughts, by owner
         self._size = 0
 
     @property
@@ -82,21 +85,21 @@ class Recall:
         response_id: str = "",
         model: str = "",
     ) -> dict[str, int]:
-        """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their places."""
-        if not self._limit:
+        """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their indexes."""
+        if not self._limit or not any(item.find(_CALL_ID) >= 0 for item in output):
             return {}
-        places: dict[str, int] = {}
+        indexes: dict[str, int] = {}
         opaque = opaque_of(texts)
         for call in made(before, decode_items([Raw(item) for item in output]), model):
             thoughts = [item for _, item in call.thoughts]
             beside = {str(item.id): tuple(opaque[str(item.id)]) for item in thoughts if item.id in opaque}
-            size = _ENTRY + _INDEXED + sum(len(output[place]) for place, _ in call.thoughts)
+            size = _ENTRY + _INDEXED + sum(len(output[index]) for index, _ in call.thoughts)
             size += len(to_json(beside)) if beside else 0
             entry = _Entry(thoughts, beside, size, self._clock(), _made_for(thoughts, response_id))
             self._remember(owner, call.key, entry)
-            for number, (place, _) in enumerate(call.thoughts[:MOST_TOGETHER]):
-                places[thoughts_id(call.key, number)] = place
-        return places
+            for number, (index, _) in enumerate(call.thoughts[:MOST_TOGETHER]):
+                indexes[thoughts_id(call.key, number)] = index
+        return indexes
 
     def forget(self, owner: str, response_id: str) -> None:
         """Forget the thoughts of a response that was deleted."""
@@ -116,7 +119,7 @@ class Recall:
 
         `size` is about how many bytes the items have, `model` the one that is asked.
         """
-        if not self._limit:
+        if not self._limit or not (owner in self._thinkers or await responses.may_have_thoughts(owner)):
             return items, opaque
 
         def has_thoughts(item: Reasoning) -> bool:
@@ -141,11 +144,11 @@ class Recall:
         """Look for calls that are not remembered here; what the store does not know either is remembered as such."""
         firsts = {key: thoughts_id(key, 0) for key in keys}
         found = dict(await responses.items(list(firsts.values()), owner))
-        further = [thoughts_id(key, place) for key, first in firsts.items() if first in found for place in _FURTHER]
+        further = [thoughts_id(key, index) for key, first in firsts.items() if first in found for index in _FURTHER]
         if further:
             found |= await responses.items(further, owner)
         for key in keys:
-            bodies = [body for place in range(MOST_TOGETHER) if (body := found.get(thoughts_id(key, place)))]
+            bodies = [body for index in range(MOST_TOGETHER) if (body := found.get(thoughts_id(key, index)))]
             thoughts = [item for item in decode_items([Raw(body) for body in bodies]) if isinstance(item, Reasoning)]
             size = _ENTRY + (_INDEXED if thoughts else 0) + sum(map(len, bodies))
             self._remember(owner, key, _Entry(thoughts, {}, size, self._clock(), _made_for(thoughts)))
@@ -169,6 +172,8 @@ class Recall:
         self._owners[owner] = entries  # the owner who was here last is the last to lose anything
         self._count(owner, entry.size)
         entries[key] = entry
+        if entry.thoughts:
+            self._thinkers[owner] = self._thinkers.get(owner, 0) + 1
         for base in entry.made_for:
             self._of_responses.setdefault((owner, base), set()).add(key)
         while self._sizes[owner] > self._limit // OWNERS_SHARE and len(entries) > 1:
@@ -188,6 +193,10 @@ class Recall:
         entries = self._owners[owner]
         entry = entries.pop(key)
         self._count(owner, -entry.size)
+        if entry.thoughts:
+            self._thinkers[owner] -= 1
+            if not self._thinkers[owner]:
+                del self._thinkers[owner]
         for base in entry.made_for:
             keys = self._of_responses[owner, base]
             keys.discard(key)

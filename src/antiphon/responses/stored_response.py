@@ -27,7 +27,7 @@ async def commit(
     texts: ModelTexts,
     thoughts: Mapping[str, int],
 ) -> None:
-    """Store a response that has ended; `thoughts` are ids by which some of its output is found too, and places there.
+    """Store a response that has ended; `thoughts` are ids by which some of its output is found too, and indexes there.
 
     Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError.
     """

@@ -20,7 +20,7 @@ from antiphon.tools.web.search import WebSearch
 
 
 class BuiltInTools:
-    """All hosted tools of a server. `given` are a program's: they take the place of those of the same kind.
+    """All hosted tools of a server. `given` are a program's: they replace those of the same kind.
 
     `images` makes pictures. `served`: the server has a process and an address of its own; elsewhere web search is off unless it
     is set. `off` says of each kind that is not there why, for the log.

@@ -116,7 +116,7 @@ class ChatChoice(msgspec.Struct, gc=False):
 
 
 class ChatChunk(msgspec.Struct, gc=False):
-    """A chunk of a stream, a whole answer, or an error in the place of either. The last four list sources."""
+    """A chunk of a stream, a whole answer, or an error instead of either. The last four list sources."""
 
     choices: list[ChatChoice] | None = None
     usage: ChatUsage | None = None

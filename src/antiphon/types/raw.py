@@ -14,7 +14,7 @@ else:
 
 
 def settle_nulls(struct: Struct, instead: Raw | None = None, **fields: Raw | None) -> None:
-    """Put `instead` in the place of JSON's null: called from `__post_init__` with the fields that are `OptionalRaw`."""
+    """Replace JSON's null by `instead`: called from `__post_init__` with the fields that are `OptionalRaw`."""
     for name, value in fields.items():
         if value is not None and bytes(value) == b"null":
             force_setattr(struct, name, instead)

@@ -143,7 +143,7 @@ class TokenCounts:
 
 
 def told(value: bytes | Raw) -> BackendError:
-    """Return the error that stands in an event, or in the place of an answer: its type tells the status."""
+    """Return the error that stands in an event, or instead of an answer: its type tells the status."""
     words = parse(bytes(value))
     return error_of(_with_status(words))
 

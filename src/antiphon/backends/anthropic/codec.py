@@ -84,7 +84,7 @@ class MessagesCall(msgspec.Struct, frozen=True):
     removed: Sequence[InputRemoved] = ()
 
     def body(self, more: Mapping[str, bytes] | None = None) -> bytes:
-        """Return the request as JSON; `more` stands in the place of its own fields."""
+        """Return the request as JSON; `more` replaces its own fields."""
         pieces: list[bytes] = []
         for name, value in {**self.fields, **(more or {})}.items():
             pieces += (to_json(name) + b":", value, b",")

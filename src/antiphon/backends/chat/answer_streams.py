@@ -30,7 +30,7 @@ Again = Callable[[Asking, BackendError], Awaitable["Answer | None"]]
 
 
 class Answer:
-    """The answer to a call. Where the server refuses it in the answer's place, `again` may ask otherwise."""
+    """The answer to a call. Where the server refuses it instead of an answer, `again` may ask otherwise."""
 
     def __init__(
         self, response: HttpResponse, decoder: ChatDecoder, asking: Asking, call: ChatCall, again: Again

@@ -151,20 +151,20 @@ class FilterSink:
         else:
             self._filter(piece, 0, out)
 
-    def _filter(self, piece: TextDelta, place: int, out: list[Delta]) -> None:
+    def _filter(self, piece: TextDelta, index: int, out: list[Delta]) -> None:
         """Send text through the filters from one of them on."""
-        if place == len(self._filters):
+        if index == len(self._filters):
             self._begun = True
             out.append(TextDelta(piece.text, self._logprobs))
             self._logprobs = b""
             return
-        for found in self._filters[place].feed(piece.text):
-            self._found(found, place + 1, out)
+        for found in self._filters[index].feed(piece.text):
+            self._found(found, index + 1, out)
 
-    def _found(self, found: TextDelta | ReasoningDelta | LeakedCall, place: int, out: list[Delta]) -> None:
+    def _found(self, found: TextDelta | ReasoningDelta | LeakedCall, index: int, out: list[Delta]) -> None:
         match found:
             case TextDelta():
-                self._filter(found, place, out)
+                self._filter(found, index, out)
             case ReasoningDelta():
                 out.append(found)
             case LeakedCall():

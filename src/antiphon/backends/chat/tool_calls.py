@@ -88,11 +88,11 @@ class _Object:
         skipped = 0 if self._escaped else -1
         self._escaped = False
         for mark in _MARKS.finditer(piece):
-            place, found = mark.start(), mark[0]
-            if place == skipped:
+            index, found = mark.start(), mark[0]
+            if index == skipped:
                 continue
             if found == "\\":
-                skipped = place + 1
+                skipped = index + 1
                 self._escaped = skipped == len(piece)
             elif found == '"':
                 self._quoted = not self._quoted

@@ -95,7 +95,7 @@ class Asking:
         return held
 
     def uncalled(self) -> Sequence[Delta]:
-        """Return what the model said in the place of a call that nothing brought about: its first answer."""
+        """Return what the model said instead of a call that nothing brought about: its first answer."""
         held = self.release()
         return self._uncalled or held
 

@@ -310,13 +310,13 @@ def _field(refusal: RefusedRequest) -> Lesson | None:
     if not refusal.unsupported:
         return None
     words = _EXPECTED.split(refusal.words, maxsplit=1)[0]
-    places = {
+    indexes = {
         name: found.start() for name in CLIENTS_NAMES if name in refusal.sent and (found := _NAMES[name].search(words))
     }
     if refusal.param in CLIENTS_NAMES and refusal.param in refusal.sent:
         name = refusal.param
-    elif places:
-        name = min(places, key=places.__getitem__)
+    elif indexes:
+        name = min(indexes, key=indexes.__getitem__)
     else:
         return None
     return Lesson(Adaptation(drop=("logprobs", "top_logprobs") if "logprobs" in name else (name,)))

@@ -100,7 +100,7 @@ class ResponsesEventDecoder:
     def more(self, events: Sequence[bytes], like: RelayedText) -> list[str] | None:
         """Return the texts of events that all go on with the text of a Delta, and say nothing else; None where one does not."""
         texts: list[str] = []
-        item_id, index, place = like.item_id, like.output_index, like.place
+        item_id, index, part_index = like.item_id, like.output_index, like.part_index
         for data in events:
             if len(data) > LARGE:
                 return None
@@ -111,7 +111,7 @@ class ResponsesEventDecoder:
             if event.type != like.type or event.item_id != item_id or event.output_index != index:
                 return None
             at = event.content_index if event.summary_index is None else event.summary_index
-            if (at or 0) != place or event.logprobs or not event.delta:
+            if (at or 0) != part_index or event.logprobs or not event.delta:
                 return None
             texts.append(event.delta)
         return texts
@@ -151,8 +151,8 @@ class ResponsesEventDecoder:
             return () if data == b"[DONE]" else self._other(self._fields(data))
         if event.type not in TEXTS or event.logprobs:
             return self._other(self._fields(data))
-        place = event.content_index if event.summary_index is None else event.summary_index
-        return (RelayedText(event.type, event.delta, event.item_id, event.output_index, place or 0),)
+        part_index = event.content_index if event.summary_index is None else event.summary_index
+        return (RelayedText(event.type, event.delta, event.item_id, event.output_index, part_index or 0),)
 
     def _fields(self, data: bytes) -> dict[str, Any]:
         """Decode an event whole: what is wrong with it is seen here, and names and numbers are written anew."""
@@ -252,12 +252,12 @@ def _check_output(fields: dict[str, Any]) -> None:
 
 
 def _piece(type: str, fields: dict[str, Any]) -> RelayedText:
-    """Read a piece of text with care: its places may be missing, null or no places."""
+    """Read a piece of text with care: its indexes may be missing, null or no indexes."""
     text = fields.get("delta")
     if not isinstance(text, str):
         raise wrong("its 'delta' is not a text")
-    place = index_of(fields.get("summary_index" if TEXTS[type].list == "summary" else "content_index"))
+    part_index = index_of(fields.get("summary_index" if TEXTS[type].list == "summary" else "content_index"))
     index = index_of(fields.get("output_index"))
     return RelayedText(
-        type, text, good_name(fields.get("item_id")), index, place or 0, logprobs_of(fields.get("logprobs"))
+        type, text, good_name(fields.get("item_id")), index, part_index or 0, logprobs_of(fields.get("logprobs"))
     )

@@ -1,6 +1,6 @@
 """FastText: further pieces of one text, from a Responses backend's events to the client's frames, past Deltas and Events.
 
-Most events of a stream are such pieces. The same places go on to the same part of the same item; what is in any way different
+Most events of a stream are such pieces. The same indexes go on to the same part of the same item; what is in any way different
 is left to the long way, which also joins the pieces from time to time.
 """
 

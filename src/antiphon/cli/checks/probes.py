@@ -305,7 +305,7 @@ def _is_json(text: str) -> bool:
 
 def _fits(text: str) -> bool:
     try:
-        place = msgspec.json.decode(text)
+        answer = msgspec.json.decode(text)
     except msgspec.MsgspecError:
         return False
-    return isinstance(place, dict) and place.keys() == {"city"} and isinstance(place["city"], str)
+    return isinstance(answer, dict) and answer.keys() == {"city"} and isinstance(answer["city"], str)

@@ -117,8 +117,8 @@ class Citer:
         self._held = ""
         if delta.logprobs:
             self._logprobs.append(delta.logprobs)
-        place, plain = 0, 0
-        while (opening := _OPENING.search(text, place)) is not None:
+        offset, plain = 0, 0
+        while (opening := _OPENING.search(text, offset)) is not None:
             start = opening.start()
             end = _marker_end(text, start)
             if end == 0:  # it may still become one
@@ -127,9 +127,9 @@ class Citer:
                 break
             sources = self._meant(text[start:end]) if end > 0 else None
             if sources is None:
-                place = start + 1
+                offset = start + 1
                 continue
-            place = end
+            offset = end
             self._cite(text[plain:start], sources)
             plain = end
         self._emit(text[plain:])
@@ -185,16 +185,16 @@ class Citer:
     # Files of containers
 
     def _cite_files(self, text: str) -> None:
-        place = 0
-        while (start := text.find(_SANDBOX, place)) >= 0:
+        offset = 0
+        while (start := text.find(_SANDBOX, offset)) >= 0:
             path = start + len(_SANDBOX)
-            place = path
-            while place < len(text) and place - path < LONGEST_TARGET and text[place] not in _ENDS:
-                place += 1
-            target = text[path:place]
+            offset = path
+            while offset < len(text) and offset - path < LONGEST_TARGET and text[offset] not in _ENDS:
+                offset += 1
+            target = text[path:offset]
             file = self._sources.files.get(percent_encoded(target))
             if file is not None:
-                fields = {**asdict(file), "type": "container_file_citation", "start_index": start, "end_index": place}
+                fields = {**asdict(file), "type": "container_file_citation", "start_index": start, "end_index": offset}
                 del fields["path"]
                 self._out.append(AnnotationDelta(to_json(fields)))
 

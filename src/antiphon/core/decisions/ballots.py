@@ -16,7 +16,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.types.items import InputText, Message
 
 LARGEST = 20
-"""Options of a ballot: so many tokens have their log-probabilities told at one place of an answer (`top_logprobs`)."""
+"""Options of a ballot: so many tokens have their log-probabilities told at one token of an answer (`top_logprobs`)."""
 
 _LETTERS = tuple("ABCDEFGHJKLMNOPQRSTUVWXYZ")  # no I: a sentence may begin with it
 _LABELS: dict[str, tuple[str, ...]] = {

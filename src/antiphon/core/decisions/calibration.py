@@ -67,14 +67,14 @@ def fitted(told: Sequence[Sequence[float]], right: Sequence[int], *, bias: bool 
 
 def log_loss(told: Sequence[Sequence[float]], right: Sequence[int]) -> float:
     """Return the mean of `-log` of the probability that the right option had."""
-    return -sum(log(max(shares[place], LEAST)) for shares, place in zip(told, right, strict=True)) / len(right)
+    return -sum(log(max(shares[index], LEAST)) for shares, index in zip(told, right, strict=True)) / len(right)
 
 
 def brier_score(told: Sequence[Sequence[float]], right: Sequence[int]) -> float:
     """Return the mean squared error over all options: 0 is best, 2 worst."""
     errors = [
-        sum((share - (at == place)) ** 2 for at, share in enumerate(shares))
-        for shares, place in zip(told, right, strict=True)
+        sum((share - (at == index)) ** 2 for at, share in enumerate(shares))
+        for shares, index in zip(told, right, strict=True)
     ]
     return sum(errors) / len(errors)
 
@@ -82,10 +82,10 @@ def brier_score(told: Sequence[Sequence[float]], right: Sequence[int]) -> float:
 def calibration_error(told: Sequence[Sequence[float]], right: Sequence[int], bins: int = 10) -> float:
     """Return the expected calibration error: how far the likeliest option's probability is from how often it is right."""
     sums = [[0.0, 0.0, 0.0] for _ in range(bins)]
-    for shares, place in zip(told, right, strict=True):
+    for shares, index in zip(told, right, strict=True):
         top = max(range(len(shares)), key=shares.__getitem__)
         one = sums[min(int(shares[top] * bins), bins - 1)]
         one[0] += 1
         one[1] += shares[top]
-        one[2] += top == place
+        one[2] += top == index
     return sum(abs(said - true) for _, said, true in sums) / len(right)

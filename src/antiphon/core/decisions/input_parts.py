@@ -29,7 +29,7 @@ _kind = msgspec.json.Decoder(dict[str, Raw])
 
 
 def decode_parts(parts: Sequence[Raw], path: str) -> list[Part]:
-    """Decode content parts. Raises InvalidRequest with the place of the one at fault."""
+    """Decode content parts. Raises InvalidRequest with the path of the one at fault."""
     return [_decoded(raw, f"{path}[{index}]") for index, raw in enumerate(parts)]
 
 

@@ -20,7 +20,7 @@ MOST_TOKENS = 16
 """Tokens of an answer among which the label is looked for."""
 
 LEAST_MASS = 0.05
-"""Probability of all labels together, at a place where none of them was said, from which on they count."""
+"""Probability of all labels together, at a token where none of them was said, from which on they count."""
 
 _MARKS = " \t\r\n\u2581\u0120\u010a*_`'\"“”‘’([{<>}]).,:;!#-"
 """What stands around a label: spaces, their spellings in vocabularies, marks of Markdown."""
@@ -56,45 +56,45 @@ def answer_tokens(logprobs: Raw) -> Sequence[AnswerToken]:
 
 
 def said_label(text: str, labels: Sequence[str]) -> int | None:
-    """Return the place of the label that an answer names; None where it is an answer of another kind."""
+    """Return the index of the label that an answer names; None where it is an answer of another kind."""
     text = text[:LONGEST_ANSWER].strip()
     alone = text.strip(_MARKS)
-    if (place := _place(alone, labels)) is not None:
-        return place
+    if (reading := _label_index(alone, labels)) is not None:
+        return reading
     said = _SAYS_ANSWER.search(text)
-    if said and (place := _place(said["word"], labels)) is not None:
-        return place
+    if said and (reading := _label_index(said["word"], labels)) is not None:
+        return reading
     first = _FIRST_WORD.match(text)
     if first is None:
         return None
     begins = text[first.end() : first.end() + 2].strip()
     wordy = len(labels[0]) > 1  # a letter may begin a sentence: it counts where something ends it
-    return _place(first["word"], labels) if wordy or begins[:1] in (".", ")", ":", "-", "*", ",") else None
+    return _label_index(first["word"], labels) if wordy or begins[:1] in (".", ")", ":", "-", "*", ",") else None
 
 
-def _place(word: str, labels: Sequence[str]) -> int | None:
+def _label_index(word: str, labels: Sequence[str]) -> int | None:
     if len(labels[0]) > 1:
         word = word.capitalize()
     return labels.index(word) if word in labels else None
 
 
 def from_logprobs(tokens: Sequence[AnswerToken], labels: Sequence[str]) -> list[float] | None:
-    """Return the probabilities of labels at the place of the answer where a label stands; None where there is none.
+    """Return the probabilities of labels at the token where a label stands; None where there is none.
 
     They are normalised: of what the labels have together.
     """
     best: _LabelPlace | None = None
     for token in tokens:
-        place = _place_of(token, labels)
-        if _label_of(token.token, labels) is not None and place.mass:
-            return _normalised(place.completed())
-        if token.token.strip(_MARKS) and (best is None or place.mass > best.mass):
-            best = place
+        reading = _reading_at(token, labels)
+        if _label_of(token.token, labels) is not None and reading.mass:
+            return _normalised(reading.completed())
+        if token.token.strip(_MARKS) and (best is None or reading.mass > best.mass):
+            best = reading
     return _normalised(best.completed()) if best is not None and best.mass >= LEAST_MASS else None
 
 
 class _LabelPlace(msgspec.Struct, frozen=True):
-    """The probabilities of the labels at one place of an answer, and of all alternatives that are told."""
+    """The probabilities of the labels at one token of an answer, and of all alternatives that are told."""
 
     masses: list[float]
     chances: Sequence[float]
@@ -110,7 +110,7 @@ class _LabelPlace(msgspec.Struct, frozen=True):
         return [mass or rest for mass in self.masses]
 
 
-def _place_of(token: AnswerToken, labels: Sequence[str]) -> _LabelPlace:
+def _reading_at(token: AnswerToken, labels: Sequence[str]) -> _LabelPlace:
     """Return the labels' probabilities at a token; spellings of the same label are added up."""
     told = {one.token: one.logprob for one in token.top_logprobs}
     told.setdefault(token.token, token.logprob)
@@ -124,13 +124,13 @@ def _place_of(token: AnswerToken, labels: Sequence[str]) -> _LabelPlace:
 
 
 def _label_of(token: str, labels: Sequence[str]) -> int | None:
-    """Return the place of the label that a token is, or begins."""
+    """Return the index of the label that a token is, or begins."""
     word = token.strip(_MARKS)
     if not word:
         return None
-    place = _place(word, labels)
-    if place is not None or len(labels[0]) == 1:
-        return place
+    reading = _label_index(word, labels)
+    if reading is not None or len(labels[0]) == 1:
+        return reading
     begun = [at for at, label in enumerate(labels) if label.startswith(word.capitalize())]
     return begun[0] if len(begun) == 1 else None
 
@@ -153,10 +153,10 @@ def _by_label(told: dict[str, Any], labels: Sequence[str]) -> list[float] | None
     masses = [0.0] * len(labels)
     known = False
     for name, value in told.items():
-        place = _label_of(name, labels) if len(name) <= 20 else None
+        reading = _label_of(name, labels) if len(name) <= 20 else None
         number = _number(value)
-        if place is not None and number is not None:
-            masses[place] += number
+        if reading is not None and number is not None:
+            masses[reading] += number
             known = True
     return masses if known else None
 
@@ -175,7 +175,7 @@ def _number(value: object) -> float | None:
 
 def from_votes(votes: Sequence[int], count: int) -> list[float]:
     """Return shares of votes; each label has half a vote beforehand (Krichevsky-Trofimov), so that none is certain."""
-    return _normalised([votes.count(place) + 0.5 for place in range(count)])
+    return _normalised([votes.count(reading) + 0.5 for reading in range(count)])
 
 
 def averaged(shares: Sequence[Sequence[float]]) -> list[float]:

@@ -1,4 +1,4 @@
-"""GuardText and GuardVerdict: what a guard looks at and what it says; the refusal that takes the place of what it blocks."""
+"""GuardText and GuardVerdict: what a guard looks at and what it says; the refusal that replaces what it blocks."""
 
 from __future__ import annotations
 

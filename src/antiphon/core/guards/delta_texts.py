@@ -182,7 +182,7 @@ def gathered_texts(deltas: Sequence[Delta]) -> Iterator[GuardText]:
         elif place is not None:
             pieces.setdefault(place, []).append(text_of(delta))
         elif isinstance(delta, RelayedText):
-            calls.setdefault((delta.item_id, delta.output_index, delta.place), []).append(delta.text)
+            calls.setdefault((delta.item_id, delta.output_index, delta.part_index), []).append(delta.text)
     for parts in calls.values():
         yield from arguments_texts("".join(parts))
     for (type, _), parts in unknown.items():

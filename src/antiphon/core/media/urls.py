@@ -31,7 +31,7 @@ class UrlSlot(msgspec.Struct, frozen=True):
 
 
 BARE = frozenset(("image", "video", "audio", "file_data", "file_id"))
-"""Fields in which some servers take a URL in the place of data or an id (Qwen's models, LiteLLM, OpenRouter)."""
+"""Fields in which some servers take a URL instead of data or an id (Qwen's models, LiteLLM, OpenRouter)."""
 _MARKS = (b"url", b"\\u", b'"image"', b'"video"', b'"audio"', b'"file_data"', b'"file_id"')
 
 

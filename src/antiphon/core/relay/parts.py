@@ -26,14 +26,14 @@ class TextPart:
         "closed",
         "kind",
         "logprobs",
+        "part_index",
         "pieces",
-        "place",
         "whole_pieces",
     )
 
-    def __init__(self, emitter: Emitter, type: str, kind: str, where: Json, place: int) -> None:
+    def __init__(self, emitter: Emitter, type: str, kind: str, where: Json, part_index: int) -> None:
         self.kind = kind
-        self.place = place
+        self.part_index = part_index
         self.pieces: list[str] = []  # the last ones; a text of very many small ones would take many times its size
         self.whole_pieces: list[str] = []
         self.logprobs: list[bytes] = []

@@ -1,7 +1,7 @@
 """Events of a backend that speaks Responses itself → our own: `output_index`, numbers and the life of items are ours.
 
 Messages, reasoning and calls are written anew from what the other server says of them, so that a stream keeps its grammar
-whatever came: items and parts are opened once and closed once, and all places tell the same text. Other items pass as they
+whatever came: items and parts are opened once and closed once, and all events tell the same text. Other items pass as they
 are, once they are checked. An item is found by its id, else by its `output_index`, else it is the one that is open.
 """
 
@@ -46,10 +46,10 @@ class Relayer:
     Its items are written by the table's `relayed`, or told by its other Writers.
     """
 
-    def __init__(self, emitter: Emitter, writers: WriterTable, places: Output, options: StreamTerms) -> None:
+    def __init__(self, emitter: Emitter, writers: WriterTable, output: Output, options: StreamTerms) -> None:
         self.spoke = False
         self._emitter = emitter
-        self._places = places
+        self._output = output
         self._write = writers.relayed or told_by(writers)
         self._unseen = emitter.mute and writers.relayed is write
         self._options = options
@@ -64,7 +64,7 @@ class Relayer:
         """Take in a piece of text. Raises BackendError."""
         if not event.text:
             return
-        key = (event.type, event.item_id, event.output_index, event.place)
+        key = (event.type, event.item_id, event.output_index, event.part_index)
         part = self._parts.get(key)
         if part is None or part.closed:
             target = TEXTS[event.type]
@@ -72,14 +72,14 @@ class Relayer:
             if not self._ready(one):
                 one.early.append(event.text)
                 return
-            part = one.part(target.list, target.part, event.place)
+            part = one.part(target.list, target.part, event.part_index)
             if len(self._parts) < MOST_ALIASES:
                 self._parts[key] = part
         part.add(event.text, event.logprobs)
 
     def growing(self, like: RelayedText) -> Growing | None:
         """Return the text that such a piece would go on with, if it is open and its pieces are shown as they come."""
-        part = self._parts.get((like.type, like.item_id, like.output_index, like.place))
+        part = self._parts.get((like.type, like.item_id, like.output_index, like.part_index))
         return part.growing if part is not None and not part.closed and self._write is write else None
 
     def event(self, event: Relay) -> None:
@@ -134,8 +134,8 @@ class Relayer:
             return True  # it is told twice
         count = events_of(item)
         if count:
-            made, index = self._places.allocate(PREFIXES[item["type"]])
-            self._places.keep(index, written(item, made if not id or id in self._used else id, self._call_ids))
+            made, index = self._output.allocate(PREFIXES[item["type"]])
+            self._output.keep(index, written(item, made if not id or id in self._used else id, self._call_ids))
             self._emitter.skip(count)
             self.spoke = True
             self._used.add(id)
@@ -175,7 +175,7 @@ class Relayer:
         return one
 
     def _begin(self, item: Json, index: int | None) -> RelayedItem:
-        """Take up an item that is new. Its place is given when it is shown."""
+        """Take up an item that is new. Its index is given when it is shown."""
         if len(self._items) >= MOST_ITEMS:
             raise wrong(f"it has more than {MOST_ITEMS} items")
         id = good_name(item.get("id"))
@@ -192,7 +192,7 @@ class Relayer:
         """Announce an item, once it is certain that it is one."""
         if not one.announced:
             one.check()
-            made, index = self._places.allocate(PREFIXES.get(one.type, one.type.removesuffix("_call")))
+            made, index = self._output.allocate(PREFIXES.get(one.type, one.type.removesuffix("_call")))
             self.spoke = True
             one.name_call(self._call_ids, one.id or made)
             one.announce(one.id or made, index)
@@ -209,7 +209,7 @@ class Relayer:
         return one.announced
 
     def _named(self, one: RelayedItem, item: Json, index: int | None) -> RelayedItem:
-        """Return the item itself in the place of one of which only text had come."""
+        """Return the item itself instead of one of which only text had come."""
         if one.announced or not one.early:
             return one
         self._used.discard(one.id)
@@ -260,7 +260,7 @@ class Relayer:
 
     def _keep(self, one: RelayedItem, made: bytes) -> None:
         one.closed = True
-        self._places.keep(one.index, made)
+        self._output.keep(one.index, made)
 
     def _of(self, id: str, index: int | None, type: str) -> RelayedItem:
         one = self._find(id, index, type)
@@ -290,8 +290,8 @@ class Relayer:
         if not self._ready(one):
             one.early = one.early or [text]
             return
-        place = index_of(fields.get("summary_index" if target.list == "summary" else "content_index")) or 0
-        one.part(target.list, target.part, place).whole(text)
+        part_index = index_of(fields.get("summary_index" if target.list == "summary" else "content_index")) or 0
+        one.part(target.list, target.part, part_index).whole(text)
 
     def _annotation(self, fields: Json) -> None:
         annotation = fields.get("annotation")

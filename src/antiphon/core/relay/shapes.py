@@ -58,7 +58,7 @@ _STEPS: Mapping[str, Sequence[str]] = {
     "mcp_list_tools": ("completed", "failed", "in_progress"),
     "web_search_call": ("completed", "in_progress", "searching"),
 }
-# Events of items that are passed on as they are, and what they hold beside their place.
+# Events of items that are passed on as they are, and what they hold beside their indexes.
 OTHER_EVENTS: Mapping[str, Mapping[str, str]] = {
     "response.code_interpreter_call_code.delta": {"delta": "s"},
     "response.code_interpreter_call_code.done": {"code": "s"},
@@ -224,7 +224,7 @@ def good_name(value: object) -> str:
 
 
 def index_of(value: object) -> int | None:
-    """Return a place if it is one."""
+    """Return an index if it is one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
 
 

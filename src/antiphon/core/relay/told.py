@@ -120,8 +120,8 @@ class ToldItem(RelayedItem):
         self._pieces.writer.close(end.status)
         return made
 
-    def part(self, list: str, kind: str, place: int) -> TextPart:
-        return self._inner.part(list, kind, place)
+    def part(self, list: str, kind: str, part_index: int) -> TextPart:
+        return self._inner.part(list, kind, part_index)
 
 
 class _End(msgspec.Struct):

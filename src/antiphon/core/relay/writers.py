@@ -36,7 +36,7 @@ _STAND_INS: dict[str, Any] = {"s": "", "l": [], "lo": [], "ls": [], "sl": ""}
 
 
 class RelayedItem:
-    """One item. `id` is the other server's while it has none of ours; `index` is the place in our output.
+    """One item. `id` is the other server's while it has none of ours; `index` is the index in our output.
 
     `early` is text of a call that came before its name.
     """
@@ -86,8 +86,8 @@ class RelayedItem:
         self.closed = True
         return made
 
-    def part(self, list: str, kind: str, place: int) -> TextPart:
-        """Return the part that is at a place of the other server's. Raises BackendError where there can be none."""
+    def part(self, list: str, kind: str, part_index: int) -> TextPart:
+        """Return the part that has an index of the other server's. Raises BackendError where there can be none."""
         raise wrong("it belongs to an item without a text")
 
     def emit(self, type: str, **fields: object) -> None:
@@ -122,8 +122,8 @@ class PartedItem(RelayedItem):
             part.get("text") or part.get("refusal") for part in self._final(item, "content")
         )
 
-    def part(self, list: str, kind: str, place: int) -> TextPart:
-        part = self._parts.get((list, place))
+    def part(self, list: str, kind: str, part_index: int) -> TextPart:
+        part = self._parts.get((list, part_index))
         if part is not None:
             if part.closed or part.kind != kind:
                 raise wrong("it belongs to a part that is closed, or of another type")
@@ -134,7 +134,7 @@ class PartedItem(RelayedItem):
             self._close_part(self._open[list], None)
         at = len(self._written[list])
         part = TextPart(self._emitter, self._base(kind), kind, self._where(list, at), at)
-        self._parts[list, place] = self._open[list] = part
+        self._parts[list, part_index] = self._open[list] = part
         self._emit_part(list, "added", at, part_made(kind, ""))
         return part
 
@@ -198,12 +198,14 @@ class PartedItem(RelayedItem):
             self.emit(
                 "response.output_text.annotation.added",
                 item_id=self.id,
-                content_index=part.place,
+                content_index=part.part_index,
                 annotation_index=at,
                 annotation=annotation,
             )
-        self._emitter.raw(f"{self._base(part.kind)}.done", encoded({**self._where(list, part.place), **whole})[1:-1])
-        self._emit_part(list, "done", part.place, made)
+        self._emitter.raw(
+            f"{self._base(part.kind)}.done", encoded({**self._where(list, part.part_index), **whole})[1:-1]
+        )
+        self._emit_part(list, "done", part.part_index, made)
         self._written[list].append(made)
         part.closed = True
         self._open.pop(list, None)
@@ -215,13 +217,13 @@ class PartedItem(RelayedItem):
             "summary_text": "response.reasoning_summary_text",
         }.get(kind, self._names)
 
-    def _where(self, list: str, place: int) -> Json:
+    def _where(self, list: str, part_index: int) -> Json:
         name = "summary_index" if list == "summary" else "content_index"
-        return {"item_id": self.id, "output_index": self.index, name: place}
+        return {"item_id": self.id, "output_index": self.index, name: part_index}
 
-    def _emit_part(self, list: str, step: str, place: int, part: Json) -> None:
+    def _emit_part(self, list: str, step: str, part_index: int, part: Json) -> None:
         name = "reasoning_summary_part" if list == "summary" else "content_part"
-        self._emitter.raw(f"response.{name}.{step}", encoded({**self._where(list, place), "part": part})[1:-1])
+        self._emitter.raw(f"response.{name}.{step}", encoded({**self._where(list, part_index), "part": part})[1:-1])
 
 
 class CallItem(RelayedItem):
@@ -238,7 +240,7 @@ class CallItem(RelayedItem):
     def showable(self) -> bool:
         return bool(good_name(self._item.get("name")))
 
-    def part(self, list: str, kind: str, place: int) -> TextPart:
+    def part(self, list: str, kind: str, part_index: int) -> TextPart:
         if self._text is None:
             where = {"item_id": self.id, "output_index": self.index}
             if self.type == "custom_tool_call":

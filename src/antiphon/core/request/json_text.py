@@ -70,7 +70,7 @@ _ESCAPE = re.compile(rb"%b%b|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\." % (_
 
 
 def without_lone_surrogates(body: bytes) -> bytes:
-    """Put U+FFFD in the place of halves of characters, which JavaScript's slicing leaves and no tokenizer takes."""
+    """Replace halves of characters by U+FFFD, which JavaScript's slicing leaves and no tokenizer takes."""
     if not any(_lone_within(body, begin) for begin in range(0, len(body), _SLICE)):
         return body
     mended, end = BytesIO(), 0
@@ -99,7 +99,7 @@ def _check_encoding(body: bytes, path: str) -> None:
     except UnicodeDecodeError as error:
         raise InvalidRequest(
             "The request body is not valid UTF-8.",
-            param=path or place_of(body, begin + error.start),
+            param=path or offset_of(body, begin + error.start),
             code="invalid_json",
         ) from None
 
@@ -136,10 +136,10 @@ def _check_values(body: bytes, path: str, most: int) -> None:
 def _check_structure(body: bytes, path: str) -> None:
     brackets = _outside(body, _NO_STRUCTURE, path)
     if len(brackets) > 2 * MOST_CONTAINERS:
-        place = place_of(body, depth=DEEPEST)
-        raise _too_deep(path or place) if place else _too_many(MOST_CONTAINERS, "arrays and objects", path)
+        offset = offset_of(body, depth=DEEPEST)
+        raise _too_deep(path or offset) if offset else _too_many(MOST_CONTAINERS, "arrays and objects", path)
     if deeper_than(brackets, DEEPEST):
-        raise _too_deep(path or place_of(body, depth=DEEPEST))
+        raise _too_deep(path or offset_of(body, depth=DEEPEST))
 
 
 def _too_deep(path: str) -> InvalidRequest:
@@ -257,7 +257,7 @@ class _Level:
         return f".{self.name}" if self.name else ""
 
 
-def place_of(body: bytes, offset: int = LOOKED_AT, *, depth: int = 0) -> str:
+def offset_of(body: bytes, offset: int = LOOKED_AT, *, depth: int = 0) -> str:
     """Return the path of the field at an offset, or of the one that is `depth` levels deep; "" where none can be told.
 
     At most `LOOKED_AT` bytes and `MOST_TOKENS` tokens are read.

@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
+from antiphon.core.programs import CALLERS
 from antiphon.core.request.validation import decode, decode_any, decode_fields, missing
 from antiphon.errors import InvalidRequest
 from antiphon.types.tools import (
@@ -41,7 +42,7 @@ _kind = msgspec.json.Decoder(_Kind)
 
 
 def decode_tools(tools: list[Raw] | None, path: str = "tools") -> list[Tool]:
-    """Decode tools one by one, so that an error names its place; types that are not run here stay as they came."""
+    """Decode tools one by one, so that an error names its path; types that are not run here stay as they came."""
     if not tools:
         return []
     if sum([len(raw) for raw in map(bytes, tools)]) > MOST_MENDED:
@@ -81,7 +82,7 @@ def _usual(data: bytes) -> Tool | None:
     try:
         return _decode(data, "")
     except InvalidRequest:
-        return None  # it is decoded again, for an error that names its place
+        return None  # it is decoded again, for an error that names its path
 
 
 def _decode(data: bytes, path: str) -> Tool:
@@ -104,6 +105,8 @@ def _decode_unusual(data: bytes, path: str, message: str) -> Tool:
     if kinds.is_other_tool(kind):
         if kind == kinds.TOOL_SEARCH:
             decode_search(data, path)
+        if b"allowed_callers" in data:
+            decode(CALLERS, data, path)
         return OtherTool(kind, Raw(data))
     if message.endswith("`$.type`"):
         raise InvalidRequest(f"Invalid value: '{kind}' is not a tool type.", param=f"{path}.type")
@@ -171,7 +174,7 @@ def _mended(data: bytes, path: str) -> bytes:
 
 
 def _mend(schema: Any, depth: int) -> Any:
-    """Put a list in the place of a string `required`, at every depth but among a schema's sample values."""
+    """Replace a string `required` by a list, at every depth but among a schema's sample values."""
     if depth > MOST_DEPTH:
         raise RecursionError
     if isinstance(schema, list):

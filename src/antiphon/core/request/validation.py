@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.request.json_text import place_of
+from antiphon.core.request.json_text import offset_of
 from antiphon.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def malformed(error: Exception, path: str = "", data: bytes | str | Raw = b"") -
     """Return the 400 for bytes that are not JSON; `param` is the field that is cut off or broken, as far as it can be told."""
     if not path and isinstance(data, bytes):
         found = _OFFSET.search(str(error))
-        path = place_of(data, int(found[1])) if found else place_of(data) if data else ""
+        path = offset_of(data, int(found[1])) if found else offset_of(data) if data else ""
     if isinstance(error, UnicodeDecodeError):
         return InvalidRequest("The request body is not valid UTF-8.", param=path, code="invalid_json")
     return InvalidRequest(f"The request body is not valid JSON: {_short(error)}.", param=path, code="invalid_json")
@@ -72,11 +72,11 @@ def missing(param: str) -> InvalidRequest:
 
 def invalid(message: str, path: str = "") -> InvalidRequest:
     """Turn msgspec's words into a 400: `param` from its path, `code` from the kind of fault."""
-    reason, at, place = message.rpartition(" - at ")
-    place = place.removeprefix("`key` in ")
-    if not (at and place.startswith("`$") and place.endswith("`")):
-        reason, place = message, "`$`"
-    param = join(path, place[2:-1])
+    reason, at, pointer = message.rpartition(" - at ")
+    pointer = pointer.removeprefix("`key` in ")
+    if not (at and pointer.startswith("`$") and pointer.endswith("`")):
+        reason, pointer = message, "`$`"
+    param = join(path, pointer[2:-1])
     absent = _MISSING.match(reason)
     if absent:
         return missing(join(param, "." + absent["field"]))

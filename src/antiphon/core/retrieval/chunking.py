@@ -55,11 +55,11 @@ def _tokens(piece: str) -> int:
 def _cut(pieces: Sequence[str], least: int, most: int) -> int:
     """Return where to cut from `least` to `most`: before a paragraph, else behind a sentence, else as late as possible."""
     sentence = 0
-    for place in range(most, least - 1, -1):
-        last = pieces[place - 1]
+    for offset in range(most, least - 1, -1):
+        last = pieces[offset - 1]
         bare = last.rstrip()
         if last.count("\n", len(bare)) > 1:
-            return place
+            return offset
         if not sentence and bare.endswith((".", "!", "?", "。", "！", "？")):
-            sentence = place
+            sentence = offset
     return sentence or most

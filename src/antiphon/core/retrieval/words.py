@@ -56,8 +56,8 @@ def query_words(query: str) -> Sequence[str]:
 def _folded(word: str) -> tuple[str, ...]:
     """Return a word without accents; of characters without spaces between words all pairs."""
     found: list[str] = []
-    for place, piece in enumerate(_UNSPACED.split(word)):
-        if place % 2:
+    for index, piece in enumerate(_UNSPACED.split(word)):
+        if index % 2:
             found += [piece[start : start + 2] for start in range(max(1, len(piece) - 1))]
         elif piece:
             bare = "".join([one for one in normalize("NFD", piece) if not combining(one)])
@@ -152,8 +152,8 @@ _KINDS = str.maketrans(
 def _kinds(word: str) -> str:
     """Return a word with `c` for consonants and `v` for vowels; `y` is a vowel behind a consonant."""
     kinds = word.translate(_KINDS)
-    while (place := kinds.find("y")) >= 0:
-        kinds = kinds[:place] + ("v" if place and kinds[place - 1] == "c" else "c") + kinds[place + 1 :]
+    while (offset := kinds.find("y")) >= 0:
+        kinds = kinds[:offset] + ("v" if offset and kinds[offset - 1] == "c" else "c") + kinds[offset + 1 :]
     return kinds
 
 

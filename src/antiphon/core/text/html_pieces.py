@@ -34,45 +34,45 @@ class Tag(NamedTuple):
 
 def html_pieces(page: str, skipped: Collection[str] = RAW) -> Iterator[Tag | str]:
     """Yield tags and texts, entities as they are, without comments; of elements that are `skipped` (of `RAW`) only the end."""
-    place, size = 0, len(page)
-    while place < size:
-        start = page.find("<", place)
-        if start != place:
-            yield page[place : start if start >= 0 else size]
+    offset, size = 0, len(page)
+    while offset < size:
+        start = page.find("<", offset)
+        if start != offset:
+            yield page[offset : start if start >= 0 else size]
         if start < 0:
             return
         if page.startswith("<!--", start):
-            place = _behind(page, "-->", start)
+            offset = _behind(page, "-->", start)
             continue
         if page.startswith(("<!", "<?"), start):
-            place = _behind(page, ">", start)
+            offset = _behind(page, ">", start)
             continue
         found = _TAG.match(page, start)
         if found is None:
             yield "<"
-            place = start + 1
+            offset = start + 1
             continue
         name, attributes = found[2].lower(), found[3]
-        place = found.end()
+        offset = found.end()
         if not found[1] and name in skipped:
-            end = _ENDS[name].search(page, place)
-            place = end.start() if end else size
+            end = _ENDS[name].search(page, offset)
+            offset = end.start() if end else size
             continue
         if attributes.count('"') % 2:
-            place, attributes = _whole(page, place, attributes)
+            offset, attributes = _whole(page, offset, attributes)
         yield Tag(name, bool(found[1]), attributes)
 
 
-def _whole(page: str, place: int, attributes: str) -> tuple[int, str]:
+def _whole(page: str, offset: int, attributes: str) -> tuple[int, str]:
     """Return where a tag ends that was cut at a `>` in a quoted value, and its attributes."""
-    quote = page.find('"', place, place + LONGEST_QUOTED)
+    quote = page.find('"', offset, offset + LONGEST_QUOTED)
     end = page.find(">", quote, quote + LONGEST_QUOTED) if quote >= 0 else -1
-    return (end + 1, f"{attributes}>{page[place:end]}") if end >= 0 else (place, attributes)
+    return (end + 1, f"{attributes}>{page[offset:end]}") if end >= 0 else (offset, attributes)
 
 
 def _behind(page: str, end: str, start: int) -> int:
-    place = page.find(end, start)
-    return place + len(end) if place >= 0 else len(page)
+    offset = page.find(end, start)
+    return offset + len(end) if offset >= 0 else len(page)
 
 
 def unescaped(text: str) -> str:

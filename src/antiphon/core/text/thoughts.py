@@ -157,9 +157,9 @@ class ThinkSplitter:
         return False
 
 
-def _is_bare(text: str, place: int) -> bool:
+def _is_bare(text: str, offset: int) -> bool:
     """Tell whether a tag is not quoted."""
-    return text[place - 1 : place] not in _QUOTES
+    return text[offset - 1 : offset] not in _QUOTES
 
 
 def _closes_unopened(text: str) -> bool:

@@ -21,7 +21,7 @@ _SHORT = re.compile(r"[A-Za-z0-9]{9}")
 _NUMBERED = re.compile(r"([^:]{0,128}:)([0-9]{1,9})")
 
 
-def _plain(id: str, name: str, place: int) -> str:
+def _plain(id: str, name: str, index: int) -> str:
     return id if is_plain(id) else f"call_{_digest(id, 12)}"
 
 
@@ -32,15 +32,15 @@ def is_plain(id: str) -> bool:
     return id.isidentifier() or id.replace("_", "a").replace("-", "a").isalnum()
 
 
-def _short(id: str, name: str, place: int) -> str:
+def _short(id: str, name: str, index: int) -> str:
     return id if _SHORT.fullmatch(id) else _digest(id, 8)[:9]
 
 
-def _counted(id: str, name: str, place: int) -> str:
-    return f"functions.{name}:{place}"
+def _counted(id: str, name: str, index: int) -> str:
+    return f"functions.{name}:{index}"
 
 
-def _keep(id: str, name: str, place: int) -> str:
+def _keep(id: str, name: str, index: int) -> str:
     return id
 
 

@@ -37,7 +37,7 @@ BREAK = CallSide("", "")
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """Places of outputs → places of their calls; `orphans` have no call, `doubles` one that has its output already."""
+    """Indexes of outputs → indexes of their calls; `orphans` have no call, `doubles` one that has its output already."""
 
     calls: dict[int, int]
     orphans: list[int]
@@ -55,31 +55,31 @@ class _SameId:
         self.answered_last: int | None = None
         self.early: list[int] = []
 
-    def add(self, kind: str, group: int, place: int) -> None:
+    def add(self, kind: str, group: int, index: int) -> None:
         """Take in a call."""
         groups = self.waiting.setdefault(kind, [])
         if not groups or groups[-1][0] != group:
             groups.append((group, deque()))
-        groups[-1][1].append(place)
+        groups[-1][1].append(index)
 
     def take(self, kind: str) -> int | None:
-        """Return the place of the call that an output belongs to, which has its output from now on."""
+        """Return the index of the call that an output belongs to, which has its output from now on."""
         if not self.waiting.get(kind):
             # Some clients answer a custom tool's call as if it were a function's: the id is enough then.
             waiting = [other for other, groups in self.waiting.items() if groups]
             if not waiting:
                 return None
             kind = max(waiting, key=lambda other: self.waiting[other][-1][0])
-        places = self.waiting[kind][-1][1]
-        place = places.popleft()
-        if not places:
+        indexes = self.waiting[kind][-1][1]
+        index = indexes.popleft()
+        if not indexes:
             self.waiting[kind].pop()
-        self.answered[kind] = self.answered_last = place
-        return place
+        self.answered[kind] = self.answered_last = index
+        return index
 
     def left(self) -> list[int]:
-        """Return the places of the calls without an output, in order."""
-        return sorted(place for groups in self.waiting.values() for _, places in groups for place in places)
+        """Return the index of the calls without an output, in order."""
+        return sorted(index for groups in self.waiting.values() for _, indexes in groups for index in indexes)
 
 
 def pair(sides: Sequence[CallSide | None]) -> Pairs:
@@ -143,8 +143,8 @@ def _plain_pairs(sides: Sequence[CallSide | None]) -> dict[int, int] | None:
 def _pair_early(known: _SameId, found: Pairs) -> None:
     """Settle outputs that stand before all calls of their id: calls that wait for one are theirs, in order."""
     calls = known.left()
-    for place, call in zip(known.early, calls, strict=False):
-        found.calls[place] = call
+    for index, call in zip(known.early, calls, strict=False):
+        found.calls[index] = call
     found.orphans.extend(known.early[len(calls) :])
 
 

@@ -30,7 +30,7 @@ _any = msgspec.json.Decoder()
 
 
 class CallThoughts(msgspec.Struct, frozen=True):
-    """The thoughts that stand before a call, since the call before it: places in the output, and items."""
+    """The thoughts that stand before a call, since the call before it: indexes in the output, and items."""
 
     key: str
     thoughts: Sequence[tuple[int, Reasoning]]
@@ -59,7 +59,7 @@ def made(before: Sequence[Item], output: Sequence[Item], model: str = "") -> lis
 def bare_calls(
     items: Sequence[Item], has_thoughts: Callable[[Reasoning], bool], model: str = ""
 ) -> list[tuple[int, str]]:
-    """Return the places and keys of the calls in answers that stand without thoughts."""
+    """Return the indexes and keys of the calls in answers that stand without thoughts."""
     bare: list[tuple[int, str]] = []
     question = _Question(None, model)
     first = 0  # of this answer's, among `bare`
@@ -84,12 +84,12 @@ def bare_calls(
 
 
 def thoughts_id(key: str, number: int) -> str:
-    """Return the id under which a store finds the thoughts before a call: the place alone tells which item it is."""
+    """Return the id under which a store finds the thoughts before a call: the index alone tells which item it is."""
     return f"{BY_CALL}{number}:{key}"
 
 
 def put_back(items: Sequence[Item], thoughts: Mapping[int, Iterable[Reasoning]]) -> list[Item]:
-    """Return the items with thoughts before the places that are named, and before what was said right before the call.
+    """Return the items with thoughts before the indexes that are named, and before what was said right before the call.
 
     Models think first; Anthropic's API refuses an answer whose thoughts stand behind its text.
     """

@@ -84,31 +84,31 @@ class Unwrapper:
         return self._state
 
     def _string(self) -> str:
-        text, place = self._held, 0
+        text, offset = self._held, 0
         pieces: list[str] = []
         while True:
-            found = _WHOLE.match(text, place)
+            found = _WHOLE.match(text, offset)
             assert found is not None
-            if found.end() > place:
+            if found.end() > offset:
                 # Models write raw line breaks into JSON strings: not strict.
                 pieces.append(loads(f'"{found[0]}"', strict=False))
-                place = found.end()
-            if text.startswith('"', place):
+                offset = found.end()
+            if text.startswith('"', offset):
                 self._state = "end"
                 self._held = ""
                 break
-            if place == len(text) or _PARTIAL_ESCAPE.match(text, place):
-                self._held = text[place:]
+            if offset == len(text) or _PARTIAL_ESCAPE.match(text, offset):
+                self._held = text[offset:]
                 break
-            place = _wrong_escape(text, place, pieces)
+            offset = _wrong_escape(text, offset, pieces)
         return "".join(pieces)
 
 
-def _wrong_escape(text: str, place: int, pieces: list[str]) -> int:
+def _wrong_escape(text: str, offset: int, pieces: list[str]) -> int:
     r"""Take an escape that JSON does not have literally (`\d`), a lone surrogate as itself. Returns where it ends."""
-    lone = _LONE_HIGH.match(text, place)
-    end = lone.end() if lone else place + 2
-    pieces.append(loads(f'"{lone[0]}"') if lone else text[place:end])
+    lone = _LONE_HIGH.match(text, offset)
+    end = lone.end() if lone else offset + 2
+    pieces.append(loads(f'"{lone[0]}"') if lone else text[offset:end])
     return end
 
 

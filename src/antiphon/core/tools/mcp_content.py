@@ -148,7 +148,7 @@ def _between(text: str) -> Iterator[Part]:
 
 
 def _as_shown(line: str) -> Part | None:
-    """Return what is shown in the place of a line; None where it is no such part after all."""
+    """Return what is shown instead of a line; None where it is no such part after all."""
     try:
         part = _shown.decode(line)
     except FAULTS:
@@ -224,7 +224,7 @@ ALL = Senses()
 
 
 def for_senses(parts: str | Sequence[Part], senses: Senses) -> str | Sequence[Part]:
-    """Return parts with a note in the place of what a model does not take."""
+    """Return parts with a note instead of what a model does not take."""
     if isinstance(parts, str) or (senses.images and senses.audio):
         return parts
     return [_for_senses(part, senses) for part in parts]

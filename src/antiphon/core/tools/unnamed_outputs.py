@@ -54,18 +54,18 @@ def with_call_ids(own: Sequence[Item], earlier: Sequence[Item]) -> list[Item]:
     """
     waiting = _Waiting()
     named: list[Item] = []
-    for place, item in enumerate(chain(earlier, own), -len(earlier)):
+    for index, item in enumerate(chain(earlier, own), -len(earlier)):
         found = item
         if isinstance(item, FunctionCall):
             waiting.add(item)
         elif isinstance(item, UnnamedOutput):
-            call = waiting.take(item) if place >= 0 else None
-            if call is None and place >= 0:
-                raise missing(f"input[{place}].call_id")
+            call = waiting.take(item) if index >= 0 else None
+            if call is None and index >= 0:
+                raise missing(f"input[{index}].call_id")
             found = _named(item, call.call_id if call is not None else "")
         elif isinstance(item, FunctionCallOutput):
             waiting.answer(item.call_id)
-        if place >= 0:
+        if index >= 0:
             named.append(found)
     return named
 

@@ -70,12 +70,17 @@ class HttpClient:
         Cancelling this closes the connection.
         """
         request = self._request(method, path, body, headers, content_type)
-        while (connection := self._pop()) is not None:
+        connection = self._pop()
+        if connection is not None:
+            response = connection.send(request)
             try:
-                return await _answer(connection, request)
+                await response.head
+                return response
             except StaleConnection:
                 log.debug("stale keep-alive connection; resending the request")
-                break
+            except asyncio.CancelledError:
+                connection.close()
+                raise
         try:
             return await _answer(await self._connect(), request)
         except StaleConnection:
@@ -116,7 +121,7 @@ class HttpClient:
                 await open_connection(lambda: connection, self.address, self._tls, self.proxy)
         except (OSError, ProxyRefused) as error:
             connection.close()
-            log.warning("connecting to %s failed: %s", self._place(), error or "timed out")
+            log.warning("connecting to %s failed: %s", self._peer(), error or "timed out")
             raise _unavailable() from None
         except BaseException:
             connection.close()
@@ -127,10 +132,10 @@ class HttpClient:
             raise _unavailable()
         return connection
 
-    def _place(self) -> str:
+    def _peer(self) -> str:
         """Return where a connection goes, for the log."""
-        place = self.address.socket or self.address.authority
-        return f"{place} through the proxy {self.proxy}" if self.proxy is not None else place
+        peer = self.address.socket or self.address.authority
+        return f"{peer} through the proxy {self.proxy}" if self.proxy is not None else peer
 
     def _pop(self) -> HttpConnection | None:
         """Return the kept connection that was used last: it is the least likely to be stale."""

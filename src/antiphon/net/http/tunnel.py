@@ -133,8 +133,8 @@ class TunnelStart(asyncio.Protocol):
 
 
 async def _connect(talk: TunnelStart, proxy: Proxy, host: str, port: int) -> None:
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    lines = [f"CONNECT {place} HTTP/1.1", f"host: {place}", "user-agent: antiphon"]
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {authority} HTTP/1.1", f"host: {authority}", "user-agent: antiphon"]
     if proxy.authorization:
         lines.append(f"proxy-authorization: {proxy.authorization}")
     talk.transport.write("\r\n".join((*lines, "", "")).encode("latin-1", "replace"))
@@ -161,7 +161,7 @@ async def _socks(talk: TunnelStart, proxy: Proxy, host: str, port: int) -> None:
         talk.transport.write(bytes((1, len(user))) + user + bytes((len(password),)) + password)
         if (await talk.take(2))[1]:
             raise ProxyRefused("the SOCKS proxy refused the password")
-    talk.transport.write(b"\x05\x01\x00" + _socks_place(host) + port.to_bytes(2, "big"))
+    talk.transport.write(b"\x05\x01\x00" + _socks_address(host) + port.to_bytes(2, "big"))
     version, status, _, kind = await talk.take(4)
     if version != 5 or status:
         reason = _SOCKS_REFUSALS[status] if status < len(_SOCKS_REFUSALS) else f"status {status}"
@@ -170,7 +170,7 @@ async def _socks(talk: TunnelStart, proxy: Proxy, host: str, port: int) -> None:
     await talk.take(size + 2)
 
 
-def _socks_place(host: str) -> bytes:
+def _socks_address(host: str) -> bytes:
     try:
         packed = ip_address(host).packed
     except ValueError:

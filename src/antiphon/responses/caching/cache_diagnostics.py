@@ -157,10 +157,10 @@ async def _input_of(services: Services, stored: StoredResponse) -> list[bytes]:
         return [stored.input]
     last = next(map(context.item_id, reversed(context.split_array(stored.input))), "")
     found = await services.store.conversations.list_items(stored.conversation_id, stored.owner) or ()
-    place = next((place for place, item in enumerate(found) if item.id == last), None)
-    if place is None:
+    index = next((index for index, item in enumerate(found) if item.id == last), None)
+    if index is None:
         raise ValueError("its input is no part of its conversation any more")
-    return [b"[%b]" % b",".join([item.body for item in found[: place + 1]])]
+    return [b"[%b]" % b",".join([item.body for item in found[: index + 1]])]
 
 
 def _is_text(item: Item) -> bool:

@@ -64,7 +64,7 @@ class PromptMemory:
         backend_id: str = "",
         stored: bool = False,
     ) -> None:
-        """Remember the prompt of a response, `size` bytes; with `stored` it takes the place of those of the same names."""
+        """Remember the prompt of a response, `size` bytes; with `stored` it replaces those of the same names."""
         size = size * _DECODED + _ENTRY
         if size > self._limit // OWNERS_SHARE:
             return

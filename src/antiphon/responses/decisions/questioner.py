@@ -131,7 +131,7 @@ class Questioner:
         if told:
             return self._believed(averaged(told), "verbalised")
         said = [said_label(one.text, ballot.labels) for one in answers if not one.refused]
-        votes = [place for place in said if place is not None]
+        votes = [index for index in said if index is not None]
         return self._believed(from_votes(votes, len(ballot.labels)), "votes") if votes else None
 
     def _knows(self, what: str) -> bool:

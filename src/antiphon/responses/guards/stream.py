@@ -46,7 +46,7 @@ class GuardedRoute(RouteProxy):
 
 
 class RefusedStream:
-    """The refusal, in the place of a model call."""
+    """The refusal, instead of a model call."""
 
     backend_id = ""
     ignored: Sequence[str] = ()

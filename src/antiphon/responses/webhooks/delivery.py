@@ -42,6 +42,7 @@ EVENTS = (
     "batch.failed",
     "batch.expired",
     "batch.cancelled",
+    "budget.threshold_reached",
 )
 DELAYS = (5.0, 30.0, 120.0, 420.0)
 """Seconds between an attempt that failed and the next one."""
@@ -112,10 +113,13 @@ class Webhooks:
 
         Returns once that is in the store, without waiting for any receiver; never raises.
         """
-        now = self._clock()
         # The id follows from what it is of: who notifies twice, before and after a crash, makes no second event.
-        id = f"evt_{of.removeprefix('resp_')}"
-        body = to_json({"id": id, "object": "event", "created_at": int(now), "type": type, "data": {"id": of}})
+        await self.tell(f"evt_{of.removeprefix('resp_')}", type, owner, {"id": of})
+
+    async def tell(self, id: str, type: str, owner: str, data: Mapping[str, object]) -> None:
+        """Note an event; return once it is in the store. Never raises."""
+        now = self._clock()
+        body = to_json({"id": id, "object": "event", "created_at": int(now), "type": type, "data": data})
         try:
             urls = [url for url, receiver in self._receivers.items() if type in receiver.events]
             if self._own is not None:
@@ -124,7 +128,7 @@ class Webhooks:
                 return
             await self._deliveries.put([Delivery(id=id, url=url, owner=owner, body=body, due=now) for url in urls])
         except Exception:
-            log.exception("webhooks: storing event %s of %s failed; the event is lost", type, of)
+            log.exception("webhooks: storing event %s (%s) failed; the event is lost", id, type)
         self._wake.set()
 
     async def close(self) -> None:
@@ -201,8 +205,8 @@ class Webhooks:
             log.warning("webhooks: %s cannot be called for event %s: %s", delivery.url, delivery.id, error)
             return False
         except (BackendError, TimeoutError):
-            place = delivery.url if receiver is None else receiver.address.authority
-            log.warning("webhooks: %s did not answer for event %s", place, delivery.id)
+            shown = delivery.url if receiver is None else receiver.address.authority
+            log.warning("webhooks: %s did not answer for event %s", shown, delivery.id)
             return False
         if not 200 <= status < 300:
             log.warning(
@@ -241,13 +245,13 @@ def _receiver(name: str, config: WebhookConfig) -> Receiver:
             f"webhooks.{name}.events: '{unknown[0]}' is not an event type; expected one of {', '.join(EVENTS)}"
         )
     try:
-        address, target = place_of(config.url)
+        address, target = address_of(config.url)
     except InvalidRequest:
         raise ConfigError(f"webhooks.{name}.url: expected http://host/path or https://…") from None
     return Receiver(address=address, target=target, keys=[_key(name, config.secret)], events=config.events or EVENTS)
 
 
-def place_of(url: str) -> tuple[Address, str]:
+def address_of(url: str) -> tuple[Address, str]:
     """Return the address and the target of a receiver's URL. Raises InvalidRequest."""
     host, port = split_url(url, "url")
     try:

@@ -18,7 +18,7 @@ from antiphon.errors import APIError, BackendError, ConfigError, InvalidRequest,
 from antiphon.net.proxies import proxy_for
 from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.sealing import Sealer, SealError
-from antiphon.responses.webhooks.delivery import Receiver, place_of, send
+from antiphon.responses.webhooks.delivery import Receiver, address_of, send
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.stores.base import WebhookEndpointStore
 from antiphon.stores.records import ListPage
@@ -151,7 +151,7 @@ class WebhookEndpoints:
             keys = [await asyncio.to_thread(self._open, one, owner) for one in sealed]
         except SealError:
             return None
-        address, target = place_of(endpoint.url)
+        address, target = address_of(endpoint.url)
         try:
             ip = await self._guard.resolve_for(proxy_for(address), address.host, address.port, "url")
         except ConfigError:
@@ -159,7 +159,7 @@ class WebhookEndpoints:
         return Receiver(address=replace(address, ip=ip), target=target, keys=keys, events=types_of(endpoint))
 
     async def _check(self, url: str) -> None:
-        place_of(url)
+        address_of(url)
         await self._guard.check(url, "url")
 
     async def _put(self, endpoint: StoredWebhook) -> StoredWebhook:

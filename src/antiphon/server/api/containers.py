@@ -154,10 +154,10 @@ class ContainerRoutes:
         if not query.ascending:
             files.reverse()
         if query.after is not None:
-            places = [place for place, file in enumerate(files) if file.id == query.after]
-            if not places:
+            indexes = [index for index, file in enumerate(files) if file.id == query.after]
+            if not indexes:
                 raise InvalidRequest(f"Invalid 'after': file '{query.after}' not found.", param="after")
-            files = files[places[0] + 1 :]
+            files = files[indexes[0] + 1 :]
         shown = files[: query.limit]
         data = [file_object(file) for file in shown]
         return json_reply(listing(data, [file.id for file in shown], len(files) > query.limit))

@@ -109,22 +109,22 @@ class Files:
         if len(first) == len(part):
             return Reply(first, status, content_type=BINARY, headers=headers)
         sink = await request.stream(BINARY, status, headers, length=len(part))
-        place, piece = part.start, first
+        offset, piece = part.start, first
         while piece:
             await sink.write(piece)
-            place += len(piece)
-            piece = await self._piece(file, part, place)
+            offset += len(piece)
+            piece = await self._piece(file, part, offset)
         await sink.close()
         return None
 
-    async def _piece(self, file: StoredFile, part: range, place: int) -> bytes:
-        """Return some bytes of a part of a file, from a place on; b"" behind its end. Raises NotFound where it is gone."""
-        if place >= part.stop:
+    async def _piece(self, file: StoredFile, part: range, offset: int) -> bytes:
+        """Return some bytes of a part of a file, from an offset on; b"" behind its end. Raises NotFound where it is gone."""
+        if offset >= part.stop:
             return b""
-        found = await self._files.content(file.id, file.owner, self._clock(), place)
+        found = await self._files.content(file.id, file.owner, self._clock(), offset)
         if not found:
             raise file_not_found(file.id, "id")
-        return found[: part.stop - place]
+        return found[: part.stop - offset]
 
     async def delete(self, request: Request) -> Reply:
         """DELETE /v1/files/{id}: out of all vector stores, too."""

@@ -189,10 +189,10 @@ class Uploads:
     async def _md5(self, parts: Sequence[StoredPart]) -> str:
         digest = hashlib.md5(usedforsecurity=False)
         for part in parts:
-            place = 0
-            while row := await self._incoming.files.row(part.content, place):
+            offset = 0
+            while row := await self._incoming.files.row(part.content, offset):
                 await asyncio.to_thread(digest.update, row)
-                place += len(row)
+                offset += len(row)
         return digest.hexdigest()
 
     async def _there(self, request: Request) -> StoredUpload:
@@ -230,9 +230,9 @@ def part_object(part: StoredPart) -> dict[str, object]:
 def _chosen(parts: Sequence[StoredPart], ids: Sequence[str]) -> list[StoredPart]:
     """Return the parts of these ids, in their order. Raises InvalidRequest."""
     by_id = {part.id: part for part in parts}
-    for place, id in enumerate(ids):
+    for index, id in enumerate(ids):
         if id not in by_id:
-            raise InvalidRequest(f"Part '{id}' not found.", param=f"part_ids[{place}]", code="part_not_found")
+            raise InvalidRequest(f"Part '{id}' not found.", param=f"part_ids[{index}]", code="part_not_found")
     if len(set(ids)) < len(ids):
         raise InvalidRequest("A part is named twice.", param="part_ids")
     return [by_id[id] for id in ids]

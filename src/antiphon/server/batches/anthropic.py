@@ -188,13 +188,13 @@ class MessageBatchRoutes:
         lines = []
         for number, raw in enumerate(requests):
             found = decode(_params, raw, f"requests[{number}]")
-            place = f"requests[{number}].custom_id"
+            index = f"requests[{number}].custom_id"
             if not _fits(found.custom_id):
                 raise InvalidRequest(
-                    f"must have 1 to {LONGEST_ID} characters: letters, digits, '_' and '-'.", param=place
+                    f"must have 1 to {LONGEST_ID} characters: letters, digits, '_' and '-'.", param=index
                 )
             if found.custom_id in seen:
-                raise InvalidRequest("must be unique in the batch.", param=place, code="duplicate_custom_id")
+                raise InvalidRequest("must be unique in the batch.", param=index, code="duplicate_custom_id")
             seen.add(found.custom_id)
             lines.append(to_json(found))
         return lines

@@ -82,7 +82,7 @@ def origin_form(url: bytes) -> tuple[bytes, bytes, bytes | None]:
     authority = None
     if not url.startswith(b"/") and b"://" in url:
         rest = url.partition(b"://")[2]
-        end = min(place for mark in b"/?#" if (place := rest.find(mark)) >= 0 or (place := len(rest)) >= 0)
+        end = min(offset for mark in b"/?#" if (offset := rest.find(mark)) >= 0 or (offset := len(rest)) >= 0)
         authority, url = rest[:end], rest[end:]
         if not url.startswith(b"/"):
             url = b"/" + url

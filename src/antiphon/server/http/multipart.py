@@ -79,8 +79,8 @@ def _parse(body: bytes, content_type: bytes, most: int) -> list[Field]:
         raise malformed_form("its boundary does not occur in it")
     view = memoryview(body)
     parser = form_parser(boundary, form)
-    for place in range(start, len(body), STEP):
-        feed(parser, bytes(view[place : place + STEP]))
+    for offset in range(start, len(body), STEP):
+        feed(parser, bytes(view[offset : offset + STEP]))
     if not form.ended:
         raise malformed_form("its end is missing")
     return form.found
@@ -212,8 +212,8 @@ def first_boundary(body: bytes, delimiter: bytes) -> int | None:
     """Return where the first delimiter begins, None where there is none; what stands before it is passed over."""
     if body.startswith(delimiter):
         return 0
-    place = body.find(b"\r\n" + delimiter)
-    return None if place < 0 else place + 2
+    offset = body.find(b"\r\n" + delimiter)
+    return None if offset < 0 else offset + 2
 
 
 def _text(value: bytes) -> str:

@@ -68,10 +68,10 @@ class WantedCompaction(msgspec.Struct, frozen=True):
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """Items, each with its place, the edits that were applied, and the compaction that is wanted."""
+    """Items, each with its source, the edits that were applied, and the compaction that is wanted."""
 
     items: list[Item]
-    places: list[Any]
+    sources: list[Any]
     applied: list[dict[str, object]]
     compaction: WantedCompaction | None = None
 
@@ -79,7 +79,7 @@ class Edited(msgspec.Struct, frozen=True):
 _management = msgspec.json.Decoder(ContextManagement)
 
 
-def edited(raw: Raw, items: list[Item], places: list[Any], ignored: dict[str, None]) -> Edited:
+def edited(raw: Raw, items: list[Item], sources: list[Any], ignored: dict[str, None]) -> Edited:
     """Apply the edits of a request, in their order. Raises InvalidRequest."""
     edits = decode(_management, raw, "context_management").edits or []
     if len(edits) > MOST_EDITS:
@@ -88,7 +88,7 @@ def edited(raw: Raw, items: list[Item], places: list[Any], ignored: dict[str, No
     compaction = None
     for edit in edits:
         if edit.type == CLEAR_THINKING:
-            items, places, done = _without_thoughts(edit, items, places)
+            items, sources, done = _without_thoughts(edit, items, sources)
         elif edit.type == CLEAR_TOOLS:
             items, done = _with_cleared_results(edit, items)
         elif edit.type == COMPACT:
@@ -100,16 +100,16 @@ def edited(raw: Raw, items: list[Item], places: list[Any], ignored: dict[str, No
             continue
         if done:
             applied.append({"type": edit.type, **done})
-    return Edited(items, places, applied, compaction)
+    return Edited(items, sources, applied, compaction)
 
 
 def _without_thoughts(
-    edit: ContextEdit, items: list[Item], places: list[Any]
+    edit: ContextEdit, items: list[Item], sources: list[Any]
 ) -> tuple[list[Item], list[Any], dict[str, object]]:
     """Leave out the thoughts of all but the last answers that have any. What a user says begins another answer."""
     keep = edit.keep if edit.keep is not None else Amount(type="thinking_turns", value=1)
     if not isinstance(keep, Amount) or keep.type == "all":
-        return items, places, {}
+        return items, sources, {}
     turns: list[list[int]] = [[]]
     for index, item in enumerate(items):
         if isinstance(item, Message) and item.role == "user":
@@ -120,11 +120,11 @@ def _without_thoughts(
     old = thinking[: -keep.value] if keep.value > 0 else thinking
     gone = {index for turn in old for index in turn}
     if not gone:
-        return items, places, {}
+        return items, sources, {}
     left = [index for index in range(len(items)) if index not in gone]
     tokens = sum(_tokens(items[index]) for index in gone)
     told: dict[str, object] = {"cleared_thinking_turns": len(old), "cleared_input_tokens": tokens}
-    return [items[index] for index in left], [places[index] for index in left], told
+    return [items[index] for index in left], [sources[index] for index in left], told
 
 
 def _with_cleared_results(edit: ContextEdit, items: list[Item]) -> tuple[list[Item], dict[str, object]]:

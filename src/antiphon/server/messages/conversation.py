@@ -1,4 +1,4 @@
-"""The messages of a request → our items, each with the place that it came from."""
+"""The messages of a request → our items, each with the message that it came from."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ _messages = msgspec.json.Decoder(list[MessageFields])
 class MessagesRead:
     """Items of a conversation. `effort`: what its system messages ask for last. `references`: tools it has made known, in order.
 
-    `held`: the server has the beginning of the conversation. `places` name, item by item, the message and the blocks that its
+    `held`: the server has the beginning of the conversation. `sources` name, item by item, the message and the blocks that its
     parts came from; `ignored` what has no effect.
     """
 
     def __init__(self, raw: Raw, *, held: bool = False) -> None:
         self.items: list[Item] = []
-        self.places: list[tuple[int, Sequence[int]]] = []
+        self.sources: list[tuple[int, Sequence[int]]] = []
         self.effort: str | None = None
         self.references: dict[str, None] = {}
         self.removed: set[str] = set()
@@ -105,7 +105,7 @@ class MessagesRead:
     def _add(self, item: Item, at: int, blocks: Sequence[int]) -> None:
         self._join()
         self.items.append(item)
-        self.places.append((at, blocks))
+        self.sources.append((at, blocks))
 
     def _user(self, blocks: Sequence[BlockFields], at: int) -> None:
         """Read a user's message: results first, then what was said; it joins a user's message before it."""
@@ -184,7 +184,7 @@ class MessagesRead:
                 if block.content is None:
                     return  # one that failed stands for nothing
                 self.items.clear()
-                self.places.clear()
+                self.sources.clear()
                 self._spoken = []
                 text = "\n".join(one.text for one in blocks_of(block.content, f"messages[{at}].content[{index}]"))
                 if text:
@@ -197,7 +197,7 @@ class MessagesRead:
         if not block.text:
             return
         cited, self._cited = self._cited, block.citations is not None
-        if (cited or self._cited) and self._spoken and self.places[-1][0] == at:
+        if (cited or self._cited) and self._spoken and self.sources[-1][0] == at:
             self._spoken.append(block.text)  # in place: there may be thousands of them
             self._spoken_at.append(index)
             return
@@ -230,8 +230,8 @@ class MessagesRead:
             self._add(Message(role="system", content=[InputText(text=text)]), at, [0])
 
     def ask_for_summary(self) -> None:
-        """Ask for a summary in the place of an answer."""
-        self._add(OtherItem(type=TRIGGER, raw=Raw(to_json({"type": TRIGGER}))), len(self.places), [0])
+        """Ask for a summary instead of an answer."""
+        self._add(OtherItem(type=TRIGGER, raw=Raw(to_json({"type": TRIGGER}))), len(self.sources), [0])
         self.last_role = "user"
 
     @property
@@ -243,9 +243,9 @@ class MessagesRead:
         """Return how this API names a field: `input[2].content[0]` → `messages.1.content.3`."""
         head, _, rest = name.partition("]")
         number = head.removeprefix("input[")
-        if head == number or not number.isdigit() or len(number) > 9 or int(number) >= len(self.places):
+        if head == number or not number.isdigit() or len(number) > 9 or int(number) >= len(self.sources):
             return "messages" if name == "input" else name
-        at, indexes = self.places[int(number)]
+        at, indexes = self.sources[int(number)]
         path = f"messages.{at}.content"
         part = rest.partition("[")[2].partition("]")[0]
         if part.isdigit() and len(part) < 9 and int(part) < len(indexes):

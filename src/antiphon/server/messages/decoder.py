@@ -245,8 +245,8 @@ class MessagesRequestDecoder:
             return None
         if request.context_management is None:
             return None
-        found = edited(request.context_management, read.items, read.places, read.ignored)
-        read.items, read.places, self.told.edits = found.items, found.places, found.applied
+        found = edited(request.context_management, read.items, read.sources, read.ignored)
+        read.items, read.sources, self.told.edits = found.items, found.sources, found.applied
         return None if self._counting else found.compaction
 
     def _reasoning(self, request: MessagesRequest, read: MessagesRead, ignored: dict[str, None]) -> ReasoningConfig:

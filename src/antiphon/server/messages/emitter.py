@@ -44,12 +44,12 @@ STOP = Event("message_stop", b'{"type":"message_stop"}')
 class GrowingContent:
     """A content block that grows. While another one is open its pieces wait."""
 
-    __slots__ = ("_emitter", "ended", "index", "opening", "place", "waiting")
+    __slots__ = ("_emitter", "ended", "index", "opening", "position", "waiting")
 
-    def __init__(self, emitter: MessagesEmitter, opening: bytes, place: int) -> None:
+    def __init__(self, emitter: MessagesEmitter, opening: bytes, position: int) -> None:
         self.index = -1
         self.opening = opening
-        self.place = place
+        self.position = position
         self.ended = False
         self.waiting: list[tuple[bytes, bytes]] = []
         self._emitter = emitter
@@ -128,7 +128,7 @@ class MessagesEmitter(MuteEmitter):
 
     def end(self, block: GrowingContent, whole: bytes) -> None:
         """Take a block that has ended; the next in line is opened."""
-        self._content[block.place] = whole
+        self._content[block.position] = whole
         while self._open is not None and self._open.ended:
             self._say("content_block_stop", b'{"type":"content_block_stop","index":%d}' % self._open.index)
             self._open = None
@@ -232,8 +232,8 @@ class TextBlock:
         if found["type"] != "url_citation" or self._block is None:
             return
         url = found["url"]
-        place = {"type": "web_search_result_location", "url": url, "title": found["title"], "encrypted_index": ""}
-        citation = to_json({**place, "cited_text": self._emitter.quotes.get(url, "")})
+        location = {"type": "web_search_result_location", "url": url, "title": found["title"], "encrypted_index": ""}
+        citation = to_json({**location, "cited_text": self._emitter.quotes.get(url, "")})
         self._citations.append(citation)
         self._block.piece(CITATION, citation)
 

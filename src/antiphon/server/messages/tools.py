@@ -86,7 +86,7 @@ _MCP_FIELDS = {".server_label": ".name", ".server_url": ".url", ".authorization"
 
 
 class ToolsRead:
-    """The tools of a request. `places` are the paths of their declarations, `named` server tools by the name that a choice uses.
+    """The tools of a request. `paths` are those of their declarations, `named` server tools by the name that a choice uses.
 
     Tools that are deferred are offered only once they are referred to, behind all others, in that order. `searches_only`:
     all that is declared is a web search. Raises InvalidRequest.
@@ -123,15 +123,15 @@ class ToolsRead:
         self.searches_only = not pairs and [tool.type for tool, _ in served] == ["web_search"]
         self.named = run_here.named
         self.tools: list[Tool] = [tool for tool, _ in (*pairs, *served)]
-        self.places = [path for _, path in (*pairs, *served)]
+        self.paths = [path for _, path in (*pairs, *served)]
 
     def spell(self, name: str) -> str:
         """Return how this API names a field of a tool."""
         number, bracket, rest = name.removeprefix("tools[").partition("]")
-        if not (bracket and number.isdigit() and len(number) < 9 and int(number) < len(self.places)):
+        if not (bracket and number.isdigit() and len(number) < 9 and int(number) < len(self.paths)):
             return name
         rest = rest.replace(".filters.", ".").replace(".container", "")
-        return self.places[int(number)] + _MCP_FIELDS.get(rest, rest)
+        return self.paths[int(number)] + _MCP_FIELDS.get(rest, rest)
 
 
 def _offered(fields: ToolFields, path: str, ignored: dict[str, None]) -> Tool | None:

@@ -47,7 +47,7 @@ class Listeners(msgspec.Struct, frozen=True):
     def announce(self, *, tls: bool = False) -> None:
         """Log where the server listens."""
         for sock in self.sockets:
-            log.info("listening on %s", place(sock, tls=tls))
+            log.info("listening on %s", address_of(sock, tls=tls))
 
 
 def open_listeners(config: Config, environ: MutableMapping[str, str]) -> Listeners:
@@ -56,7 +56,7 @@ def open_listeners(config: Config, environ: MutableMapping[str, str]) -> Listene
     if given:
         for sock in given:
             if not is_locked(config) and not _stays_here(sock):
-                raise open_to_others(f"the socket {place(sock)} that was handed over")
+                raise open_to_others(f"the socket {address_of(sock)} that was handed over")
         return Listeners(given, alone=True)
     if config.host.startswith(UNIX):
         return listen_unix(config.host.removeprefix(UNIX), int(config.socket_mode, 8))
@@ -189,7 +189,7 @@ def _stays_here(sock: socket.socket) -> bool:
         return False
 
 
-def place(sock: socket.socket, *, tls: bool = False) -> str:
+def address_of(sock: socket.socket, *, tls: bool = False) -> str:
     """Return where a socket is, as a URL or `unix:/path`."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:

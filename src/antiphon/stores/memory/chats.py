@@ -48,10 +48,10 @@ class MemoryChats:
         if descending:
             mine.reverse()
         if after is not None:
-            places = [index for index, chat in enumerate(mine) if chat.id == after]
-            if not places:
+            indexes = [index for index, chat in enumerate(mine) if chat.id == after]
+            if not indexes:
                 return None
-            mine = mine[places[0] + 1 :]
+            mine = mine[indexes[0] + 1 :]
         found: list[StoredChat] = []
         size = 0
         for chat in mine:

@@ -31,8 +31,8 @@ class _Rows:
 
     def at(self, start: int) -> bytes:
         """Return what is there from a byte on, up to the end of its row."""
-        place = bisect_right(self._starts, start) - 1
-        return self._rows[place][start - self._starts[place] :] if 0 <= start < self.size else b""
+        index = bisect_right(self._starts, start) - 1
+        return self._rows[index][start - self._starts[index] :] if 0 <= start < self.size else b""
 
 
 class KeptFile(msgspec.Struct, frozen=True):

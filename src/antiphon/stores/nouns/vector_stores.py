@@ -134,7 +134,7 @@ class VectorStoreStore(Protocol):
     async def complete(
         self, job: IngestJob, chunks: Sequence[Chunk], *, most: int, embedding: Embedding | None = None
     ) -> None:
-        """Put a file's chunks in the place of those before and mark it completed, in one transaction.
+        """Replace a file's chunks and mark it completed, in one transaction.
 
         With an `embedding` the vectors that were kept for it become those of the chunks, and the vector store's model is that of
         the embedding: vectors by another one are removed. Raises FenceError if the lease was lost or the file is no longer

@@ -91,10 +91,10 @@ def content(connection: Connection, id: str, owner: str, now: float, start: int)
     files = connection.execute(SQL["live_number"], {"id": id, "owner": owner, "now": now}).fetchall()
     if not files:
         return None
-    place = {"file": files[0][0], "start": start}
-    for number, begins in connection.execute(SQL["content_at"], place).fetchall():
+    index = {"file": files[0][0], "start": start}
+    for number, begins in connection.execute(SQL["content_at"], index).fetchall():
         return row_at(connection, number, start - begins)
-    rows = connection.execute(SQL["single_row"], {**place, "most": FILE_ROW}).fetchall()
+    rows = connection.execute(SQL["single_row"], {**index, "most": FILE_ROW}).fetchall()
     return bytes(rows[0][0] or b"") if rows else None
 
 

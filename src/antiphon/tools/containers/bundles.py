@@ -170,11 +170,11 @@ def _unzipped(data: bytes, param: str) -> list[SkillFile]:
 
 def _check_directory(data: bytes, param: str) -> None:
     """Check what an archive says of its directory before that is read: it would be read whole."""
-    place = data.rfind(_END, max(0, len(data) - _LONGEST_COMMENT - _END_SIZE))
-    if place < 0 or len(data) < place + _END_SIZE:
+    offset = data.rfind(_END, max(0, len(data) - _LONGEST_COMMENT - _END_SIZE))
+    if offset < 0 or len(data) < offset + _END_SIZE:
         raise _invalid("it is no zip archive", param)
-    size = int.from_bytes(data[place + 12 : place + 16], "little")
-    if size > MOST_DIRECTORY or data[max(0, place - 20) : place].startswith(_LOCATOR_64):
+    size = int.from_bytes(data[offset + 12 : offset + 16], "little")
+    if size > MOST_DIRECTORY or data[max(0, offset - 20) : offset].startswith(_LOCATOR_64):
         raise _invalid(f"its directory has more than {MOST_DIRECTORY} bytes", param)
 
 

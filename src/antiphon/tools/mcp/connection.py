@@ -67,41 +67,41 @@ class Channel(Protocol):
 
 
 class Eras:
-    """Which servers do without a handshake: a fact about a place, which only its own answers can change."""
+    """Which servers do without a handshake: a fact about an address, which only its own answers can change."""
 
     def __init__(self) -> None:
         self._modern: OrderedDict[bytes, bool] = OrderedDict()
 
-    def get(self, place: str) -> bool | None:
+    def get(self, address: str) -> bool | None:
         """Tell whether a server wants no handshake; None where that is not known."""
-        return self._modern.get(_digest(place))
+        return self._modern.get(_digest(address))
 
-    def learn(self, place: str, modern: bool) -> None:
+    def learn(self, address: str, modern: bool) -> None:
         """Remember what a server turned out to be."""
-        key = _digest(place)
+        key = _digest(address)
         self._modern[key] = modern
         self._modern.move_to_end(key)
         if len(self._modern) > MOST_REMEMBERED:
             self._modern.popitem(last=False)
 
-    def forget(self, place: str) -> None:
+    def forget(self, address: str) -> None:
         """Ask a server anew at its next connection: something went wrong."""
-        self._modern.pop(_digest(place), None)
+        self._modern.pop(_digest(address), None)
 
 
-def _digest(place: str) -> bytes:
-    return hashlib.blake2b(place.encode(errors="replace"), digest_size=16).digest()  # a URL may hold a secret
+def _digest(address: str) -> bytes:
+    return hashlib.blake2b(address.encode(errors="replace"), digest_size=16).digest()  # a URL may hold a secret
 
 
 class McpConnection:
-    """An open connection. `makes` give new channels, one for each transport to try; `place` is where the server is."""
+    """An open connection. `makes` give new channels, one for each transport to try; `address` is where the server is."""
 
-    def __init__(self, makes: Sequence[Callable[[], Channel]], limits: Limits, eras: Eras, place: str) -> None:
+    def __init__(self, makes: Sequence[Callable[[], Channel]], limits: Limits, eras: Eras, address: str) -> None:
         self._makes = makes
         self._make = makes[0]
         self._limits = limits
         self._eras = eras
-        self._place = place
+        self._address = address
         self._channel = self._make()
         self._version = ""
         self._next_id = 0
@@ -137,17 +137,17 @@ class McpConnection:
         self._make, self._channel = make, make()
 
     async def _agree_on_revision(self) -> None:
-        known = self._eras.get(self._place) if self._channel.may_be_modern else False
+        known = self._eras.get(self._address) if self._channel.may_be_modern else False
         if known is None:
             known = await self._discover()
             if known:
-                self._eras.learn(self._place, True)
+                self._eras.learn(self._address, True)
         if known:
             self._agree(rpc.WITHOUT_HANDSHAKE)
             return
         self._agree("")
         await self._shake_hands()
-        self._eras.learn(self._place, self.modern)
+        self._eras.learn(self._address, self.modern)
 
     async def ask(
         self,

@@ -301,7 +301,7 @@ class McpServer:
     async def _connected(self) -> McpConnection:
         async with self._connecting:
             if self._connection is None:
-                connection = self._connection = McpConnection(self._channels(), self._limits, self._eras, self._place)
+                connection = self._connection = McpConnection(self._channels(), self._limits, self._eras, self._address)
                 try:
                     await connection.open()
                 except BaseException:
@@ -310,7 +310,7 @@ class McpServer:
             return self._connection
 
     @property
-    def _place(self) -> str:
+    def _address(self) -> str:
         configured = self._configured
         if configured is not None and configured.command:
             return f"{self._tool.server_label} {configured.command}"
@@ -321,7 +321,7 @@ class McpServer:
         configured = self._configured
         if configured is not None and configured.command:
             return (partial(StdioChannel, configured, self._limits),)
-        url = self._place
+        url = self._address
         if self._http is None:
             guard = self._guard if configured is None else None
             self._http = new_client(url, headers_for(self._tool, self._configured), self._limits, guard)
@@ -332,7 +332,7 @@ class McpServer:
 
     def _drop(self) -> None:
         """Let a connection go on which something went wrong: the next one looks anew at what the server is."""
-        self._eras.forget(self._place)
+        self._eras.forget(self._address)
         self._let_go()
 
     def _let_go(self) -> None:
@@ -356,8 +356,8 @@ def _where(error: Exception) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
-    return f"{type(error).__name__}{place}"
+    position = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return f"{type(error).__name__}{position}"
 
 
 async def _closed(connection: McpConnection) -> None:

@@ -134,12 +134,12 @@ def _read_vectors(answer: bytes, count: int) -> list[Vector]:
         data = _vectors.decode(answer).data
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise BackendError(502, "The backend's answer has no embeddings.") from None
-    places = [place if one.index is None else one.index for place, one in enumerate(data)]
-    if sorted(places) != list(range(count)):
+    indexes = [index if one.index is None else one.index for index, one in enumerate(data)]
+    if sorted(indexes) != list(range(count)):
         raise BackendError(502, f"The backend gave {len(data)} embeddings for {count} texts.")
     found: list[Vector] = [()] * count
-    for place, one in zip(places, data, strict=True):
-        found[place] = _vector(one.embedding)
+    for index, one in zip(indexes, data, strict=True):
+        found[index] = _vector(one.embedding)
     if len({len(one) for one in found}) > 1:
         raise BackendError(502, "The backend's embeddings have different sizes.")
     return found
@@ -169,7 +169,7 @@ class Reranker(SearchModel):
             raise BackendError(502, "The backend's answer has no ranking.") from None
         ranked = read if isinstance(read, list) else read.results or read.data
         scores = {one.index: one.score if one.relevance_score is None else one.relevance_score for one in ranked}
-        found = [scores.get(place) for place in range(len(texts))]
+        found = [scores.get(index) for index in range(len(texts))]
         if any(score is None for score in found):
             raise BackendError(502, "The backend's ranking leaves texts out.")
         return _shares([score for score in found if score is not None])

@@ -273,10 +273,10 @@ def _ended(message: dict[str, Any], blob: bytes, timed_out: bool) -> Ended:
     """Return a call's end. Raises what its fields raise where they are not what they should be."""
     if "error" in message:
         raise ValueError
-    images, place = [], 0
+    images, index = [], 0
     for size in message.get("images", [])[:10]:
-        images.append(blob[place : place + int(size)])
-        place += int(size)
+        images.append(blob[index : index + int(size)])
+        index += int(size)
     status = message.get("exit")
     ok = bool(message.get("ok")) or status == 0
     return Ended(

@@ -11,7 +11,7 @@ import msgspec
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
-_NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # places in struct seccomp_data; low halves of the arguments
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data; low halves of the arguments
 
 _NAMESPACES = 0x7E020080  # CLONE_NEW…: cgroup, uts, ipc, user, pid, net, mount, time
 _SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6; AF_VSOCK is in no name space, and reaches the machine's host
@@ -205,7 +205,7 @@ def profile(machine: Architecture) -> dict[str, object]:
     compared = [*((family, "SCMP_CMP_EQ") for family in families), (_LAST_FAMILY + 1, "SCMP_CMP_GE")]
     for value, op in compared:
         rules.append({"names": ["socket", "socketpair"], **refuse, "args": [{"index": 0, "value": value, "op": op}]})
-    for bit in (1 << place for place in range(32) if _NAMESPACES >> place & 1):
+    for bit in (1 << offset for offset in range(32) if _NAMESPACES >> offset & 1):
         masked = {"index": 0, "value": bit, "valueTwo": bit, "op": "SCMP_CMP_MASKED_EQ"}
         rules.append({"names": ["clone"], **refuse, "args": [masked]})
     for request in _TERMINAL:
@@ -245,18 +245,18 @@ def program(machine: Architecture) -> bytes:
     return b"".join(struct.pack("=HBBI", code, yes, no, value) for code, yes, no, value in steps)
 
 
-def _only(number: int, place: int, values: Iterable[int], error: int) -> list[_Step]:
+def _only(number: int, offset: int, values: Iterable[int], error: int) -> list[_Step]:
     """Return steps that allow a call only with one of these values as an argument."""
-    steps: list[_Step] = [(_LOAD, 0, 0, place)]
+    steps: list[_Step] = [(_LOAD, 0, 0, offset)]
     for value in values:
         steps += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
     steps.append((_RETURN, 0, 0, _REFUSE | error))
     return [(_EQUAL, 0, len(steps), number), *steps]
 
 
-def _never(number: int, place: int, values: Iterable[int]) -> list[_Step]:
+def _never(number: int, offset: int, values: Iterable[int]) -> list[_Step]:
     """Return steps that refuse a call with one of these values as an argument, and allow it with any other."""
-    steps: list[_Step] = [(_LOAD, 0, 0, place)]
+    steps: list[_Step] = [(_LOAD, 0, 0, offset)]
     for value in values:
         steps += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _REFUSE | errno.EPERM)]
     steps.append((_RETURN, 0, 0, _ALLOW))

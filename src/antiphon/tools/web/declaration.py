@@ -76,8 +76,8 @@ def read(declared: Sequence[Declaration]) -> WebSearchTool:
         try:
             found = _tool.decode(one.raw)
         except msgspec.ValidationError as error:
-            reason, _, place = str(error).partition(" - at `$.")
-            param = f"{one.param}.{place.rstrip('`')}" if place else one.param
+            reason, _, path = str(error).partition(" - at `$.")
+            param = f"{one.param}.{path.rstrip('`')}" if path else one.param
             raise InvalidRequest(f"Invalid '{param}': {reason}.", param=param, code="invalid_value") from None
     return found
 

@@ -133,14 +133,14 @@ def _decoded(content: bytes, declared: str) -> str:
 
 
 def matches(text: str, pattern: str) -> list[str]:
-    """Return the places of a text in which a pattern stands, upper and lower case alike, with what is around them."""
+    """Return the offsets of a text at which a pattern stands, upper and lower case alike, with what is around them."""
     folded, wanted = text.lower(), pattern.lower().strip()
     if len(folded) != len(text):  # letters whose small form is longer
         folded, wanted = text, pattern.strip()
     found: list[str] = []
-    place = 0
-    while wanted and len(found) < MOST_MATCHES and (place := folded.find(wanted, place)) >= 0:
-        end = place + len(wanted)
-        found.append(f"… {text[max(place - AROUND, 0) : end + AROUND].strip()} …")
-        place = end + AROUND
+    offset = 0
+    while wanted and len(found) < MOST_MATCHES and (offset := folded.find(wanted, offset)) >= 0:
+        end = offset + len(wanted)
+        found.append(f"… {text[max(offset - AROUND, 0) : end + AROUND].strip()} …")
+        offset = end + AROUND
     return found

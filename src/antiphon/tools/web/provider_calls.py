@@ -172,4 +172,4 @@ def _listed(text: str) -> list[Hit]:
 def _named(text: str) -> list[Hit]:
     """Return the URLs of a text; the first one has the text."""
     urls = list(dict.fromkeys(found[0].rstrip(".,;:!?") for found in _URL.finditer(text)))[:MOST_FOUND]
-    return [Hit(url, "", text if place == 0 else "") for place, url in enumerate(urls)]
+    return [Hit(url, "", text if index == 0 else "") for index, url in enumerate(urls)]

@@ -162,8 +162,8 @@ class WebSearchUse(HostedUse):
         if self._declared.external_web_access is False or self._able not in _ABLE:
             return ""
         told = (_ABLE[self._able] + _INSTRUCTIONS).format(search=SEARCH, open=OPEN, find=FIND)
-        place = self._declared.user_location.shown if self._declared.user_location else ""
-        return f"{told} The user is near {place}." if place else told
+        location = self._declared.user_location.shown if self._declared.user_location else ""
+        return f"{told} The user is near {location}." if location else told
 
     async def prepare(self, run: HostedRun) -> None:
         """Note which URLs the user has named."""
@@ -305,8 +305,8 @@ class WebSearchUse(HostedUse):
 
     def _found(self, url: str, page: PageText, given: Mapping[str, Any]) -> ToolResult:
         pattern = str(given.get("pattern", ""))[:400]
-        places = matches(page.text, pattern)
-        text = "\n".join(places) if places else "(The page does not have this text.)"
+        indexes = matches(page.text, pattern)
+        text = "\n".join(indexes) if indexes else "(The page does not have this text.)"
         return ToolResult(
             fields={"action": {"type": "find_in_page", "url": url, "pattern": pattern}},
             passages=[Passage(WebSource(url, page.title), text)],

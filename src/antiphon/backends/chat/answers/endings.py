@@ -35,7 +35,7 @@ def check_end(reason: FinishReason | None, *, said: bool, ended: bool, may_be_em
     """Raise BackendError for an answer that was broken off or says nothing.
 
     `said`: there is a text, a thought, a call or a picture. `ended`: the answer is at its end, whatever its reason.
-    `may_be_empty`: a message came, which was empty. `odd` came in the place of an answer.
+    `may_be_empty`: a message came, which was empty. `odd` came instead of an answer.
     """
     if said and not (reason or ended):
         raise BackendError(502, "The backend's answer ended early: it sent no finish_reason.", retriable=True)

@@ -1,4 +1,4 @@
-"""An error in the place of a chunk or an answer → BackendError."""
+"""An error instead of a chunk or an answer → BackendError."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """FastChunks: HTTP chunks of one event each, whose events differ in one string alone: from the socket's bytes to the string.
 
 The steady state of known servers. What differs in any way is left to the long way: HTTP parser, events, chunks, Deltas.
-It runs for each token: what looks odd here (tuples, slices in place of `startswith`) saves a tenth of it each.
+It runs for each token: what looks odd here (tuples, slices instead of `startswith`) saves a tenth of it each.
 """
 
 from __future__ import annotations

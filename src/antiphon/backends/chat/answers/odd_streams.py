@@ -1,4 +1,4 @@
-"""Streams that are none: lines of JSON, and whole messages in the place of deltas."""
+"""Streams that are none: lines of JSON, and whole messages instead of deltas."""
 
 from __future__ import annotations
 

@@ -87,8 +87,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 # Where the counts stand. A number leads into a list.
 _PLACES = tuple(
-    place.split(".")
-    for place in """
+    index.split(".")
+    for index in """
     usage x_groq.usage choices.0.usage choices.0.delta.usage choices.0.message.usage usageMetadata usage_metadata
     meta.tokens meta.billed_units metadata.usage response.usage message.usage amazon-bedrock-invocationMetrics timings
     """.split()
@@ -105,8 +105,8 @@ def find_usage(payload: bytes) -> ChatUsage | None:
         value = read_json(bytes(payload))
     except (ValueError, RecursionError):
         return None
-    for place in _PLACES:
-        found = _counts(_at(value, place))
+    for index in _PLACES:
+        found = _counts(_at(value, index))
         if found is not None:
             return found
     return _counts(value)
@@ -149,10 +149,10 @@ def logprob_pieces(raw: Raw) -> bytes:
 
 def add_logprobs(raw: Raw, out: list[Delta], begun: int) -> None:
     """Put the logprobs of a whole answer beside its text, which is known by now: no thoughts, no leaked calls."""
-    texts = [(place, delta.text) for place, delta in enumerate(out) if place >= begun and isinstance(delta, TextDelta)]
+    texts = [(index, delta.text) for index, delta in enumerate(out) if index >= begun and isinstance(delta, TextDelta)]
     if texts:
-        place, first = texts[0]
-        out[place] = TextDelta(first, _logprobs_of(raw, "".join(text for _, text in texts)))
+        index, first = texts[0]
+        out[index] = TextDelta(first, _logprobs_of(raw, "".join(text for _, text in texts)))
 
 
 def _logprobs_of(raw: Raw, text: str) -> bytes:
@@ -164,12 +164,12 @@ def _logprobs_of(raw: Raw, text: str) -> bytes:
     said, wanted = b"".join(bytes(entry.bytes or ()) for entry in entries), text.encode(errors="surrogatepass")
     start = said.rfind(wanted) if wanted else -1
     if start >= 0 and len(said) > len(wanted):
-        kept, place = [], 0
+        kept, index = [], 0
         for entry in entries:
-            end = place + len(entry.bytes or ())
-            if place < start + len(wanted) and end > start:
+            end = index + len(entry.bytes or ())
+            if index < start + len(wanted) and end > start:
                 kept.append(entry)
-            place = end
+            index = end
         entries = kept
     return b",".join([to_json(entry) for entry in entries])
 

@@ -45,7 +45,7 @@ class LeakedCall(msgspec.Struct, frozen=True):
 Found = TextDelta | ReasoningDelta | LeakedCall
 
 Reading = tuple[list[LeakedCall], int] | None
-"""What came of a look at a place of a text: the calls and where they end; no calls and up to where the text is none;
+"""What came of a look at an offset of a text: the calls and where they end; no calls and up to where the text is none;
 None where more text has to come first."""
 
 Meant = Callable[[str], str | None]
@@ -170,7 +170,7 @@ class Patience:
 
 def slices(text: str) -> Iterator[str]:
     """Cut a long text, of whose beginning some is taken away again and again."""
-    return (text[place : place + SHORT] for place in range(0, len(text), SHORT))
+    return (text[offset : offset + SHORT] for offset in range(0, len(text), SHORT))
 
 
 def overlap(text: str, marker: str) -> int:
@@ -181,21 +181,21 @@ def overlap(text: str, marker: str) -> int:
     return 0
 
 
-def blanks(text: str, place: int) -> int:
-    """Return where the blanks at a place end."""
-    found = _BLANKS.match(text, place)
-    return found.end() if found else place
+def blanks(text: str, offset: int) -> int:
+    """Return where the blanks at an offset end."""
+    found = _BLANKS.match(text, offset)
+    return found.end() if found else offset
 
 
-def begins(text: str, place: int, markers: tuple[str, ...]) -> bool:
+def begins(text: str, offset: int, markers: tuple[str, ...]) -> bool:
     """Tell whether all that is left of a text may be the beginning of one of the markers."""
-    left = len(text) - place
-    return any(left < len(marker) and marker.startswith(text[place:]) for marker in markers if marker)
+    left = len(text) - offset
+    return any(left < len(marker) and marker.startswith(text[offset:]) for marker in markers if marker)
 
 
-def json_at(text: str, place: int) -> tuple[Any, int] | None:
-    """Return the JSON value at a place and where it ends, blanks before it passed over; None where none is complete."""
+def json_at(text: str, offset: int) -> tuple[Any, int] | None:
+    """Return the JSON value at an offset and where it ends, blanks before it passed over; None where none is complete."""
     try:
-        return _json.raw_decode(text, blanks(text, place))
+        return _json.raw_decode(text, blanks(text, offset))
     except (ValueError, RecursionError):
         return None

@@ -72,17 +72,17 @@ class HarmonyFilter:
             self._piece(held, out)
             return False
         markers = _ENDS if self._in_message else _HEADS
-        found = [(place, marker) for marker in markers if (place := self._held.find(marker)) >= 0]
+        found = [(offset, marker) for marker in markers if (offset := self._held.find(marker)) >= 0]
         if not found:
             keep = max(overlap(self._held, marker) for marker in markers)
             certain = self._held[: len(self._held) - keep]
             self._held = self._held[len(certain) :]
             self._piece(certain, out)
             return False
-        place, marker = min(found)
-        self._piece(self._held[:place], out)
+        offset, marker = min(found)
+        self._piece(self._held[:offset], out)
         self._end(marker, out)
-        self._held = self._held[place + len(marker) :]
+        self._held = self._held[offset + len(marker) :]
         if marker in _HEADS:
             self._head = marker
         return True

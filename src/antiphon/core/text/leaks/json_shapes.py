@@ -33,67 +33,67 @@ _SHORT = re.compile(r'(?:\[\s*)?(?:\{\s*(?:"(\w{0,12})"?\s*)?)?\Z')
 _NAMED = re.compile(r'(?:\[\s*)?\{\s*"(name|tool_name|type)"\s*:\s*"([^"\\]{0,256})("?)')
 
 
-def read_json(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+def read_json(row: Row, text: str, offset: int, offered: Offered, final: bool) -> Reading:
     """Read one block of objects, or, without a closer, what follows as long as it is calls."""
-    start = place
-    place, fenced = _after_fence(text, place) if row.fences else (place, False)
-    if not row.opener and (held := _is_no_beginning(text, place, offered, final)) is not None:
+    start = offset
+    offset, fenced = _after_fence(text, offset) if row.fences else (offset, False)
+    if not row.opener and (held := _is_no_beginning(text, offset, offered, final)) is not None:
         return ([], start) if held else None
     calls: list[LeakedCall] = []
     while True:
-        ended = place
-        place = _parted(text, place)
-        if row.closer and text.startswith(row.closer, place):
-            return calls, place + len(row.closer)
-        if fenced and text.startswith("```", place):
-            return _unfenced(calls, text, start, place + 3, final)
-        if not final and (place == len(text) or begins(text, place, (row.closer, "```" if fenced else ""))):
+        ended = offset
+        offset = _parted(text, offset)
+        if row.closer and text.startswith(row.closer, offset):
+            return calls, offset + len(row.closer)
+        if fenced and text.startswith("```", offset):
+            return _unfenced(calls, text, start, offset + 3, final)
+        if not final and (offset == len(text) or begins(text, offset, (row.closer, "```" if fenced else ""))):
             return None
-        if text[place : place + 1] not in ("{", "["):
+        if text[offset : offset + 1] not in ("{", "["):
             return ([], start) if fenced else (calls, ended if calls else start)
-        found = json_at(text, place)
+        found = json_at(text, offset)
         if found is None:
-            return _broken(row, text, place, offered, final) if not calls else ((calls, place) if final else None)
+            return _broken(row, text, offset, offered, final) if not calls else ((calls, offset) if final else None)
         made = _calls(found[0], offered)
         if not made:
             return (calls, ended) if calls and not row.closer else ([], found[1])
         calls += made
         if len(calls) > MOST_CALLS:
             return [], found[1]
-        place = found[1]
+        offset = found[1]
         if not row.closer and not row.several and not fenced:
-            return calls, place
+            return calls, offset
 
 
-def _after_fence(text: str, place: int) -> tuple[int, bool]:
-    fence = _FENCE.match(text, place)
-    return (fence.end(), True) if fence and fence[1] in _LANGUAGES else (place, False)
+def _after_fence(text: str, offset: int) -> tuple[int, bool]:
+    fence = _FENCE.match(text, offset)
+    return (fence.end(), True) if fence and fence[1] in _LANGUAGES else (offset, False)
 
 
-def _unfenced(calls: list[LeakedCall], text: str, start: int, place: int, final: bool) -> Reading:
+def _unfenced(calls: list[LeakedCall], text: str, start: int, offset: int, final: bool) -> Reading:
     """Return the calls of a code block if it is all there is: one with text around it is an example."""
-    place = blanks(text, place)
-    if place < len(text):
+    offset = blanks(text, offset)
+    if offset < len(text):
         return [], start
-    return (calls, place) if final else None
+    return (calls, offset) if final else None
 
 
-def _parted(text: str, place: int) -> int:
-    found = _PARTS.match(text, place)
-    return found.end() if found else place
+def _parted(text: str, offset: int) -> int:
+    found = _PARTS.match(text, offset)
+    return found.end() if found else offset
 
 
-def _is_no_beginning(text: str, place: int, offered: Offered, final: bool) -> bool | None:
+def _is_no_beginning(text: str, offset: int, offered: Offered, final: bool) -> bool | None:
     """Tell of text without an opener: True if it begins no call, False if that is open, None if it may be read."""
-    if not final and begins(text, place, _FENCES):
+    if not final and begins(text, offset, _FENCES):
         return False
-    short = _SHORT.match(text, place)
+    short = _SHORT.match(text, offset)
     if short is not None:
         return final or not any(key.startswith(short[1] or "") for key in _KEYS)
-    begin = _BEGIN.match(text, place)
+    begin = _BEGIN.match(text, offset)
     if begin is None or begin[1] not in _KEYS:
         return True
-    named = _NAMED.match(text, place)
+    named = _NAMED.match(text, offset)
     if named is None:
         return None
     if named[1] == "type":
@@ -103,21 +103,21 @@ def _is_no_beginning(text: str, place: int, offered: Offered, final: bool) -> bo
     return None if known else True
 
 
-def _broken(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+def _broken(row: Row, text: str, offset: int, offered: Offered, final: bool) -> Reading:
     """Say what becomes of JSON that is not whole, or not JSON: what Python would read is taken for it."""
-    end = text.find(row.closer, place) if row.closer else -1
+    end = text.find(row.closer, offset) if row.closer else -1
     if end < 0:
         return ([], len(text)) if final else None
-    if not final and (end - place > MOST or not _balanced(text, place, end)):
+    if not final and (end - offset > MOST or not _balanced(text, offset, end)):
         return None  # the closer may stand in a string
-    calls = _calls(literal(text[place:end]), offered)
+    calls = _calls(literal(text[offset:end]), offered)
     return calls, end + len(row.closer)
 
 
-def _balanced(text: str, place: int, end: int) -> bool:
-    """Tell whether the brackets between two places are closed, strings aside."""
+def _balanced(text: str, offset: int, end: int) -> bool:
+    """Tell whether the brackets between two offsets are closed, strings aside."""
     depth, quoted, skipped = 0, False, -1
-    for mark in _MARKS.finditer(text, place, end):
+    for mark in _MARKS.finditer(text, offset, end):
         found = mark[0]
         if mark.start() == skipped:
             continue
@@ -154,51 +154,51 @@ def _call(value: Any, offered: Offered) -> LeakedCall | None:
     return LeakedCall(name, "{}")
 
 
-def read_named(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+def read_named(row: Row, text: str, offset: int, offered: Offered, final: bool) -> Reading:
     """Read a name and the object of its arguments, which may be missing before a closer."""
-    start = place
-    named = _NAME.match(text, place)
+    start = offset
+    named = _NAME.match(text, offset)
     if named is None:
-        return None if not final and blanks(text, place) == len(text) else ([], start)
+        return None if not final and blanks(text, offset) == len(text) else ([], start)
     if named.end() == len(text) and not final and offered.may_begin(named[1]):
         return None
     name = offered.name(named[1])
     if name is None:
         return [], start
-    place = _before_arguments(row, text, named.end())
-    if row.closer and text.startswith(row.closer, place):
-        return [LeakedCall(name, "{}")], place + len(row.closer)
-    if not text.startswith("{", place):
-        open_end = place == len(text) or begins(text, place, (*row.separators, row.id_mark, row.closer, "```json"))
+    offset = _before_arguments(row, text, named.end())
+    if row.closer and text.startswith(row.closer, offset):
+        return [LeakedCall(name, "{}")], offset + len(row.closer)
+    if not text.startswith("{", offset):
+        open_end = offset == len(text) or begins(text, offset, (*row.separators, row.id_mark, row.closer, "```json"))
         return None if open_end and not final else ([], start)
-    found = json_at(text, place)
+    found = json_at(text, offset)
     if found is None:
         return ([], len(text)) if final else None
     call = offered.call(name, found[0])
-    place = found[1]
-    after = blanks(text, place)
+    offset = found[1]
+    after = blanks(text, offset)
     if row.fences and text.startswith("```", after):
-        place = after + 3
-        after = blanks(text, place)
+        offset = after + 3
+        after = blanks(text, offset)
     if row.closer and text.startswith(row.closer, after):
-        place = after + len(row.closer)
+        offset = after + len(row.closer)
     elif row.closer and not final and (after == len(text) or begins(text, after, (row.closer, "```"))):
         return None
-    return ([call] if call else []), place
+    return ([call] if call else []), offset
 
 
-def _before_arguments(row: Row, text: str, place: int) -> int:
+def _before_arguments(row: Row, text: str, offset: int) -> int:
     """Return where the arguments begin, behind separators, an id and the beginning of a code block."""
     for _ in range(8):
-        place = blanks(text, place)
-        separator = next((mark for mark in row.separators if text.startswith(mark, place)), "")
+        offset = blanks(text, offset)
+        separator = next((mark for mark in row.separators if text.startswith(mark, offset)), "")
         if separator:
-            place += len(separator)
-        elif row.id_mark and text.startswith(row.id_mark, place):
-            word = _WORD.match(text, place + len(row.id_mark))
-            place = word.end() if word else place + len(row.id_mark)
-        elif row.fences and text.startswith("```", place):
-            place, _ = _after_fence(text, place)
+            offset += len(separator)
+        elif row.id_mark and text.startswith(row.id_mark, offset):
+            word = _WORD.match(text, offset + len(row.id_mark))
+            offset = word.end() if word else offset + len(row.id_mark)
+        elif row.fences and text.startswith("```", offset):
+            offset, _ = _after_fence(text, offset)
         else:
             break
-    return place
+    return offset

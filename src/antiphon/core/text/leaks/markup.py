@@ -29,29 +29,29 @@ class _Tag(msgspec.Struct, frozen=True):
     is_text: bool | None = None
 
 
-def read_markup(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+def read_markup(row: Row, text: str, offset: int, offered: Offered, final: bool) -> Reading:
     """Read one call."""
     try:
-        head = _head(row, text, place, offered, final)
+        head = _head(row, text, offset, offered, final)
         name = offered.name(head.name)
         if name is None:
-            return [], place
+            return [], offset
         arguments, end = _Parameters(row, text, offered.types(name), final).read(head.end)
     except MoreText:
         return None
     except NoCall:
-        return [], place
+        return [], offset
     call = offered.call(name, arguments)
     return ([call] if call else []), end
 
 
-def _head(row: Row, text: str, place: int, offered: Offered, final: bool) -> _Tag:
+def _head(row: Row, text: str, offset: int, offered: Offered, final: bool) -> _Tag:
     """Read the function's name. Raises MoreText, NoCall."""
     if row.head_end:
-        return _tag(row, text, place, row.head_end, final)
-    found = _HEAD.match(text, blanks(text, place))
+        return _tag(row, text, offset, row.head_end, final)
+    found = _HEAD.match(text, blanks(text, offset))
     said = found[0].strip() if found else ""
-    end = found.end() if found else place
+    end = found.end() if found else offset
     if end == len(text):
         if not final and (not said or offered.may_begin(said)):
             raise MoreText
@@ -59,14 +59,14 @@ def _head(row: Row, text: str, place: int, offered: Offered, final: bool) -> _Ta
     return _Tag(said, end)
 
 
-def _tag(row: Row, text: str, place: int, closing: str, final: bool) -> _Tag:
+def _tag(row: Row, text: str, offset: int, closing: str, final: bool) -> _Tag:
     """Read a name up to the end of its tag. Raises MoreText, NoCall."""
-    end = text.find(closing, place, place + 2 * LONGEST_NAME)
+    end = text.find(closing, offset, offset + 2 * LONGEST_NAME)
     if end < 0:
-        if final or len(text) - place >= 2 * LONGEST_NAME or "\n" in text[place:].strip():
+        if final or len(text) - offset >= 2 * LONGEST_NAME or "\n" in text[offset:].strip():
             raise NoCall
         raise MoreText
-    inside = text[place:end]
+    inside = text[offset:end]
     if not row.attributes:
         return _Tag(inside.strip().strip("\"'"), end + len(closing))
     found = {}
@@ -100,48 +100,48 @@ class _Parameters:
         self._ends = dict.fromkeys((row.parameter, row.closer), -1)
         self._next = (row.parameter, row.closer)
 
-    def read(self, place: int) -> tuple[dict[str, Any], int]:
+    def read(self, offset: int) -> tuple[dict[str, Any], int]:
         """Return the arguments and where the call ends. Raises MoreText, NoCall."""
         row, text = self._row, self._text
         arguments: dict[str, Any] = {}
         while True:
-            place = blanks(text, place)
-            if text.startswith(row.closer, place):
-                return arguments, place + len(row.closer)
-            if text.startswith(row.parameter, place):
-                place = self._parameter(place, arguments)
+            offset = blanks(text, offset)
+            if text.startswith(row.closer, offset):
+                return arguments, offset + len(row.closer)
+            if text.startswith(row.parameter, offset):
+                offset = self._parameter(offset, arguments)
                 self._count += 1
                 if self._count > MOST_PARAMETERS:
                     raise NoCall
-            elif text.startswith(row.value_end, place):
-                place += len(row.value_end)  # a closing tag too many
-            elif begins(text, place, (*self._next, row.value_end)) or place == len(text):
+            elif text.startswith(row.value_end, offset):
+                offset += len(row.value_end)  # a closing tag too many
+            elif begins(text, offset, (*self._next, row.value_end)) or offset == len(text):
                 if not self._final:
                     raise MoreText
-                if place < len(text) or not arguments:
+                if offset < len(text) or not arguments:
                     raise NoCall
-                return arguments, place  # all parameters are whole; the end is missing
+                return arguments, offset  # all parameters are whole; the end is missing
             else:
                 raise NoCall
 
-    def _parameter(self, place: int, arguments: dict[str, Any]) -> int:
+    def _parameter(self, offset: int, arguments: dict[str, Any]) -> int:
         row, text = self._row, self._text
-        while text.startswith(row.parameter, place):
-            place += len(row.parameter)
-        tag = _tag(row, text, place, row.key_end, self._final)
-        place = tag.end
+        while text.startswith(row.parameter, offset):
+            offset += len(row.parameter)
+        tag = _tag(row, text, offset, row.key_end, self._final)
+        offset = tag.end
         if row.value:
-            while text.startswith(row.key_end, place):
-                place += len(row.key_end)
-            place = blanks(text, place)
-            if not text.startswith(row.value, place):
-                if (not self._final and begins(text, place, (row.value, row.key_end))) or place == len(text):
+            while text.startswith(row.key_end, offset):
+                offset += len(row.key_end)
+            offset = blanks(text, offset)
+            if not text.startswith(row.value, offset):
+                if (not self._final and begins(text, offset, (row.value, row.key_end))) or offset == len(text):
                     raise MoreText if not self._final else NoCall
                 raise NoCall
-            place += len(row.value)
+            offset += len(row.value)
         if not tag.name:
             raise NoCall
-        value, end = self._value(place)
+        value, end = self._value(offset)
         if row.lines:
             value = value.removeprefix("\n").removesuffix("\n")
         arguments[tag.name] = typed(self._types.get(tag.name), value, tag.is_text)
@@ -158,7 +158,7 @@ class _Parameters:
         if not self._final:
             raise MoreText
         # The closing tag was forgotten: the value ends before what must follow.
-        end = min(self._place(mark, start) for mark in self._next)
+        end = min(self._offset(mark, start) for mark in self._next)
         if end == len(text):
             raise NoCall
         return text[start:end], end
@@ -184,7 +184,7 @@ class _Parameters:
             self._end = text.find(row.value_end, self._end + len(row.value_end))
         return self._end
 
-    def _place(self, mark: str, start: int) -> int:
+    def _offset(self, mark: str, start: int) -> int:
         """Return where a marker stands next; it is looked for again only when it was passed."""
         if self._ends[mark] < start:
             found = self._text.find(mark, start)

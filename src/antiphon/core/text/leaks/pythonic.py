@@ -24,35 +24,35 @@ _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
 class _Reader:
-    """Reads values at a place. Each character is looked at once."""
+    """Reads values at an offset. Each character is looked at once."""
 
-    def __init__(self, text: str, place: int = 0) -> None:
+    def __init__(self, text: str, offset: int = 0) -> None:
         self.text = text
-        self.place = place
+        self.offset = offset
 
     def next(self) -> str:
         """Return the next character that is no blank. Raises MoreText."""
-        self.place = blanks(self.text, self.place)
-        if self.place >= len(self.text):
+        self.offset = blanks(self.text, self.offset)
+        if self.offset >= len(self.text):
             raise MoreText
-        return self.text[self.place]
+        return self.text[self.offset]
 
     def take(self, mark: str) -> bool:
         """Pass over a character if it is the next one."""
         if self.next() != mark:
             return False
-        self.place += 1
+        self.offset += 1
         return True
 
     def word(self) -> str:
         """Return the next name, "" where there is none. Raises MoreText where more of it may come."""
         self.next()
-        found = _WORD.match(self.text, self.place)
+        found = _WORD.match(self.text, self.offset)
         if found is None:
             return ""
         if found.end() == len(self.text):
             raise MoreText
-        self.place = found.end()
+        self.offset = found.end()
         return found[0]
 
     def value(self, depth: int = 0) -> Any:
@@ -63,16 +63,16 @@ class _Reader:
         if first in "'\"":
             return self._string()
         if first in "[(":
-            self.place += 1
+            self.offset += 1
             return self._entries(_CLOSING[first], depth)
         if first == "{":
-            self.place += 1
+            self.offset += 1
             return self._object(depth)
-        if first in "-0123456789" and _NUMERIC.match(self.text, self.place):
+        if first in "-0123456789" and _NUMERIC.match(self.text, self.offset):
             raise MoreText
-        number = _NUMBER.match(self.text, self.place)
+        number = _NUMBER.match(self.text, self.offset)
         if number is not None:
-            self.place = number.end()
+            self.offset = number.end()
             return float(number[0]) if not number[0].lstrip("-").isdigit() else int(number[0])
         word = self.word()
         if word not in _NAMES:
@@ -80,10 +80,10 @@ class _Reader:
         return _NAMES[word]
 
     def _string(self) -> str:
-        found = _STRING.match(self.text, self.place)
+        found = _STRING.match(self.text, self.offset)
         if found is None:
             raise MoreText
-        self.place = found.end()
+        self.offset = found.end()
         inner = found[1] if found[1] is not None else found[2]
         if "\\" not in inner:
             return inner
@@ -121,14 +121,14 @@ def literal(text: str) -> Any:
         value = reader.value()
     except (MoreText, NoCall):
         return None
-    return None if text[reader.place :].strip() else value
+    return None if text[reader.offset :].strip() else value
 
 
-def read_pythonic(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+def read_pythonic(row: Row, text: str, offset: int, offered: Offered, final: bool) -> Reading:
     """Read calls: in brackets, or one behind the other up to the closer."""
-    start = place
-    text_end = text[: place + MOST]
-    reader = _Reader(text_end, place)
+    start = offset
+    text_end = text[: offset + MOST]
+    reader = _Reader(text_end, offset)
     calls: list[LeakedCall] = []
     listed = False
     try:
@@ -152,7 +152,7 @@ def read_pythonic(row: Row, text: str, place: int, offered: Offered, final: bool
         if final or len(text_end) < len(text):
             return (calls, len(text)) if calls and not listed else ([], start)
         return None
-    return _ended(row, text, reader.place, calls, start, final)
+    return _ended(row, text, reader.offset, calls, start, final)
 
 
 def _closes(row: Row, reader: _Reader) -> bool:
@@ -160,29 +160,29 @@ def _closes(row: Row, reader: _Reader) -> bool:
     if not row.closer:
         return True
     reader.next()
-    if begins(reader.text, reader.place, (row.closer,)):
+    if begins(reader.text, reader.offset, (row.closer,)):
         raise MoreText
-    return reader.text.startswith(row.closer, reader.place)
+    return reader.text.startswith(row.closer, reader.offset)
 
 
-def _ended(row: Row, text: str, place: int, calls: list[LeakedCall], start: int, final: bool) -> Reading:
-    after = blanks(text, place)
+def _ended(row: Row, text: str, offset: int, calls: list[LeakedCall], start: int, final: bool) -> Reading:
+    after = blanks(text, offset)
     if row.closer:
         if text.startswith(row.closer, after):
             return calls, after + len(row.closer)
-        return None if not final and begins(text, after, (row.closer, "\0")) else (calls, place)
+        return None if not final and begins(text, after, (row.closer, "\0")) else (calls, offset)
     if row.opener:
-        return calls, place
+        return calls, offset
     # Without an opener it is a call only if it is all there is.
     if after < len(text) and not text.startswith(row.around or ("\0",), after):
         return None if not final and begins(text, after, row.around) else ([], start)
-    return (calls, place) if final else None
+    return (calls, offset) if final else None
 
 
 def _call(reader: _Reader, offered: Offered) -> LeakedCall | None:
     """Read `NAME(…)` or `NAME.call(…)`; positional arguments are named as the schema orders them."""
     reader.next()
-    part = _WORD.match(reader.text, reader.place)
+    part = _WORD.match(reader.text, reader.offset)
     if part is None or (not offered.may_begin(_CALL.sub("", part[0])) and not offered.name(_CALL.sub("", part[0]))):
         return None
     name = offered.name(_CALL.sub("", reader.word()))
@@ -204,9 +204,9 @@ def _call(reader: _Reader, offered: Offered) -> LeakedCall | None:
 
 def _key(reader: _Reader) -> str:
     """Return the name before `=`, "" where a value stands."""
-    before = reader.place
+    before = reader.offset
     key = reader.word()
     if key and key not in _NAMES and reader.take("="):
         return key
-    reader.place = before
+    reader.offset = before
     return ""

@@ -42,8 +42,8 @@ _HEAD = (
 _ENDS = frozenset("}]>)`")  # one of them ends each form
 
 
-def _read_nothing(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
-    return [], place
+def _read_nothing(row: Row, text: str, offset: int, offered: Offered, final: bool) -> Reading:
+    return [], offset
 
 
 SHAPES: Mapping[Shape, Callable[[Row, str, int, Offered, bool], Reading]] = {
@@ -86,14 +86,14 @@ class PreparedForms:
             for name in names
         }
 
-    def at(self, text: str, place: int) -> _Marker | None:
-        """Return the longest marker at a place."""
-        found = self.pattern.match(text, place)
+    def at(self, text: str, offset: int) -> _Marker | None:
+        """Return the longest marker at an offset."""
+        found = self.pattern.match(text, offset)
         return self._found[found[0]] if found else None
 
-    def partial_at(self, text: str, place: int) -> int:
+    def partial_at(self, text: str, offset: int) -> int:
         """Return where the end of a text may be the beginning of a marker; its length where it is not."""
-        for at in range(max(place, len(text) - self._longest + 1), len(text)):
+        for at in range(max(offset, len(text) - self._longest + 1), len(text)):
             if text[at] in self.firsts and text[at:] in self._partial:
                 return at
         return len(text)
@@ -177,20 +177,20 @@ class CallReader:
         out: list[Found] = []
         waited = self._waiting
         self._join()
-        place = self._begin(out, final) if self._at_start and self._held else 0
-        while place is not None and place < len(self._held):
-            start = self._find(place, final)
-            self._pass(self._held[place:start], out)
-            place = start
-            marker = self._forms.at(self._held, place)
-            after = self._take(marker, place, out, final) if marker is not None else None
+        offset = self._begin(out, final) if self._at_start and self._held else 0
+        while offset is not None and offset < len(self._held):
+            start = self._find(offset, final)
+            self._pass(self._held[offset:start], out)
+            offset = start
+            marker = self._forms.at(self._held, offset)
+            after = self._take(marker, offset, out, final) if marker is not None else None
             if after is None:
                 break
-            place = after
-        self._held = self._held[place or 0 :]
+            offset = after
+        self._held = self._held[offset or 0 :]
         if self._held and self._waits(final):
             self._waiting, self._size = True, len(self._held)
-            if not waited or place:
+            if not waited or offset:
                 self._patience = Patience()
                 self._patience.due(self._size)
         return out
@@ -198,22 +198,22 @@ class CallReader:
     def _waits(self, final: bool) -> bool:
         return not final and (self._at_start or self._forms.at(self._held, 0) is not None)
 
-    def _find(self, place: int, final: bool) -> int:
+    def _find(self, offset: int, final: bool) -> int:
         """Return where a marker begins, or may begin; at the end of the text, only a whole one counts."""
-        found = self._forms.pattern.search(self._held, place)
+        found = self._forms.pattern.search(self._held, offset)
         if found is not None:
             return found.start()
-        return len(self._held) if final else self._forms.partial_at(self._held, place)
+        return len(self._held) if final else self._forms.partial_at(self._held, offset)
 
-    # What stands at a place
+    # What stands at an offset
 
     def _begin(self, out: list[Found], final: bool) -> int | None:
         """Look at the start of the answer, where calls need no opener. None: more text is needed."""
-        place = blanks(self._held, 0)
-        if place == len(self._held) and not final and place < SHORT:
+        offset = blanks(self._held, 0)
+        if offset == len(self._held) and not final and offset < SHORT:
             return None
         for row in self._forms.starting:
-            reading = SHAPES[row.shape](row, self._held, place, self._offered, final)
+            reading = SHAPES[row.shape](row, self._held, offset, self._offered, final)
             if reading is None:
                 return None
             calls, end = reading
@@ -224,13 +224,13 @@ class CallReader:
         self._at_start = False
         return 0
 
-    def _take(self, marker: _Marker, place: int, out: list[Found], final: bool) -> int | None:
+    def _take(self, marker: _Marker, offset: int, out: list[Found], final: bool) -> int | None:
         """Read what a marker begins. Returns where it ends, None where more text is needed."""
         text = self._held
         if self._in_vain > MOST_IN_VAIN:
-            self._pass(text[place:], out)
+            self._pass(text[offset:], out)
             return len(text)
-        reading = self._read(marker, place, final)
+        reading = self._read(marker, offset, final)
         if reading is None:
             return None
         calls, end = reading
@@ -238,27 +238,27 @@ class CallReader:
             self._found(calls, out)
             return end
         around, silent = marker.around and self._after_call and self._quiet, marker.silent
-        self._in_vain += LEAST_IN_VAIN if around or silent else max(len(text) - place, LEAST_IN_VAIN)
+        self._in_vain += LEAST_IN_VAIN if around or silent else max(len(text) - offset, LEAST_IN_VAIN)
         if around:
-            return place + len(marker.around)
+            return offset + len(marker.around)
         if silent:
             return end
-        self._pass(text[place:end], out)
+        self._pass(text[offset:end], out)
         return end
 
-    def _read(self, marker: _Marker, place: int, final: bool, depth: int = 0) -> Reading:
-        """Read the calls at a place, behind markers that stand around them."""
+    def _read(self, marker: _Marker, offset: int, final: bool, depth: int = 0) -> Reading:
+        """Read the calls at an offset, behind markers that stand around them."""
         text, end = self._held, 0
-        if not final and begins(text, place, marker.longer):
+        if not final and begins(text, offset, marker.longer):
             return None  # a longer opener may come
         for row in marker.rows:
-            reading = SHAPES[row.shape](row, text, place + len(row.opener), self._offered, final)
+            reading = SHAPES[row.shape](row, text, offset + len(row.opener), self._offered, final)
             if reading is None or reading[0]:
                 return reading
             end = max(end, reading[1])
         if not marker.around or depth == MOST_AROUND:
-            return [], max(end, place + len(marker.around))
-        inner = blanks(text, place + len(marker.around))
+            return [], max(end, offset + len(marker.around))
+        inner = blanks(text, offset + len(marker.around))
         if not final and (inner == len(text) or self._forms.partial_at(text, inner) == inner):
             return None
         following = self._forms.at(text, inner)
@@ -266,7 +266,7 @@ class CallReader:
             reading = self._read(following, inner, final, depth + 1)
             if reading is None or reading[0]:
                 return reading
-        return [], max(end, place + len(marker.around))
+        return [], max(end, offset + len(marker.around))
 
     def _found(self, calls: Sequence[Found], out: list[Found]) -> None:
         out.extend(calls)

@@ -75,7 +75,7 @@ def regex_to_gbnf(pattern: str, flags: str = "") -> str:
     check_size(pattern)
     reader = _Regex(pattern, flags)
     expression = reader.alternatives()
-    if reader.place < len(pattern):
+    if reader.offset < len(pattern):
         raise GrammarFault("An unmatched ')'.")
     return expression
 
@@ -91,7 +91,7 @@ class _Regex:
     def __init__(self, pattern: str, flags: str) -> None:
         if set(flags) - set("imsu"):
             raise GrammarError(f"The flags '{flags}' are not supported.")
-        self.place = 0
+        self.offset = 0
         self._pattern = pattern
         self._depth = 0
         self._ignore_case = "i" in flags
@@ -101,18 +101,18 @@ class _Regex:
         """Read up to the end or a closing parenthesis."""
         branches = [self._sequence()]
         while self._next() == "|":
-            self.place += 1
+            self.offset += 1
             branches.append(self._sequence())
         return " | ".join(branch or '""' for branch in branches)
 
     def _next(self) -> str:
-        return self._pattern[self.place] if self.place < len(self._pattern) else ""
+        return self._pattern[self.offset] if self.offset < len(self._pattern) else ""
 
     def _take(self) -> str:
         char = self._next()
         if not char:
             raise GrammarFault("The expression ends in the middle.")
-        self.place += 1
+        self.offset += 1
         return char
 
     def _sequence(self) -> str:
@@ -120,7 +120,7 @@ class _Regex:
         while self._next() not in ("", "|", ")"):
             if self._next() in "^$":
                 # The whole input is what has to match: anchors at its ends say nothing new.
-                self.place += 1
+                self.offset += 1
                 continue
             atom = self._atom()
             parts.append(atom + self._quantifier())
@@ -142,7 +142,7 @@ class _Regex:
 
     def _group(self) -> str:
         if self._next() == "?":
-            self.place += 1
+            self.offset += 1
             kind = self._take()
             if kind == "P" and self._next() == "<":
                 self._take()
@@ -172,7 +172,7 @@ class _Regex:
     def _escaped_char(self, char: str) -> str:
         if char in "xu":
             size = 2 if char == "x" else 4
-            digits, self.place = self._pattern[self.place : self.place + size], self.place + size
+            digits, self.offset = self._pattern[self.offset : self.offset + size], self.offset + size
             return character(digits, size)
         if char in _CONTROL:
             return _CONTROL[char]
@@ -183,20 +183,20 @@ class _Regex:
     def _class(self) -> str:
         parts = ["["]
         if self._next() == "^":
-            self.place += 1
+            self.offset += 1
             parts.append("^")
         first = True
         while first or self._next() != "]":
             parts.append(self._class_part())
             first = False
-        self.place += 1
+        self.offset += 1
         return "".join(parts) + "]"
 
     def _class_part(self) -> str:
         low = self._class_item()
-        if len(low) > 1 or self._next() != "-" or self._pattern[self.place + 1 : self.place + 2] in ("]", ""):
+        if len(low) > 1 or self._next() != "-" or self._pattern[self.offset + 1 : self.offset + 2] in ("]", ""):
             return low if len(low) > 1 else self._cased(low)
-        self.place += 1
+        self.offset += 1
         high = self._class_item()
         if len(high) > 1:
             raise GrammarFault("A range without an end.")
@@ -231,20 +231,20 @@ class _Regex:
     def _quantifier(self) -> str:
         char = self._next()
         if char in ("*", "+", "?"):
-            self.place += 1
+            self.offset += 1
             found = char
         elif char == "{":
-            end = self._pattern.find("}", self.place)
-            low, comma, high = self._pattern[self.place + 1 : end].partition(",")
+            end = self._pattern.find("}", self.offset)
+            low, comma, high = self._pattern[self.offset + 1 : end].partition(",")
             if end < 0 or not is_count(low.strip()) or (high.strip() and not is_count(high.strip())):
                 raise GrammarFault("A wrong number of repetitions.")
             if comma and high.strip() and int(low) > int(high):
                 raise GrammarFault("A repetition's lowest number is above its highest.")
-            self.place = end + 1
+            self.offset = end + 1
             found = f"{{{low.strip()}{comma}{high.strip()}}}"
         else:
             return ""
         # What a lazy or possessive quantifier matches is the same.
         if self._next() in ("?", "+"):
-            self.place += 1
+            self.offset += 1
         return found

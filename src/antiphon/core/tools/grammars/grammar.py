@@ -78,12 +78,12 @@ def lark_to_gbnf(grammar: str) -> str:
 
 def _tokens(grammar: str) -> list[Token]:
     tokens: list[Token] = []
-    place = 0
-    while place < len(grammar):
-        found = _TOKEN.match(grammar, place)
+    offset = 0
+    while offset < len(grammar):
+        found = _TOKEN.match(grammar, offset)
         if found is None or found.lastgroup is None:
-            raise GrammarFault(f"The grammar cannot be read at {grammar[place : place + 20]!r}.")
-        place = found.end()
+            raise GrammarFault(f"The grammar cannot be read at {grammar[offset : offset + 20]!r}.")
+        offset = found.end()
         if found.lastgroup != "space":
             tokens.append((found.lastgroup, found[0]))
     return [*_joined(tokens), ("line", "\n")]
@@ -103,7 +103,7 @@ class _Lark:
 
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
-        self._place = 0
+        self._offset = 0
         self._rules: dict[str, str] = {}
         self._used: set[str] = set()
         self._depth = 0
@@ -114,7 +114,7 @@ class _Lark:
 
     def translate(self) -> str:
         """Return the whole grammar."""
-        while self._place < len(self._tokens):
+        while self._offset < len(self._tokens):
             self._definition()
         for name in sorted(self._used - self._rules.keys()):
             raise GrammarFault(f"'{name}' is not defined.")
@@ -129,16 +129,16 @@ class _Lark:
     # Tokens
 
     def _next(self) -> Token:
-        return self._tokens[self._place] if self._place < len(self._tokens) else ("line", "")
+        return self._tokens[self._offset] if self._offset < len(self._tokens) else ("line", "")
 
     def _take(self) -> Token:
         token = self._next()
-        self._place += 1
+        self._offset += 1
         return token
 
     def _takes(self, mark: str) -> bool:
         if self._next() == ("mark", mark):
-            self._place += 1
+            self._offset += 1
             return True
         return False
 

@@ -249,7 +249,7 @@ class ChunkCall:
         self._emitter = emitter
         self._id = item_id
         self._call = call
-        self._place = emitter.call(call)
+        self._index = emitter.call(call)
         self._pieces: list[str] = []
 
     @property
@@ -260,14 +260,14 @@ class ChunkCall:
     def text(self, text: str) -> None:
         """Append to the arguments."""
         self._pieces.append(text)
-        self._emitter.arguments(self._place, text)
+        self._emitter.arguments(self._index, text)
 
     def close(self, status: str) -> bytes:
         """Return the item."""
         if not self.arguments.strip() and status == "completed":
             self.text("{}")
         call = self._call
-        self._emitter.end_call(self._place, self.arguments)
+        self._emitter.end_call(self._index, self.arguments)
         return to_json(
             FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=self.arguments, status=status)
         )

@@ -86,25 +86,25 @@ _text = msgspec.json.Decoder(str)
 
 
 class ChatConversation:
-    """The items of a conversation; `places` are the indexes of the messages that they came from."""
+    """The items of a conversation; `sources` are the indexes of the messages that they came from."""
 
     def __init__(self, raw: Raw) -> None:
         self.items: list[Item] = []
-        self.places: list[int] = []
+        self.sources: list[int] = []
         messages: list[ChatTurnMessage] = decode(_messages, raw, "messages")
         for at, message in enumerate(messages):
             for item in _items_of(message, f"messages[{at}]"):
                 self.items.append(item)
-                self.places.append(at)
+                self.sources.append(at)
         if not self.items:
             raise InvalidRequest("Invalid 'messages': there must be at least one.", param="messages")
 
     def spell(self, name: str) -> str:
         """Return how chat completions name a field: `input[2].output` → `messages[1].content`."""
         number, bracket, rest = name.removeprefix("input[").partition("]")
-        if not (bracket and number.isdigit() and len(number) < 9 and int(number) < len(self.places)):
+        if not (bracket and number.isdigit() and len(number) < 9 and int(number) < len(self.sources)):
             return "messages" if name == "input" else name
-        return f"messages[{self.places[int(number)]}]{rest.replace('.output', '.content')}"
+        return f"messages[{self.sources[int(number)]}]{rest.replace('.output', '.content')}"
 
 
 def _items_of(message: ChatTurnMessage, path: str) -> Sequence[Item]:

@@ -85,14 +85,14 @@ def _added(name: str, kept: Any, new: Any) -> Any:
 
 def _added_entries(kept: list[Any], new: list[Any]) -> list[Any]:
     """Append the entries of a list; those with an `index` continue the entry that has it."""
-    places = {entry["index"]: at for at, entry in enumerate(kept) if isinstance(entry, dict) and _indexed(entry)}
+    indexes = {entry["index"]: at for at, entry in enumerate(kept) if isinstance(entry, dict) and _indexed(entry)}
     for entry in new:
-        at = places.get(entry["index"]) if isinstance(entry, dict) and _indexed(entry) else None
+        at = indexes.get(entry["index"]) if isinstance(entry, dict) and _indexed(entry) else None
         if at is not None:
             kept[at] = _added("", kept[at], entry)
             continue
         if isinstance(entry, dict) and _indexed(entry):
-            places[entry["index"]] = len(kept)
+            indexes[entry["index"]] = len(kept)
         kept.append(_added("", None, entry) if isinstance(entry, dict) else entry)
     return kept
 

@@ -135,17 +135,17 @@ def _listed(chats: Sequence[StoredChat], rest: dict[str, Any]) -> bytes:
 
 def _message_page(chat: StoredChat, limit: int, descending: bool, after: str | None) -> Reply:
     raws = _messages.decode(chat.messages)
-    places = list(range(len(raws)))
+    indexes = list(range(len(raws)))
     if descending:
-        places.reverse()
+        indexes.reverse()
     if after is not None:
-        ids = [f"{chat.id}-{place}" for place in places]
+        ids = [f"{chat.id}-{index}" for index in indexes]
         if after not in ids:
             raise _unknown(after)
-        places = places[ids.index(after) + 1 :]
-    chosen = places[:limit]
-    data = [_message(raws[place], f"{chat.id}-{place}") for place in chosen]
-    return json_reply(listing(data, [f"{chat.id}-{place}" for place in chosen], len(places) > limit))
+        indexes = indexes[ids.index(after) + 1 :]
+    chosen = indexes[:limit]
+    data = [_message(raws[index], f"{chat.id}-{index}") for index in chosen]
+    return json_reply(listing(data, [f"{chat.id}-{index}" for index in chosen], len(indexes) > limit))
 
 
 def _message(raw: Raw, id: str) -> dict[str, Any]:

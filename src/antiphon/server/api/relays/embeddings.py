@@ -36,7 +36,7 @@ class EmbeddingWishes(msgspec.Struct, frozen=True):
 
 
 class _Vector(msgspec.Struct):
-    """A vector by its place among the values of the answer."""
+    """A vector by its index among the values of the answer."""
 
     embedding: Annotated[int, Meta(ge=0)]
     index: int | None = None
@@ -78,18 +78,18 @@ class Embeddings:
         wishes = _wishes(asked)
         try:
             found = _vectors.decode(read.skeleton)
-            places = [place if one.index is None else one.index for place, one in enumerate(found.data)]
+            indexes = [index if one.index is None else one.index for index, one in enumerate(found.data)]
             vectors = [_as_wanted(read.values[one.embedding], wishes, shorten) for one in found.data]
             counts = _counts.decode(found.usage) if found.usage is not None else None
         except (msgspec.MsgspecError, ValueError, OverflowError, IndexError, RecursionError):
             raise wrong_answer("has no embeddings") from None
         expected = 1 if asked.has("messages") else _count(asked)
-        if sorted(places) != list(range(expected)):
-            raise wrong_answer(f"has {len(places)} embeddings for {expected} texts")
+        if sorted(indexes) != list(range(expected)):
+            raise wrong_answer(f"has {len(indexes)} embeddings for {expected} texts")
         told = counts or _EmbeddingCounts()
         used = told.prompt_tokens if told.prompt_tokens is not None else told.total_tokens or 0
         usage = {"prompt_tokens": used, "total_tokens": told.total_tokens or used}
-        ordered = sorted(zip(places, vectors, strict=True), key=lambda pair: pair[0])
+        ordered = sorted(zip(indexes, vectors, strict=True), key=lambda pair: pair[0])
         data = [b'{"object":"embedding","index":%d,"embedding":%b}' % pair for pair in ordered]
         last = b'],"model":%b,"usage":%b}' % (to_json(model), to_json(usage))
         return enclosed(b'{"object":"list","data":[', data, last)
@@ -118,7 +118,7 @@ def _count(asked: AskedRelay) -> int:
         )
     if kinds == {int}:
         return 1
-    empty = next((place for place, entry in enumerate(value) if not entry), None)
+    empty = next((index for index, entry in enumerate(value) if not entry), None)
     if empty is not None:
         raise InvalidRequest(f"'input[{empty}]' must not be empty.", param=f"input[{empty}]")
     if len(value) > MOST_INPUTS:

@@ -84,7 +84,7 @@ class Moderations:
         found = []
         for one in inputs:
             holder: list[Any] = list(one.images)
-            slots = [UrlSlot(holder, place, "image_url", f"input[{place}]") for place in range(len(holder))]
+            slots = [UrlSlot(holder, index, "image_url", f"input[{index}]") for index in range(len(holder))]
             if slots:
                 await self._media.admit_slots(slots, caller.owner, inline=True, path="input")
             found.append(ModeratedInput(one.text, tuple(holder)))
@@ -102,11 +102,11 @@ def _inputs(value: str | list[str | ModeratedPart]) -> list[ModeratedInput]:
     if texts:
         raise invalid("Expected `array` of texts or of parts, got both - at `$.input`")
     parts = [entry for entry in entries if isinstance(entry, ModeratedPart)]
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         if part.type not in ("text", "image_url") or (part.type == "image_url" and part.image_url is None):
             raise InvalidRequest(
-                f"'input[{place}]' must be a part of the type text, or of the type image_url with its URL.",
-                param=f"input[{place}]",
+                f"'input[{index}]' must be a part of the type text, or of the type image_url with its URL.",
+                param=f"input[{index}]",
             )
     images = [part.image_url.url for part in parts if part.type == "image_url" and part.image_url is not None]
     text = "\n".join(part.text for part in parts if part.type == "text")

@@ -54,7 +54,7 @@ class PassingAnswer:
 
 
 class ReadAnswer(msgspec.Struct, frozen=True):
-    """A whole answer. `skeleton` is its JSON with numbers in the place of its large `values`, which are read one by one:
+    """A whole answer. `skeleton` is its JSON with numbers instead of its large `values`, which are read one by one:
     to decode all in one piece would hold the event loop.
     """
 
@@ -69,8 +69,8 @@ def read_answer(body: bytes, name: str) -> ReadAnswer:
     values: list[bytes] = []
     mark = to_json(name)
     end = look = 0
-    while name and (place := body.find(mark, look)) >= 0:
-        look = place + len(mark)
+    while name and (offset := body.find(mark, look)) >= 0:
+        look = offset + len(mark)
         gap = body[look : look + _GAP]
         begin = look + len(gap) - len(gap.lstrip(b" \r\n\t:"))
         closing = _CLOSING.get(body[begin : begin + 1])

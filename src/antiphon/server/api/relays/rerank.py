@@ -137,7 +137,7 @@ def _documents(wishes: RerankWishes) -> list[Any]:
     if not 1 <= len(documents) <= MOST_DOCUMENTS:
         what = f"{len(documents)} entries; 1 to {MOST_DOCUMENTS} are allowed"
         raise InvalidRequest(f"'{name}' has {what}.", param=name)
-    wrong = next((place for place, one in enumerate(documents) if not isinstance(one, str | dict)), None)
+    wrong = next((index for index, one in enumerate(documents) if not isinstance(one, str | dict)), None)
     if wrong is not None:
         raise InvalidRequest(
             f"'{name}[{wrong}]' must be a text or an object.", param=f"{name}[{wrong}]", code="invalid_type"

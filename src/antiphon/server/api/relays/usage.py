@@ -69,9 +69,9 @@ def usage_in_body(body: bytes) -> Usage | None:
 
 def usage_in_tail(tail: bytes) -> Usage | None:
     """Return the last usage in the end of a stream. A quote inside of a text is escaped, so the name stands for itself."""
-    place = tail.rfind(_MARK)
-    while place >= 0:
-        begin = place + len(_MARK)
+    offset = tail.rfind(_MARK)
+    while offset >= 0:
+        begin = offset + len(_MARK)
         opening = tail[begin : begin + _GAP].lstrip(b" :\n")
         if opening.startswith(b"{"):
             try:
@@ -79,5 +79,5 @@ def usage_in_tail(tail: bytes) -> Usage | None:
                 return usage_of(msgspec.convert(found, _UsageCounts))
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return None
-        place = tail.rfind(_MARK, 0, place)
+        offset = tail.rfind(_MARK, 0, offset)
     return None

@@ -25,6 +25,6 @@ def postings(chunks: Sequence[Chunk], first: int) -> dict[str, tuple[str, ...]]:
                 known[1].append(str(count))
                 known[2].append(length)
     columns = {"words": (*found,)}
-    for place, column in enumerate(("chunks", "times", "lengths")):
-        columns[column] = tuple([f"{{{','.join(values[place])}}}" for values in found.values()])
+    for index, column in enumerate(("chunks", "times", "lengths")):
+        columns[column] = tuple([f"{{{','.join(values[index])}}}" for values in found.values()])
     return columns

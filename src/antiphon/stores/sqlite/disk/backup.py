@@ -12,7 +12,7 @@ from pathlib import Path
 
 from antiphon.errors import ConfigError
 from antiphon.stores.sqlite.database import damage
-from antiphon.stores.sqlite.upkeep import detach
+from antiphon.stores.sqlite.disk.upkeep import detach
 
 PAGES = 2_000
 """Pages that are copied at a time: writers wait for no longer than that takes."""
@@ -30,7 +30,7 @@ def backup(store: Path, target: Path, progress: Progress) -> None:
 
 
 def restore(source: Path, store: Path, progress: Progress, *, keep_work: bool) -> tuple[int, int]:
-    """Put a copy and its secret in the place of a store that is not there.
+    """Put a copy and its secret where no store is.
 
     Unless `keep_work`, its open background responses are cancelled and its pending webhooks dropped, so that a copy of a store in
     use does nothing twice; returns the numbers of both. Raises ConfigError.
@@ -72,14 +72,17 @@ def _copy(source: Path, target: Path, progress: Progress) -> None:
 
 def _copy_secret(source: Path, target: Path) -> None:
     """Copy the secret that seals reasoning, where there is one: without it what clients keep could not be opened."""
-    secret, place = source.with_suffix(".key"), target.with_suffix(".key")
+    secret, target_key = source.with_suffix(".key"), target.with_suffix(".key")
     if not secret.is_file():
         return
     try:
-        with open(place, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as new, secret.open("rb") as old:
+        with (
+            open(target_key, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as new,
+            secret.open("rb") as old,
+        ):
             shutil.copyfileobj(old, new)
     except OSError as error:
-        raise ConfigError(f"{secret} cannot be copied to {place}: {error.strerror}.") from None
+        raise ConfigError(f"{secret} cannot be copied to {target_key}: {error.strerror}.") from None
 
 
 def _flush(path: Path) -> None:

@@ -172,7 +172,7 @@ class Keeper:
             connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000:.0f}")
 
     def _reopen(self) -> None:
-        """Open the file that stands in the place of the one that is open. Raises ConfigError and sqlite3.Error."""
+        """Open the file that replaces the one that is open. Raises ConfigError and sqlite3.Error."""
         self._closed = True
         self.connection.close()
         self.file.forget()

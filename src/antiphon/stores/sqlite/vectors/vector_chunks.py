@@ -98,8 +98,8 @@ def _ranked(
     firsts = [first for first, _, _ in ranges]
     wanted = [file_id in files for _, _, file_id in ranges]
     for number, score in connection.execute(statement, (" OR ".join(words), -1)):
-        place = bisect_right(firsts, number) - 1
-        if place >= 0 and wanted[place]:
+        index = bisect_right(firsts, number) - 1
+        if index >= 0 and wanted[index]:
             yield number, score
 
 

@@ -123,6 +123,6 @@ def _segments(connection: Connection, store: int, files: Collection[str] | None)
     firsts = [first for first, _, _ in ranges]
     wanted = [file_id in files for _, _, file_id in ranges]
     for first, codes in rows:
-        place = bisect_right(firsts, first) - 1
-        if place >= 0 and wanted[place]:
+        index = bisect_right(firsts, first) - 1
+        if index >= 0 and wanted[index]:
             yield first, codes

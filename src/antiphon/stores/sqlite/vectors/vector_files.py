@@ -206,7 +206,7 @@ def keep(connection: Connection, statement: str, job: IngestJob, **values: objec
 def complete(
     connection: Connection, job: IngestJob, chunks: Sequence[Chunk], most: int, embedding: Embedding | None
 ) -> None:
-    """Put a file's chunks in the place of those before, with their vectors if there are any."""
+    """Replace a file's chunks, with their vectors if there are any."""
     store, before = held(connection, job)
     first, there = connection.execute(SQL["room"], {"store": store}).fetchall()[0]
     if there - before + len(chunks) > most:

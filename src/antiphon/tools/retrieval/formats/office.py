@@ -176,8 +176,8 @@ class _Sheet(XmlTarget):
     def _shown(self, value: str) -> str:
         if self._kind != "s" or not (value.isascii() and value.isdecimal() and len(value) < 10):
             return value
-        place = int(value)
-        return self._shared[place] if place < len(self._shared) else ""
+        offset = int(value)
+        return self._shared[offset] if offset < len(self._shared) else ""
 
 
 def xlsx_text(archive: Archive) -> str:
