@@ -32,6 +32,8 @@ function show() {
     if (link.hash === `#${view}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  const name = document.querySelector(".top nav [aria-current]").textContent;
+  document.title = view === "play" ? playground.title : `${name} · Antiphon`;
   activity.hide();
   stores.hide();
   if (view === "activity") activity.show();
