@@ -268,7 +268,8 @@ ITEMS = (
         "In and out; functions on the way to chat backends.",
     ),
     Kind(
-        "tool_search_call, tool_search_output, additional_tools", "In and out: tools that the client finds as it goes."
+        "tool_search_call, tool_search_output, additional_tools",
+        "In and out: tools that are found on the way, by the client or by this server.",
     ),
     Kind(
         "mcp_list_tools, mcp_call, mcp_approval_request, mcp_approval_response",
