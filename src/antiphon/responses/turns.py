@@ -122,7 +122,7 @@ class Turns:
     async def open(self, wait: float | None) -> bool:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
         plan = self._plan
-        first = any(tool.use.comes_first(plan.turn.items) for tool in plan.hosted)
+        first = plan.hosted and any(tool.use.comes_first(plan.turn.items) for tool in plan.hosted)
         if plan.compaction or plan.remote or plan.failed or first or self._stream.output_begun:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
