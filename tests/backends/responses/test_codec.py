@@ -427,3 +427,19 @@ def test_the_agent_of_an_item_is_kept_and_sent(item: dict[str, Any]) -> None:
         assert found.get("agent") == wanted
     (decoded,) = decode_items([Raw(json.dumps(item).encode())])
     assert "agent" not in json.loads(keep_input([decoded], "0").array)[0]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "mcp_call", "id": "mcp_1", "server_label": "s", "name": "f", "arguments": "{}", "output": "1"},
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "a"}},
+    ],
+    ids=lambda item: item["type"],
+)
+def test_a_program_is_named_where_the_document_has_a_field_for_it(item: dict[str, Any]) -> None:
+    called = {"call_id": "call_1", "caller": {"type": "program", "caller_id": "p"}}
+    assert sent({**item, **called}) == sent(item)
+    shell = {"type": "shell_call", "status": "completed", "action": {"commands": ["ls"]}, **called}
+    made = sent(shell)
+    assert made is not None and made["caller"] == called["caller"] and made["call_id"] == "call_1"

@@ -61,6 +61,12 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
     ids: bool = False
 
 
+OWN_CALLERS = frozenset(
+    "mcp_call mcp_approval_request web_search_call file_search_call code_interpreter_call image_generation_call".split()
+)
+"""Types of items in which this server tells the program that made a call, and the document has no field for that."""
+
+
 def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
     """Return items as they are sent. Thoughts of which nothing is left that the server takes are left out."""
     sent = [_SENT[type(item)](item, form) for item in items]
@@ -218,6 +224,9 @@ def _other(item: OtherItem, form: RequestForm) -> Fields:
     }
     if item.type not in NEEDS_ID:
         fields.pop("id", None)
+    if item.type in OWN_CALLERS:
+        fields.pop("call_id", None)
+        fields.pop("caller", None)
     call_id = fields.get("call_id")
     if isinstance(call_id, Raw) and len(bytes(call_id)) > LONGEST_OF_RESPONSES:
         fields["call_id"] = responses_id(decode(_text, call_id, "input"))
