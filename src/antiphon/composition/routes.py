@@ -98,7 +98,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
     router.add("GET", "/docs", docs, public=True)
     router.add("GET", "/", playground, public=True)
-    router.add("GET", "/playground/{name}", playground_file, public=True)
+    router.add("GET", "/playground/{name:path}", playground_file, public=True)
     admin = Admin(parts.store.responses, parts.ring)
     router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)

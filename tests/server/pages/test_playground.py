@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import posixpath
 import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from http.client import HTTPResponse
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from antiphon.server.pages.playground import assets
 from tests.server.whole import Client, parse_events, whole_server
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +35,25 @@ def test_the_page_asks_for_files_that_there_are(server: Client) -> None:
     with get(server, "/") as page:
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         wanted = re.findall(r'(?:src|href)="playground/([^"]+)"', page.read().decode())
-    assert {"main.mjs", "style.css"} == set(wanted)
+    assert {"main.mjs", "style.css"} <= set(wanted) <= set(assets())
+    for name, text in own().items():
+        for imported in re.findall(r'(?:from|import|import\() ?"(\.[^"]+)"', text):
+            assert posixpath.normpath(posixpath.join(posixpath.dirname(name), imported)) in assets(), (name, imported)
+
+
+def own() -> dict[str, str]:
+    """Return the page's own files, without those of others and pictures of letters."""
+    return {name: asset.content.decode() for name, asset in assets().items() if not name.startswith("vendor/")}
+
+
+def test_libraries_of_others_are_their_releases_unchanged_with_their_licences() -> None:
+    told = (DOCS / "dependencies.md").read_text()
+    folder = resources.files("antiphon.server.pages") / "static" / "playground"
     for name, asset in assets().items():
-        imported = re.findall(r'from "\./([^"]+)"', asset.content.decode())
-        assert set(imported) <= set(assets()), name
+        if name.startswith("vendor/") and not name.endswith(".woff2"):
+            assert f"`{hashlib.sha256(asset.content).hexdigest()}`" in told, name
+            assert (folder / posixpath.dirname(name) / "LICENSE").is_file(), name
+    assert sum(len(asset.content) for asset in assets().values()) < 1_200_000
 
 
 def test_scripts_of_others_and_scripts_in_text_are_forbidden(server: Client) -> None:
@@ -45,8 +66,7 @@ def test_scripts_of_others_and_scripts_in_text_are_forbidden(server: Client) -> 
 
 
 def test_nothing_turns_text_into_html_and_no_other_host_is_named() -> None:
-    for name, asset in assets().items():
-        text = asset.content.decode()
+    for name, text in own().items():
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), (
             name
         )

@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import msgspec
 
@@ -14,11 +15,16 @@ from antiphon.server.http.messages import Header, Reply, Request
 
 INDEX = "index.html"
 
-_TYPES = {"html": "text/html", "css": "text/css", "mjs": "text/javascript"}
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
+    "woff2": "font/woff2",
+}
 
 # Trusted types: no script of ours can turn text into HTML, so that nothing a model says is ever read as such.
 _POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; font-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
 )
 
@@ -37,7 +43,7 @@ async def playground(request: Request) -> Reply:
 
 
 async def playground_file(request: Request) -> Reply:
-    """GET /playground/{name}: the page's style and modules."""
+    """GET /playground/{name}: the page's style, modules and fonts, which lie in folders."""
     asset = assets().get(request.params["name"])
     if asset is None:
         raise NotFound(f"Unknown path: {request.path[:200]}")
@@ -47,15 +53,20 @@ async def playground_file(request: Request) -> Reply:
 @functools.cache
 def assets() -> Mapping[str, Asset]:
     """Read the files of the page, once."""
-    folder = resources.files("antiphon.server.pages") / "static" / "playground"
     found: dict[str, Asset] = {}
+    _gather(resources.files("antiphon.server.pages") / "static" / "playground", "", found)
+    return found
+
+
+def _gather(folder: Traversable, path: str, found: dict[str, Asset]) -> None:
     for file in folder.iterdir():
         kind = _TYPES.get(file.name.rpartition(".")[2])
-        if kind is not None:
+        if file.is_dir():
+            _gather(file, f"{path}{file.name}/", found)
+        elif kind is not None:
             content = file.read_bytes()
             tag = hashlib.blake2b(content, digest_size=12).hexdigest()
-            found[file.name] = Asset(content, f"{kind}; charset=utf-8", f'"{tag}"'.encode())
-    return found
+            found[path + file.name] = Asset(content, kind, f'"{tag}"'.encode())
 
 
 def _reply(asset: Asset, request: Request) -> Reply:

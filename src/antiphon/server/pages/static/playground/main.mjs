@@ -5,16 +5,18 @@ import { call, key, setKey } from "./api.mjs";
 import { $ } from "./dom.mjs";
 import { setUpForm, showConversations, showModels } from "./form.mjs";
 import { Library } from "./library.mjs";
+import { Operator } from "./operator/operator.mjs";
 import { Playground } from "./play.mjs";
 import { Stores } from "./stores.mjs";
 
-const VIEWS = ["play", "library", "stores", "activity"];
+const VIEWS = ["play", "library", "stores", "activity", "operator"];
 const narrow = matchMedia("(max-width: 60rem)");
 
 const playground = new Playground();
 const library = new Library(playground);
 const activity = new Activity();
 const stores = new Stores();
+const operator = new Operator();
 
 function show() {
   const [wanted, ...rest] = location.hash.slice(1).split("/");
@@ -28,6 +30,7 @@ function show() {
   stores.hide();
   if (view === "activity") activity.show();
   if (view === "stores") stores.show();
+  if (view === "operator") operator.show(rest[0]);
   if (view === "library") {
     library.open(rest.join("/"));
     if (!rest.length || !$("shelf").childElementCount) library.list();
