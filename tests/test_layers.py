@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "runtime": "errors",
     "net": "errors runtime",
     "config": "errors net",
+    "conformance": "errors core net",
     "runtime.checker": "errors runtime",
     "tools.sandbox": "errors",
     "stores": "types errors core runtime net config",

@@ -12,7 +12,7 @@ import pytest
 from antiphon.config import ToolsConfig
 from tests.page.browser import Page
 from tests.page.conftest import Open
-from tests.page.steps import ask_and_wait
+from tests.page.steps import add_tool, ask_and_wait, tools
 from tests.server.whole import Client, upstream, whole_server
 from tests.tools.web.site import web
 from tests.tools.web.test_web_search import SEARCH, Planned, plan, settings
@@ -36,7 +36,7 @@ def prompt(*calls: Any, say: str = "Done.") -> str:
 
 
 def test_a_search_with_its_sources_and_citations(page: Page) -> None:
-    page.click("[data-tool=web_search]")
+    add_tool(page, "web_search")
     assert json.loads(page.js("document.querySelector('#tools').value")) == [{"type": "web_search"}]
     ask_and_wait(page, prompt(SEARCH, ["open_page", {"url": "1"}], say="It did lapse【1】 again【1】."))
     searched, opened = page.js("[...document.querySelectorAll('.item.call')].map((one) => one.innerText)")
@@ -50,7 +50,7 @@ def test_a_search_with_its_sources_and_citations(page: Page) -> None:
 
 @pytest.mark.needs("bwrap")
 def test_code_with_what_it_printed_its_plot_and_its_file(page: Page) -> None:
-    page.click("[data-tool=code_interpreter]")
+    add_tool(page, "code_interpreter")
     code = (
         f"import base64\nclass Plot:\n    def _repr_png_(self): return base64.b64decode('{DOT}')\n"
         "open('/mnt/data/out.csv', 'w').write('a,b')\nprint('hello')\nPlot()"
@@ -70,8 +70,8 @@ def test_code_with_what_it_printed_its_plot_and_its_file(page: Page) -> None:
 def test_a_tool_that_is_off_is_told(visit: Open) -> None:
     with whole_server() as client:
         page = visit(client)
-        page.type(
-            "#tools",
+        tools(
+            page,
             '[{"type": "computer_use_preview", "display_width": 1, "display_height": 1, "environment": "linux"}]',
         )
         ask_and_wait(page, "Hi")

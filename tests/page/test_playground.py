@@ -7,7 +7,7 @@ import json
 from antiphon.config import GuardConfig
 from tests.page.browser import Page
 from tests.page.conftest import Open
-from tests.page.steps import BUSY, ask, ask_and_wait, events, rows, until_done
+from tests.page.steps import BUSY, ask, ask_and_wait, events, rows, tools, until_done
 from tests.server.whole import Client, whole_server
 
 HOSTILE = '<img src="http://192.0.2.1/x.png" onerror="document.title=1"> <script>document.title = 2</script>'
@@ -53,7 +53,7 @@ def test_what_the_model_says_is_never_html(page: Page) -> None:
     ask_and_wait(page, f"{HOSTILE}\n[click](javascript:alert(1)) ![x](http://192.0.2.1/y.png)")
     assert HOSTILE in page.text(".item.assistant")
     assert page.js("document.querySelectorAll('.item img, .item script, .item a[href^=javascript]').length") == 0
-    assert page.js("document.title") == "Antiphon"
+    assert page.js("document.title").endswith("· Antiphon")
 
 
 def test_a_function_call_is_answered(page: Page) -> None:
@@ -141,7 +141,7 @@ def test_what_a_guard_has_blocked_is_told(visit: Open) -> None:
 
 
 def test_a_field_that_is_no_json_is_refused(page: Page) -> None:
-    page.type("#tools", "[{")
+    tools(page, "[{")
     ask(page, "Hi")
     page.wait("document.querySelector('#tools-problem').innerText")
     assert page.js("document.activeElement.id") == "tools"

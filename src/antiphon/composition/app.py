@@ -36,6 +36,7 @@ from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
+from antiphon.core.loaded_models import HoldsModels, LoadedModels
 from antiphon.core.token_count import Estimator
 from antiphon.errors import ConfigError
 from antiphon.net.fetching import Fetcher
@@ -372,6 +373,10 @@ class Parts:
             await self.services.checker.close()
             await self.store.close()
             await self.watch.close()
+
+    def loaded_models(self) -> LoadedModels:
+        """Tell which models the embedded engine has in memory."""
+        return self._engine.loaded_models() if isinstance(self._engine, HoldsModels) else LoadedModels()
 
     async def _load(self, engine: Loadable) -> None:
         """Load the embedded engine's model while the server answers already; where it can't be loaded, stop."""

@@ -20,6 +20,7 @@ from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.api.operator.auditing import AuditRoutes, audited
 from antiphon.server.api.operator.budgets import BudgetRoutes
+from antiphon.server.api.operator.engine import EngineRoutes
 from antiphon.server.api.operator.keys import KeyRoutes, add_keys
 from antiphon.server.api.operator.models import ModelRoutes, add_models
 from antiphon.server.api.operator.usage import UsageRoutes
@@ -43,6 +44,8 @@ from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.models import AnthropicModels, ModelNames
 from antiphon.server.messages.routes import MessagesRoutes, add_messages
 from antiphon.server.pages.docs import docs
+from antiphon.server.pages.files import docs_file
+from antiphon.server.pages.guide import guide, guide_page, llms, llms_full
 from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.webhooks.endpoints import WebhookEndpointRoutes, add_webhook_endpoints
@@ -97,10 +100,17 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     parts.watch.add_routes(router)
     router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
     router.add("GET", "/docs", docs, public=True)
+    router.add("GET", "/docs/assets/{name}", docs_file, public=True)
+    router.add("GET", "/docs/guide", guide, public=True)
+    router.add("GET", "/docs/guide/{path:path}", guide_page, public=True)
+    router.add("GET", "/llms.txt", llms, public=True)
+    router.add("GET", "/llms-full.txt", llms_full, public=True)
     router.add("GET", "/", playground, public=True)
     router.add("GET", "/playground/{name:path}", playground_file, public=True)
     admin = Admin(parts.store.responses, parts.ring)
     router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
+    engine = EngineRoutes(parts.loaded_models)
+    router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
     router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.loaded_models import LoadedModels
 from antiphon.server.api.admin import RequestList
 from antiphon.server.api.chat.completions import ChatRequest
 from antiphon.server.api.conversations import AddItems, CreateConversation, UpdateConversation
@@ -255,13 +256,32 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/metrics"): Operation(tag=SERVER, summary="Figures for Prometheus", media="text/plain"),
     ("GET", "/openapi.json"): Operation(tag=SERVER, summary="This document"),
     ("GET", "/docs"): Operation(tag=SERVER, summary="This document, for people", media="text/html"),
+    ("GET", "/docs/assets/{name}"): Operation(tag=SERVER, summary="Scripts and styles of it", media="text/javascript"),
+    ("GET", "/docs/guide"): Operation(
+        tag=SERVER, summary="The guide: tutorials, how-tos, reference", media="text/html"
+    ),
+    ("GET", "/docs/guide/{path}"): Operation(
+        tag=SERVER, summary="A page of the guide", words="With `.md` behind it: its Markdown.", media="text/html"
+    ),
+    ("GET", "/llms.txt"): Operation(
+        tag=SERVER, summary="The list of the guide's pages, for language models", media="text/plain"
+    ),
+    ("GET", "/llms-full.txt"): Operation(tag=SERVER, summary="All pages of the guide, as Markdown", media="text/plain"),
     ("GET", "/"): Operation(tag=SERVER, summary="The playground", media="text/html"),
-    ("GET", "/playground/{name}"): Operation(tag=SERVER, summary="Its style and modules", media="text/javascript"),
+    ("GET", "/playground/{name}"): Operation(
+        tag=SERVER, summary="Its style, modules and fonts", media="text/javascript"
+    ),
     ("GET", "/admin/requests"): Operation(
         tag=SERVER,
         summary="What runs and what ran lately",
         words="Of this process, without any text of a prompt or an answer. Needs the scope `admin`.",
         answer=RequestList,
+    ),
+    ("GET", "/admin/engine"): Operation(
+        tag=SERVER,
+        summary="Models that the embedded engine has loaded",
+        words="With their memory, and when they are unloaded. Needs the scope `admin`.",
+        answer=LoadedModels,
     ),
     ("GET", "/admin/usage"): Operation(
         tag=SERVER,

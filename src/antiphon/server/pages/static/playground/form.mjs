@@ -1,10 +1,18 @@
-// The request's settings: form → body, kept for the next visit.
+// The request's settings: form → body and body → form, kept for the next visit.
 
 import { $, h, pretty } from "./dom.mjs";
+import { at, FIELDS, layOut, parsed, take, textOfValue, valueOf } from "./form/fields.mjs";
+import { withoutSecrets } from "./form/secrets.mjs";
+import { included } from "./form/tool_kinds.mjs";
+import { Tools } from "./form/tools.mjs";
 import { conversations } from "./memory.mjs";
 
 const KEPT = "antiphon-form";
-const FIELDS = ["model", "instructions", "effort", "temperature", "max", "choice", "tools", "schema"];
+const KEPT_TOOLS = "antiphon-tools"; // with the credentials of MCP servers: in this tab only
+const TEXTS = ["instructions", "tools", "schema", "extra"];
+const CHECKS = ["background", "store", "listen"];
+const JSONS = { tools: "array", schema: "object", extra: "object" };
+const OURS = ["input", "stream", "conversation", "previous_response_id"]; // what the thread itself puts into a request
 
 const EXAMPLES = {
   tools: [
@@ -24,51 +32,53 @@ const EXAMPLES = {
   },
 };
 
-// What of a hosted tool's items is shown by `include` only.
-const INCLUDE = [
-  [/^web_search/, "web_search_call.action.sources"],
-  [/^file_search$/, "file_search_call.results"],
-  [/^code_interpreter$/, "code_interpreter_call.outputs"],
-];
-
-const HOSTED = {
-  web_search: { type: "web_search" },
-  code_interpreter: { type: "code_interpreter", container: { type: "auto" } },
-  image_generation: { type: "image_generation" },
-};
+let builder = null;
 
 // Declares a tool, in the place of another one of its type.
-export function addTool(tool) {
-  const tools = (check("tools") ?? []).filter((one) => one.type !== tool.type);
-  $("tools").value = pretty([...tools, tool]);
-  $("tools").rows = 9;
+export const addTool = (tool) => setTools([...(check("tools") ?? []).filter((one) => one.type !== tool.type), tool]);
+
+function setTools(tools) {
+  $("tools").value = tools.length ? pretty(tools) : "";
   $("tools").dispatchEvent(new Event("input", { bubbles: true }));
   check("tools");
 }
 
-const included = (tools) => INCLUDE.filter(([type]) => tools.some((tool) => type.test(tool.type ?? ""))).map(([, name]) => name);
-
 export function setUpForm() {
-  const kept = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-  for (const name of FIELDS) if (kept[name] && name !== "model") $(name).value = kept[name];
-  $("request").addEventListener("input", () => {
-    localStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(FIELDS.map((name) => [name, $(name).value]))));
-  });
+  layOut($("first-fields"), $("more-fields"));
+  builder = new Tools(() => check("tools"), setTools);
+  restore();
+  $("request").addEventListener("input", keep);
+  $("request").addEventListener("change", keep);
   for (const button of document.querySelectorAll("[data-example]")) button.addEventListener("click", () => example(button.dataset.example));
-  for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => addTool(HOSTED[button.dataset.tool]));
-  for (const name of ["tools", "schema"]) $(name).addEventListener("change", () => check(name));
+  for (const name of Object.keys(JSONS)) $(name).addEventListener("change", () => check(name));
+  $("tools").addEventListener("input", () => builder.draw());
+  for (const field of FIELDS.filter((one) => one.kind === "json")) $(field.id).addEventListener("change", () => fieldValue(field));
   $("request").addEventListener("submit", (event) => event.preventDefault());
+  builder.draw();
+}
+
+function keep() {
+  const values = Object.fromEntries([...TEXTS, "model", ...FIELDS.map((one) => one.id)].map((name) => [name, $(name).value]));
+  const tools = check("tools");
+  sessionStorage.setItem(KEPT_TOOLS, values.tools);
+  values.tools = tools?.length ? pretty(withoutSecrets(tools)) : "";
+  localStorage.setItem(KEPT, JSON.stringify(values));
+}
+
+function restore() {
+  const kept = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
+  const values = { ...kept, tools: sessionStorage.getItem(KEPT_TOOLS) ?? kept.tools };
+  for (const name of [...TEXTS, ...FIELDS.map((one) => one.id)]) if (typeof values[name] === "string") $(name).value = values[name];
 }
 
 function example(name) {
   $(name).value = pretty(EXAMPLES[name]);
-  $(name).rows = 9;
   $(name).dispatchEvent(new Event("input", { bubbles: true }));
   check(name);
 }
 
 export function showModels(models) {
-  const wanted = $("model").value || JSON.parse(localStorage.getItem(KEPT) ?? "{}").model;
+  const wanted = $("model").value || $("model").dataset.wanted || JSON.parse(localStorage.getItem(KEPT) ?? "{}").model;
   $("model").replaceChildren(...models.map((model) => h("option", { value: model.id }, model.id)));
   if (models.some((model) => model.id === wanted)) $("model").value = wanted;
 }
@@ -80,47 +90,88 @@ export function showConversations(chosen = $("conversation").value) {
   if ($("conversation").selectedIndex < 0) $("conversation").value = "";
 }
 
-// Parses a JSON field; undefined if it is empty. Throws, and shows the error beside the field, if it is not JSON.
+// Reading
+
+// Tries to read a field's JSON; undefined if it is empty. Shows the error beside the field, if it is not what the field takes.
 function check(name) {
-  const field = $(name);
+  return noted(name, () => {
+    const text = $(name).value.trim();
+    const value = text ? parsed(text, JSONS[name]) : undefined;
+    const ours = name === "extra" ? OURS.find((one) => value && one in value) : undefined;
+    if (ours) throw new TypeError(`"${ours}" is set by the thread`);
+    return value;
+  });
+}
+
+const fieldValue = (field) => (field.kind === "json" ? noted(field.id, () => valueOf(field, $(field.id))) : valueOf(field, $(field.id)));
+
+function noted(name, read) {
   const note = $(`${name}-problem`);
   try {
-    const value = field.value.trim() ? JSON.parse(field.value) : undefined;
-    if (name === "tools" && value !== undefined && !Array.isArray(value)) throw new Error("expected an array of tools");
+    const value = read();
     note.textContent = "";
-    field.removeAttribute("aria-invalid");
+    $(name).removeAttribute("aria-invalid");
     return value;
   } catch (error) {
-    note.textContent = `Invalid JSON: ${error.message}`;
-    field.setAttribute("aria-invalid", "true");
+    note.textContent = `${error instanceof SyntaxError ? "Invalid JSON: " : ""}${error.message}`;
+    $(name).setAttribute("aria-invalid", "true");
     return undefined;
   }
 }
 
-const number = (name) => ($(name).value === "" ? undefined : Number($(name).value));
-
 // The request's body without `input` and without default values; null if a field is invalid.
 export function readForm() {
-  const tools = check("tools");
-  const schema = check("schema");
-  const wrong = document.querySelector("#request [aria-invalid=true], #request :invalid");
+  const [tools, schema, extra] = ["tools", "schema", "extra"].map(check);
+  const body = { model: $("model").value, instructions: $("instructions").value || undefined, tools: tools?.length ? tools : undefined };
+  if (schema) body.text = { format: { type: "json_schema", name: "answer", schema, strict: true } };
+  for (const field of FIELDS) {
+    const value = fieldValue(field);
+    if (value === undefined || (field.id === "choice" && !tools?.length)) continue;
+    const [first, second] = field.path.split(".");
+    if (second) body[first] = { ...body[first], [second]: value };
+    else body[first] = value;
+  }
+  const wrong = document.querySelector("#request [aria-invalid=true], #request :invalid:not(fieldset)");
   if (wrong) {
     $("settings").open = true;
+    for (let fold = wrong.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
     wrong.focus();
     return null;
   }
-  const body = {
-    model: $("model").value,
-    instructions: $("instructions").value || undefined,
-    tools: tools?.length ? tools : undefined,
-    include: tools && included(tools).length ? included(tools) : undefined,
-    tool_choice: tools?.length && $("choice").value ? $("choice").value : undefined,
-    text: schema && { format: { type: "json_schema", name: "answer", schema, strict: true } },
-    reasoning: $("effort").value ? { effort: $("effort").value } : undefined,
-    temperature: number("temperature"),
-    max_output_tokens: number("max"),
-    background: $("background").checked || undefined,
-    store: $("store").checked ? undefined : false,
-  };
+  const names = [...new Set([...included(tools ?? []), ...(body.include ?? [])])];
+  Object.assign(body, { include: names.length ? names : undefined, background: $("background").checked || undefined, store: $("store").checked ? undefined : false }, extra);
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
+}
+
+// Filling
+
+// Shows a request's body: what the form has no field for becomes extra JSON.
+export function fillForm(given) {
+  const body = structuredClone(given ?? {});
+  for (const name of OURS) delete body[name];
+  const model = take(body, "model");
+  $("model").dataset.wanted = model ?? "";
+  if ([...$("model").options].some((one) => one.value === model)) $("model").value = model;
+  $("instructions").value = typeof body.instructions === "string" ? take(body, "instructions") : "";
+  $("tools").value = body.tools?.length ? pretty(take(body, "tools")) : "";
+  const format = at(body, "text.format");
+  $("schema").value = format?.type === "json_schema" && format.schema && ["answer", undefined].includes(format.name) ? pretty(take(body, "text.format").schema) : "";
+  body.include = Array.isArray(body.include) ? body.include.filter((one) => !included(given.tools ?? []).includes(one)) : undefined;
+  for (const field of FIELDS) fill(field, body);
+  $("background").checked = take(body, "background") === true;
+  $("store").checked = take(body, "store") !== false;
+  const rest = Object.entries(body).filter(([, value]) => value !== undefined && value !== null);
+  $("extra").value = rest.length ? pretty(Object.fromEntries(rest)) : "";
+  for (const name of Object.keys(JSONS)) check(name);
+  builder.draw();
+  $("request").dispatchEvent(new Event("input"));
+}
+
+// A value that the control cannot show stays in the body.
+function fill(field, body) {
+  const value = at(body, field.path);
+  const text = textOfValue(field, value);
+  $(field.id).value = text;
+  if ($(field.id).value === text && (text || value === null || value?.length === 0)) take(body, field.path);
+  else if ($(field.id).value !== text) $(field.id).value = "";
 }

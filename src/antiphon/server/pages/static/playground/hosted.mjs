@@ -103,6 +103,6 @@ function printed(list) {
 
 const picture = (base64, format) => (/^[A-Za-z0-9+/=]+$/.test(base64 ?? "") ? `data:image/${FORMATS.includes(format) ? format : "png"};base64,${base64}` : "");
 
-function image(url, alt) {
+export function image(url, alt) {
   return FORMATS.some((format) => url?.startsWith(`data:image/${format};base64,`)) ? h("img.picture", { src: url, alt }) : null;
 }

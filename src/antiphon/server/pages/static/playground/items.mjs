@@ -3,16 +3,8 @@
 import { footnotes, marked } from "./citations.mjs";
 import { h, laidOut, pretty } from "./dom.mjs";
 import { finished, grow, growth, unfinished } from "./hosted.mjs";
-import { code, markdown } from "./markdown.mjs";
-
-const textOf = (content) => (typeof content === "string" ? content : (content ?? []).map(partText).join("\n\n"));
-
-function partText(part) {
-  if (typeof part.text === "string") return part.text;
-  if (typeof part.refusal === "string") return part.refusal;
-  const name = part.filename ?? part.file_id ?? (part.image_url ?? "").slice(0, 60);
-  return `*${part.type}* ${name}`;
-}
+import { code, Flow } from "./markdown.mjs";
+import { partText, shownParts, textOf } from "./parts.mjs";
 
 const output = (value) => (typeof value === "string" ? value : textOf(value));
 
@@ -20,11 +12,15 @@ export class ItemView {
   #growth = growth();
   #due = 0;
   #cost = 0; // milliseconds that it took to lay the text out: the longer, the less often
+  #settled = "";
+  #raw = false;
+  #flow = new Flow(h("div.text"));
 
-  constructor(item) {
+  // `calls`: the calls of the thread by their call_id, which name their outputs.
+  constructor(item, calls = new Map()) {
     this.item = item;
     this.body = h("div.body");
-    this.element = make(item, this.body);
+    this.element = make(item, this.body, calls);
     this.#draw(true);
   }
 
@@ -36,49 +32,83 @@ export class ItemView {
 
   // Takes the finished item.
   settle(item) {
+    const settled = JSON.stringify(item);
+    if (settled === this.#settled) return this; // told twice: with its own event, and with the response
+    this.#settled = settled;
     this.item = item;
     this.#growth = growth();
     this.#draw(true);
     return this;
   }
 
+  // Shows the text as it came, or laid out.
+  raw(yes) {
+    this.#raw = yes;
+    this.#draw(this.item.status !== "in_progress");
+  }
+
   #draw(whole) {
     clearTimeout(this.#due);
     this.#due = 0;
     const began = performance.now();
-    const parts = whole ? content(this.item) : growing(this.item, this.#growth);
-    this.body.replaceChildren(...parts);
+    const text = flowing(this.item, this.#growth, whole);
+    if (text) this.#showText(text, whole);
+    else this.body.replaceChildren(...(whole ? content(this.item) : growing(this.item, this.#growth)));
     this.#cost = performance.now() - began;
-    if (whole && !parts.length && this.item.status !== "in_progress") this.body.append(h("p.note", {}, "(empty)"));
+    if (whole && !this.body.childNodes.length && this.item.status !== "in_progress") this.body.append(h("p.note", {}, "(empty)"));
+  }
+
+  #showText({ text, annotations }, whole) {
+    if (this.#raw) return this.body.replaceChildren(h("pre.raw-text", {}, text));
+    const { element } = this.#flow;
+    if (element.parentNode !== this.body) this.body.replaceChildren(element);
+    this.#flow.show(marked(text, annotations), whole);
+    while (element.nextSibling) element.nextSibling.remove();
+    return this.body.append(...footnotes(annotations));
   }
 }
 
 export const itemView = (item) => new ItemView(item).element;
 
-function make(item, body) {
+// The views of a thread's items: outputs are named by their calls.
+export function itemViews(items) {
+  const calls = new Map(items.filter((item) => item.name && item.call_id).map((item) => [item.call_id, item]));
+  return items.map((item) => new ItemView(item, calls));
+}
+
+function make(item, body, calls) {
   const kind = item.type ?? "message";
   if (kind === "message") return h(`article.item.${item.role ?? "user"}`, { "aria-label": item.role ?? "user" }, h("p.who", {}, item.role === "user" ? "you" : item.role), body);
   if (kind === "reasoning") return h("details.item.reasoning", {}, h("summary", {}, "Thoughts"), body);
-  return h("article.item.call", { "aria-label": kind }, h("p.who", {}, title(item)), body);
+  return h("article.item.call", { "aria-label": kind }, h("p.who", {}, title(item, calls.get(item.call_id))), body);
 }
 
-function title(item) {
+function title(item, call) {
+  if (call && call !== item) return h("span", {}, "output of ", h("strong", {}, called(call)));
   const name = item.name ?? item.server_label;
   return h("span", {}, item.type.replaceAll("_", " "), name ? h("strong", {}, ` ${item.namespace ? `${item.namespace}.` : ""}${name}`) : "");
+}
+
+// A call as people write it: get_weather(city="Paris").
+export function called(item) {
+  const given = laidOut(item.arguments ?? "");
+  let list = given;
+  try {
+    list = Object.entries(JSON.parse(given)).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(", ");
+  } catch {
+    list = item.input ?? given;
+  }
+  return `${item.name}(${list.length > 120 ? `${list.slice(0, 120)}…` : list})`;
 }
 
 const thoughts = (item) => [...(item.summary ?? []), ...(item.content ?? [])].map((part) => part.text).join("\n\n");
 
 function content(item) {
   switch (item.type ?? "message") {
-    case "message": {
-      const text = textOf(item.content);
-      if (item.role === "user") return [h("p.plain", {}, text)]; // as it was typed
-      const annotations = annotationsOf(item);
-      return text ? [markdown(marked(text, annotations)), ...footnotes(annotations)] : [];
-    }
+    case "message":
+      return item.role === "user" ? shownParts(item.content) : []; // as it was typed
     case "reasoning":
-      return thoughts(item) ? [markdown(thoughts(item))] : [h("p.note", {}, item.encrypted_content ? "sealed" : "none shown")];
+      return [h("p.note", {}, item.encrypted_content ? "sealed" : "none shown")];
     case "function_call":
       return [code(laidOut(item.arguments || "{}"), "arguments")];
     case "custom_tool_call":
@@ -104,10 +134,21 @@ function annotationsOf(item) {
   });
 }
 
+// Text that is laid out as Markdown, with its citations; null where an item has none.
+function flowing(item, state, whole) {
+  const kind = item.type ?? "message";
+  if (kind === "reasoning") {
+    const text = whole ? thoughts(item) : state.text.join("");
+    return text ? { text, annotations: [] } : null;
+  }
+  if (kind !== "message" || item.role === "user") return null;
+  if (!whole) return { text: state.text.join(""), annotations: state.annotations };
+  const text = textOf(item.content);
+  return text ? { text, annotations: annotationsOf(item) } : null;
+}
+
 function growing(item, state) {
   const text = state.text.join("");
-  if (item.type === "message") return [markdown(marked(text, state.annotations)), ...footnotes(state.annotations)];
-  if (item.type === "reasoning") return [markdown(text)];
   return unfinished(item, state) ?? [code(text, item.type === "custom_tool_call" ? "input" : "arguments")];
 }
 
@@ -132,6 +173,10 @@ export class AnswerView {
     for (const [index, item] of (response?.output ?? []).entries()) (this.#views.get(index) ?? this.#open(index, item)).settle(item);
     const note = ending(response);
     if (note) this.element.append(note);
+  }
+
+  raw(yes) {
+    for (const view of this.#views.values()) view.raw(yes);
   }
 
   #open(index, item) {

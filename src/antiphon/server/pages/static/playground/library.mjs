@@ -6,7 +6,7 @@ import { showConversations } from "./form.mjs";
 import { itemView, problem } from "./items.mjs";
 import { code } from "./markdown.mjs";
 import { conversations, responses } from "./memory.mjs";
-import { WORKING } from "./run.mjs";
+import { WORKING } from "./thread/run.mjs";
 
 const PAGE = 50;
 

@@ -3,15 +3,21 @@
 import { Activity } from "./activity.mjs";
 import { call, key, setKey } from "./api.mjs";
 import { $ } from "./dom.mjs";
-import { setUpForm, showConversations, showModels } from "./form.mjs";
+import { fillForm, readForm, setUpForm, showConversations, showModels } from "./form.mjs";
+import { setUpPresets } from "./form/presets.mjs";
+import { setUpShare } from "./form/share.mjs";
 import { Library } from "./library.mjs";
 import { Operator } from "./operator/operator.mjs";
 import { Playground } from "./play.mjs";
 import { Stores } from "./stores.mjs";
+import { setUpPanes } from "./view/panes.mjs";
+import { setUpPreferences } from "./view/preferences.mjs";
 
 const VIEWS = ["play", "library", "stores", "activity", "operator"];
 const narrow = matchMedia("(max-width: 60rem)");
 
+setUpForm();
+setUpPreferences();
 const playground = new Playground();
 const library = new Library(playground);
 const activity = new Activity();
@@ -57,10 +63,10 @@ async function lookAtHealth() {
   $("health").className = up ? "up" : "down";
 }
 
-setUpForm();
 showConversations();
-for (const column of ["settings", "events"]) $(column).open = !narrow.matches;
-narrow.addEventListener("change", () => ["settings", "events"].forEach((column) => ($(column).open = !narrow.matches)));
+setUpPanes(narrow);
+setUpPresets(readForm, fillForm);
+const openLink = setUpShare(readForm, fillForm);
 $("key").value = key();
 $("key").addEventListener("change", () => {
   setKey($("key").value.trim());
@@ -73,5 +79,7 @@ await loadModels();
 setInterval(() => document.hidden || lookAtHealth(), 15_000);
 // The embedded model may still be loading: ask again.
 setInterval(() => document.hidden || $("model").options.length || $("key").ariaInvalid === "true" || loadModels(), 3_000);
+openLink();
+if (!narrow.matches && !$("play").hidden) $("input").focus();
 document.documentElement.dataset.ready = "yes";
 await playground.resume();

@@ -1,265 +1,226 @@
-// The playground: request form, answers, next steps.
+// The playground: a thread, or two side by side; the composer; the events of the last request.
 
-import { call } from "./api.mjs";
-import { $, copy, h, rate, seconds, short } from "./dom.mjs";
+import { $, h, rate, seconds, short } from "./dom.mjs";
 import { readForm, showConversations } from "./form.mjs";
-import { AnswerView, ItemView, itemView, problem } from "./items.mjs";
-import { conversations, responses } from "./memory.mjs";
-import { Run, WORKING } from "./run.mjs";
-import { snippet } from "./snippets.mjs";
-import { Timeline } from "./timeline.mjs";
+import { problem } from "./items.mjs";
+import { textOf } from "./parts.mjs";
+import { Attachments } from "./thread/attachments.mjs";
+import { Compare } from "./thread/compare.mjs";
+import { Lane, message } from "./thread/lane.mjs";
+import { Run } from "./thread/run.mjs";
+import { setUpSnippets } from "./thread/snippets.mjs";
+import { Timeline } from "./thread/timeline.mjs";
+import { preferences } from "./view/preferences.mjs";
 
-const CALLS = { function_call: "function_call_output", custom_tool_call: "custom_tool_call_output" };
-const message = (text) => ({ type: "message", role: "user", content: text });
+const TITLE = "Antiphon";
 
 export class Playground {
-  #run = null;
-  #answer = null;
-  #previous = null; // the response that the next one continues
-  #context = []; // items of a thread that is not stored, sent again with each request
   #ticker = 0;
+  #editing = null; // the turn whose prompt is in the composer
 
   constructor() {
     this.timeline = new Timeline();
+    this.attachments = new Attachments();
+    this.lane = new Lane("a", $("thread"), () => this.#settings(), this);
+    this.compare = new Compare(this);
+    this.watched = this.lane; // whose events are shown
     $("composer").addEventListener("submit", (event) => this.#submit(event));
     $("stop").addEventListener("click", () => this.#stop());
     $("fresh").addEventListener("click", () => this.fresh());
-    $("code").addEventListener("click", () => this.#showCode());
-    $("input").addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) $("composer").requestSubmit();
-    });
+    $("export").addEventListener("click", () => this.#export());
+    $("not-editing").addEventListener("click", () => this.#edited(null));
+    $("input").addEventListener("keydown", (event) => this.#key(event));
     $("play").addEventListener("keydown", (event) => event.key === "Escape" && this.#stop());
-    addEventListener("pagehide", () => this.#run?.save());
-    document.querySelector("#send kbd").textContent = /Mac|iP/.test(navigator.platform) ? "⌘⏎" : "ctrl ⏎";
-    setUpSnippets(() => this.#draft());
+    addEventListener("pagehide", () => this.lanes.forEach((lane) => lane.leave()));
+    addEventListener("pageshow", () => this.lanes.forEach((lane) => (lane.left = false)));
+    addEventListener("preferences", () => this.#hint());
+    setUpSnippets(() => this.lane.body(this.#items() ?? [message("Say hello in five languages.")]));
+    this.#hint();
     this.#welcome();
   }
 
-  // Resumes a background response after a reload of the page.
+  get lanes() {
+    return [this.lane, this.compare.lane].filter(Boolean);
+  }
+
+  get running() {
+    return this.lanes.some((lane) => lane.run);
+  }
+
+  #settings() {
+    const settings = readForm();
+    if (!settings) return null;
+    const conversation = this.compare.lane ? "" : $("conversation").value;
+    return conversation ? { ...settings, conversation } : settings;
+  }
+
+  // Shows the thread that was here before a reload, and goes on with what runs in the background.
   async resume() {
-    const kept = Run.kept();
-    if (!kept) return;
-    this.#say(kept.body.input);
-    await this.#follow(new Run(kept.body, (at, frame) => this.#take(at, frame)), (run) => run.resume(kept));
+    if (this.lane.restore()) this.#standing();
+    await this.compare.restore();
+    const saved = Run.kept();
+    if (saved) await this.lane.resume(saved);
   }
 
   // Follows a stored response that is still being made.
   async watch(response, input) {
     this.fresh();
-    for (const item of input) $("thread").append(itemView(item));
-    await this.#follow(new Run({ ...response, input, background: true }, (at, frame) => this.#take(at, frame)), (run) => run.follow(response.id));
+    await this.lane.watch(response, input);
   }
 
   // Begins a thread after a stored response; `items` are shown as its history.
   fork(response, items) {
     this.fresh();
-    $("thread").replaceChildren(...items.map(itemView));
-    this.#continue(response);
+    this.lane.begin(items, response);
     if ([...$("model").options].some((option) => option.value === response.model)) $("model").value = response.model;
-    this.#askForOutputs(response);
+    this.#standing();
     $("input").focus();
   }
 
   converse(conversation, items) {
     this.fresh();
-    $("thread").replaceChildren(...items.map(itemView));
+    this.lane.begin(items);
     showConversations(conversation);
+    this.#standing();
     $("input").focus();
   }
 
   fresh() {
-    if (this.#run) return;
-    this.#previous = null;
-    this.#context = [];
+    if (this.running) return;
+    for (const lane of this.lanes) lane.clear();
     this.timeline.clear();
     $("figures").textContent = "";
+    document.title = TITLE;
+    this.#edited(null);
     this.#welcome();
-    this.#continue(null);
+    this.#standing();
     $("input").focus();
   }
 
   #welcome() {
-    $("thread").replaceChildren(h("div.welcome", {}, h("p.lead", {}, "Send a prompt and watch the events of its response."),
-      h("p", {}, "Left: the request. Right: every event of the response with its time, and the backend's Deltas. Responses made here can be continued, forked and deleted under ", h("a", { href: "#library" }, "Responses"), ".")));
+    for (const lane of this.lanes) lane.element.replaceChildren();
+    $("thread").append(h("div.welcome", {}, h("p.lead", {}, "Send a prompt and watch the events of its response."),
+      h("p", {}, "Request has every field of the API, Events every event of the response with its time, and the backend's Deltas. Responses made here can be continued, forked and deleted under ", h("a", { href: "#library" }, "Responses"), ".")));
   }
 
-  // Sending
+  // Composer
 
-  #submit(event) {
+  #key(event) {
+    if (event.key !== "Enter" || event.isComposing || event.altKey) return;
+    const modified = event.metaKey || event.ctrlKey;
+    if (!modified && (event.shiftKey || !preferences.enter)) return;
     event.preventDefault();
+    $("composer").requestSubmit();
+  }
+
+  #hint() {
+    const modifier = /Mac|iP/.test(navigator.platform) ? "⌘⏎" : "ctrl ⏎";
+    document.querySelector("#send kbd").textContent = preferences.enter ? "⏎" : modifier;
+  }
+
+  // What is in the composer as items; null where it is empty.
+  #items() {
     const text = $("input").value;
-    if (this.#run || !text.trim()) return;
-    this.#send([message(text)], text);
+    const { parts } = this.attachments;
+    if (!text.trim() && !parts.length) return null;
+    return [message(parts.length ? [...(text.trim() ? [{ type: "input_text", text }] : []), ...parts] : text)];
   }
 
-  #draft(items = [message($("input").value || "Say hello in five languages.")], text = items[0].content) {
-    const settings = readForm();
-    if (!settings) return null;
-    const chosen = $("conversation").value;
-    const body = { model: settings.model, input: text ?? items };
-    if (this.#context.length) body.input = [...this.#context, ...items];
-    if (chosen && chosen !== "new") body.conversation = chosen;
-    else if (this.#previous && !this.#context.length) body.previous_response_id = this.#previous.id;
-    return { ...body, ...settings, stream: true };
-  }
-
-  async #send(items, text) {
-    const body = this.#draft(items, text);
-    if (!body) return;
-    $("thread").querySelector(".welcome")?.remove();
-    $("thread").querySelector(".outputs")?.remove();
+  async #submit(event) {
+    event.preventDefault();
+    const items = this.#items();
+    if (this.running || !items) return;
+    if (!$("model").value) return this.#noModel();
+    const editing = this.#editing;
+    const ends = this.lanes.map((lane) => (editing ? lane.turns.indexOf(editing.lane === lane ? editing.turn : lane.turns[editing.lane.turns.indexOf(editing.turn)]) : -1));
+    if (this.lanes.some((lane) => !lane.body(items))) return;
     $("input").value = "";
-    for (const item of items) $("thread").append(itemView(item));
-    if ($("conversation").value === "new" && !(await this.#newConversation(body, text))) return;
-    await this.#follow(new Run(body, (at, frame) => this.#take(at, frame)), (run) => run.send($("listen").checked), items, text);
+    this.attachments.replace();
+    this.#edited(null);
+    await Promise.all(this.lanes.map((lane, index) => lane.send(items, ends[index] < 0 ? undefined : ends[index])));
   }
 
-  async #newConversation(body, text) {
-    try {
-      const made = await call("POST", "/v1/conversations", {});
-      conversations.put({ id: made.id, title: (text ?? "").slice(0, 80), created_at: made.created_at });
-      body.conversation = made.id;
-      delete body.previous_response_id;
-      showConversations(made.id);
-      return true;
-    } catch (error) {
-      this.#complain(error);
-      return false;
-    }
+  #noModel() {
+    $("thread").querySelector(".no-model")?.remove();
+    const note = problem("No backend offers a model now.", $("health").textContent);
+    note.classList.add("no-model");
+    $("thread").append(note);
   }
 
-  async #follow(run, work, items = [], text = "") {
-    this.#run = run;
-    this.timeline.clear();
-    this.#answer = new AnswerView();
-    $("thread").append(this.#answer.element);
-    this.#busy(true);
-    this.#toEnd(true);
-    this.title = title(text || run.body.input);
-    await work(run);
-    this.#run = null;
-    this.#busy(false);
-    this.#ended(run, items);
+  // Puts a turn's prompt back into the composer.
+  edit(lane, turn) {
+    if (this.running) return;
+    const { content } = turn.items[0];
+    const parts = Array.isArray(content) ? content : [];
+    $("input").value = Array.isArray(content) ? textOf(parts.filter((part) => part.type === "input_text")) : content;
+    this.attachments.replace(parts.filter((part) => part.type !== "input_text"));
+    this.#edited({ lane, turn });
+    $("input").focus();
   }
 
-  #take(at, frame) {
-    this.timeline.add(at, frame);
-    const { event } = frame;
-    if (!event) return;
-    this.#answer.take(event);
-    if (event.response && event.response.store) this.#remember(event.response);
-    this.#toEnd();
+  #edited(editing) {
+    const was = this.#editing;
+    this.#editing = editing;
+    $("editing").hidden = !editing;
+    was?.turn.element.classList.remove("edited");
+    editing?.turn.element.classList.add("edited");
   }
 
   #stop() {
-    this.#run?.stop().catch((error) => this.#complain(error));
+    for (const lane of this.lanes) lane.stop();
   }
 
-  // Endings
+  // What lanes tell
 
-  #ended(run, items) {
-    const { response } = run;
-    this.timeline.show();
-    this.#showFigures(run);
-    this.#answer.end(run.error || WORKING.includes(response?.status) ? null : response);
-    if (run.ignored) this.#answer.element.append(h("p.note.ignored", {}, `Not in effect here: ${run.ignored}`));
-    if (run.error) this.#complain(run.error);
-    else if (run.stopped && WORKING.includes(response?.status)) this.#answer.element.append(h("p.note", {}, "stopped"));
-    if (response && !WORKING.includes(response.status)) this.#finish(run, items);
-    this.#toEnd(true);
-  }
-
-  #finish(run, items) {
-    const { response, figures } = run;
-    if (response.store) this.#remember(response, { first: figures.first, total: figures.total, tokens: figures.tokens, time: figures.time });
-    if (response.status !== "completed" && response.status !== "incomplete") return;
-    if (response.store) this.#context = [];
-    else this.#context.push(...items, ...response.output.filter((item) => item.type !== "reasoning"));
-    this.#continue(response);
-    this.#askForOutputs(response);
-  }
-
-  #remember(response, figures = {}) {
-    const { id: key, model, status, created_at, background, previous_response_id } = response;
-    responses.put({ id: key, model, status, created_at, background, previous_response_id, title: responses.get(key)?.title ?? this.title, ...figures });
-  }
-
-  #continue(response) {
-    this.#previous = response;
-    $("fresh").hidden = !response;
-    $("continues").hidden = !response;
-    if (!response) return;
-    const where = response.store ? h("a", { href: `#library/${response.id}` }, short(response.id)) : "a response that is not stored";
-    $("continues").replaceChildren("continues ", where);
-  }
-
-  // Function calls that the client has to answer: a field for each, one button for all.
-  #askForOutputs(response) {
-    const calls = (response.output ?? []).filter((item) => item.type in CALLS);
-    if (!calls.length) return;
-    const fields = calls.map((item) => h("textarea", { rows: 2, required: true, spellcheck: false, id: `out-${item.call_id}`, placeholder: '{"result": …}' }));
-    const form = h("form.outputs", {}, ...calls.flatMap((item, index) => [h("label", { htmlFor: fields[index].id }, "Output of ", h("strong", {}, item.name)), fields[index]]),
-      h("div.actions", {}, h("button", {}, calls.length > 1 ? "Send the outputs" : "Send the output")));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      if (!this.#run) this.#send(calls.map((item, index) => ({ type: CALLS[item.type], call_id: item.call_id, output: fields[index].value })));
-    });
-    $("thread").append(form);
-    fields[0].focus({ preventScroll: true });
-  }
-
-  // Showing
-
-  #say(input) {
-    $("thread").replaceChildren(...(typeof input === "string" ? [message(input)] : input).map((item) => new ItemView(item).element));
-  }
-
-  #complain(error) {
-    const retry = error.requestId ? `request ${error.requestId}` : "";
-    $("thread").append(problem(error.message, error.status ? `HTTP ${error.status}` : "", error.code, error.param, retry));
-    if (error.status === 401) $("key").focus();
-  }
-
-  #busy(yes) {
-    $("send").disabled = yes;
-    $("stop").hidden = !yes;
+  began(lane) {
+    if (lane === this.watched) this.timeline.clear();
+    document.title = `${this.lane.title ? `${this.lane.title.slice(0, 40)} · ` : ""}${TITLE}`;
+    $("send").disabled = true;
+    $("stop").hidden = false;
     clearInterval(this.#ticker);
-    if (yes) this.#ticker = setInterval(() => this.#run && this.#showFigures(this.#run), 100);
+    this.#ticker = setInterval(() => this.lanes.forEach((one) => one.run && this.#showFigures(one, one.run.figures)), 100);
   }
 
-  #showFigures(run) {
-    const { first, total, tokens, exact, time } = run.figures;
+  took(lane, at, frame) {
+    if (lane === this.watched) this.timeline.add(at, frame);
+  }
+
+  ended(lane, turn) {
+    if (lane === this.watched) this.timeline.show();
+    if (turn?.figures) this.#showFigures(lane, turn.figures);
+    this.#standing();
+    if (this.running) return;
+    clearInterval(this.#ticker);
+    $("send").disabled = false;
+    $("stop").hidden = true;
+  }
+
+  // Shows the events of a lane's last request.
+  watchLane(lane) {
+    this.watched = lane;
+    this.timeline.clear();
+    for (const [at, frame] of lane.log) this.timeline.add(at, frame);
+  }
+
+  #standing() {
+    const { last, turns } = this.lane;
+    if (!turns.length && !$("thread").querySelector(".welcome")) this.#welcome();
+    $("fresh").hidden = $("export").hidden = !turns.length;
+    $("continues").hidden = !last;
+    const where = last?.response.store ? h("a", { href: `#library/${last.response.id}` }, short(last.response.id)) : "a response that is not stored";
+    $("continues").replaceChildren("continues ", where);
+    $("kept").textContent = this.lanes.some((lane) => lane.tooLarge) ? "This thread is too large to be kept over a reload." : "";
+  }
+
+  #showFigures(lane, { first, total, tokens, exact, time }) {
     const figure = (value, name) => h("span", {}, h("b", {}, value), ` ${name}`);
-    $("figures").replaceChildren(figure(seconds(first), "first token"), figure(`${exact ? "" : "≈ "}${tokens.toLocaleString("en")}`, "tokens"), figure(rate(tokens, time), "tokens/s"), figure(seconds(total), "in all"));
+    (lane.figures ?? $("figures")).replaceChildren(figure(seconds(first), "first token"), figure(`${exact ? "" : "≈ "}${tokens.toLocaleString("en")}`, "tokens"), figure(rate(tokens, time), "tokens/s"), figure(seconds(total), "total"));
   }
 
-  #toEnd(always = false) {
-    const thread = $("thread");
-    if (always || thread.scrollTop + thread.clientHeight > thread.scrollHeight - 120) requestAnimationFrame(() => (thread.scrollTop = thread.scrollHeight));
-  }
-
-  #showCode() {
-    const body = this.#draft();
-    if (!body) return;
-    $("snippets").showModal();
-    document.querySelector("[data-language=curl]").click();
+  #export() {
+    const threads = this.lanes.map((lane) => lane.turns.flatMap((turn) => turn.history));
+    const address = URL.createObjectURL(new Blob([JSON.stringify(threads.length > 1 ? threads : threads[0], null, 2)], { type: "application/json" }));
+    Object.assign(document.createElement("a"), { href: address, download: "thread.json" }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10_000);
   }
 }
-
-function title(input) {
-  const text = typeof input === "string" ? input : (input ?? []).map((item) => (typeof item.content === "string" ? item.content : item.output ?? "")).join(" ");
-  return text.slice(0, 120);
-}
-
-function setUpSnippets(draft) {
-  const buttons = [...document.querySelectorAll("[data-language]")];
-  for (const button of buttons) {
-    button.addEventListener("click", () => {
-      for (const one of buttons) one.setAttribute("aria-pressed", one === button);
-      $("snippet").textContent = snippet(button.dataset.language, draft());
-    });
-  }
-  $("copy").addEventListener("click", () => copy($("snippet").textContent, $("copy")));
-  $("close").addEventListener("click", () => $("snippets").close());
-}
-
