@@ -7,12 +7,13 @@ import { fillForm, readForm, setUpForm, showConversations, showModels } from "./
 import { setUpPresets } from "./form/presets.mjs";
 import { setUpShare } from "./form/share.mjs";
 import { Library } from "./library.mjs";
+import { Operator } from "./operator/operator.mjs";
 import { Playground } from "./play.mjs";
 import { Stores } from "./stores.mjs";
 import { setUpPanes } from "./view/panes.mjs";
 import { setUpPreferences } from "./view/preferences.mjs";
 
-const VIEWS = ["play", "library", "stores", "activity"];
+const VIEWS = ["play", "library", "stores", "activity", "operator"];
 const narrow = matchMedia("(max-width: 60rem)");
 
 setUpForm();
@@ -21,11 +22,12 @@ const playground = new Playground();
 const library = new Library(playground);
 const activity = new Activity();
 const stores = new Stores();
+const operator = new Operator();
 
 let came = true; // whether another view was shown before: lists are read anew then
 
 function show() {
-  const [wanted] = location.hash.slice(1).split(/[/?]/);
+  const [wanted, ...rest] = location.hash.slice(1).split(/[/?]/);
   const view = VIEWS.includes(wanted) ? wanted : "play";
   for (const name of VIEWS) $(name).hidden = name !== view;
   for (const link of document.querySelectorAll(".top nav a")) {
@@ -38,6 +40,7 @@ function show() {
   stores.hide();
   if (view === "activity") activity.show();
   if (view === "stores") stores.show();
+  if (view === "operator") operator.show(rest[0]);
   if (view === "library") library.show(came);
   came = view !== "library";
 }
