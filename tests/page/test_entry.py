@@ -46,7 +46,7 @@ def test_a_backend_that_is_down_is_told_with_its_reason(visit: Open) -> None:
 def test_activity_links_only_to_what_can_be_read(page: Page, server: Client) -> None:
     kept = server.create(model="scripted", input="kept")["id"]
     server.create(model="scripted", input="not kept", store=False)
-    server.post("/v1/responses", model="scripted", input="/error 503 broken")
+    server.post("/v1/responses", model="scripted", input="/error 400 broken")
     page.js("location.hash = 'activity'")
     page.wait("document.querySelectorAll('#activity .sheet tbody tr').length >= 3")
     links = page.js("[...document.querySelectorAll('#activity tbody a')].map(one => one.hash.split('/')[1])")

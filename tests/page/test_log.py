@@ -47,7 +47,7 @@ def questions(page: Page) -> list[str]:
 def test_words_and_filters_stand_in_the_address(page: Page, server: Client) -> None:
     made(server, "What is a nightingale?", metadata={"team": "birds"})
     made(server, "What is a violin?")
-    server.post("/v1/responses", model="scripted", input="/error 503 violins are out")
+    server.post("/v1/responses", model="scripted", input="/error 400 violins are out")
     go(page)
     page.wait(f"{ROWS} >= 3")
     page.type("#log-q", "NIGHTINGALE")
@@ -98,7 +98,7 @@ def test_what_failed_and_what_was_stopped_can_be_opened(page: Page, server: Clie
     page.wait("document.querySelectorAll('#rows .delta').length > 3")
     page.click("#stop")
     until_stopped(page)
-    server.post("/v1/responses", model="scripted", input="/error 503 the well is dry", instructions="Dig.")
+    server.post("/v1/responses", model="scripted", input="/error 400 the well is dry", instructions="Dig.")
     for words, reason, kept in (
         ("long tale", "The client left", "A long tale"),
         ("well dry", "the well is dry", "Dig."),
