@@ -21,8 +21,8 @@ OTHER_TEXTS = {
     "server/pages/playground.py": "an entity tag: a digest",
     "telemetry/prometheus.py": "Prometheus labels, escaped",
     "config/reading.py": "a key of TOML for people to read",
-    "stores/postgres/upkeep.py": "an identifier of SQL from the database's own catalogue",
-    "stores/sqlite/upkeep.py": "an identifier of SQL, its quotes doubled",
+    "stores/postgres/connection/upkeep.py": "an identifier of SQL from the database's own catalogue",
+    "stores/sqlite/disk/upkeep.py": "an identifier of SQL, its quotes doubled",
 }
 
 _PLACEHOLDER = re.compile(r'"%[bsra]|%[bsra]"')

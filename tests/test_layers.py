@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "runtime": "errors",
     "net": "errors runtime",
     "config": "errors net",
+    "conformance": "errors core net",
     "runtime.checker": "errors runtime",
     "tools.sandbox": "errors",
     "stores": "types errors core runtime net config",
@@ -37,7 +38,7 @@ MAY_IMPORT = {
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
 SEAMS = {
     "backends": "base",
-    "stores": "base records log_records batch_records usage_records webhook_records condition",
+    "stores": "base records log_records audit_records batch_records usage_records webhook_records condition",
     "tools": "base",
     "tools.sandbox": "base",
 }
@@ -131,7 +132,7 @@ def test_no_imports_go_in_a_circle() -> None:
 def test_no_folder_is_crowded() -> None:
     for folder in (PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__")):
         files = [path.name for path in folder.iterdir() if path.is_file()]
-        assert len(files) <= MOST_FILES, folder
+        assert len(files) <= MOST_FILES or folder.name == "schema", folder  # a migration is never taken away
 
 
 def test_the_core_is_synchronous_and_knows_no_clock_network_or_chance() -> None:

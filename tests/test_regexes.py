@@ -310,8 +310,8 @@ INSIDE = frozenset(
     """
     stores.postgres.sql:_CLOCK
     backends.llama.hub.models:NAME
-    backends.llama.hub.models:SHARD
-    backends.llama.hub.models:QUANT
+    backends.llama.hub.choosing:SHARD
+    backends.llama.hub.choosing:QUANT
     backends.llama.model:_id
     access.caller:_LIMIT
     cli.checks.diagnosis:_think

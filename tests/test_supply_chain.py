@@ -18,7 +18,13 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock", "tests/page/requirements.txt")
+LOCKS = (
+    "requirements.lock",
+    "requirements-build.lock",
+    "requirements-dev.lock",
+    "requirements-site.lock",
+    "tests/page/requirements.txt",
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MOST_BASE_PACKAGES = 18
 
@@ -68,6 +74,7 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     wanted = {
         "requirements.lock": [*project["dependencies"], *extras["mcp"], *extras["postgres"]],
         "requirements-build.lock": [*groups["build"], *PROJECT["build-system"]["requires"]],
+        "requirements-site.lock": groups["site"],
         "requirements-dev.lock": [
             *project["dependencies"],
             *[one for name, extra in extras.items() if name != "all" for one in extra],

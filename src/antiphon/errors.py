@@ -9,6 +9,7 @@ AntiphonError
 │   │   └── Unresolvable   a host that a request names has no address
 │   ├── NotFound           404
 │   ├── BackendError       502/503/504, or the backend's own 4xx passed on
+│   │   └── ModelUnavailable  one model cannot be called; its backend is well
 │   ├── ContainersBusy     503: all containers of the server are in use
 │   └── HeldError          PostgreSQL: a lock was not had in time
 ├── StoreError             what a store refuses; the store itself is well
@@ -26,7 +27,8 @@ AntiphonError
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
     LineLeft, LinesMissing, FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall,
-    InvalidDocument, UnsupportedDocument, ReaderDied, DocumentGone, ReaderUnusable, EmbeddingFailed, SearchFailed
+    InvalidDocument, UnsupportedDocument, ReaderDied, DocumentGone, ReaderUnusable, EmbeddingFailed, SearchFailed,
+    NonConforming, NotOffered
 """
 
 from __future__ import annotations
@@ -157,3 +159,7 @@ class BackendError(APIError):
     ) -> None:
         super().__init__(status, message, code=code, param=param, type=type, headers=headers)
         self.retriable = retriable
+
+
+class ModelUnavailable(BackendError):
+    """One model of a backend cannot be called now; the backend itself is well, and so are its other models."""

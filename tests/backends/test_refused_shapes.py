@@ -12,8 +12,8 @@ import pytest
 
 from antiphon.backends.learning.adaptations import Adaptation
 from antiphon.backends.learning.refused_shapes import narrower, shape
+from tests.backends.chat.asking_setup import backend, heard, message
 from tests.backends.chat.chats import USER, WEATHER, ask
-from tests.backends.chat.test_asking import backend, heard, message
 from tests.backends.chat.test_message_order import DEVELOPER, IMAGE, SAID, alternates, call, output
 
 Json = dict[str, Any]

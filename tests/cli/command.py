@@ -20,7 +20,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
     """Return an environment whose home is `folder`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANTIPHON_", "XDG_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ANTIPHON_", "XDG_", "HF_", "HUGGINGFACE_", "LLAMA_"))
+    }
     return {**kept, "HOME": str(folder), **variables}
 
 

@@ -1,7 +1,7 @@
 """A model that can do, by rule, all that a conformance suite asks of a server's model: just enough to exercise the server.
 
 It calls tools with arguments that follow their schemas, fills JSON Schemas, remembers names, repeats what it is told to repeat,
-counts, calculates, and thinks when an effort or the prompt asks for it.
+counts, calculates, and thinks when an effort or the prompt asks for it; the model `thinking` always does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def answer(ask: Ask) -> Reply:
     else:
         reply.calls = [Call(tool, json.dumps(_instance(tool.schema, asked, tool.name))) for tool in _chosen(ask, asked)]
         reply.say = "" if reply.calls else _text(asked, ask.said)
+        reply.pace = 0.01 if "Count from 1 to 400" in asked else 0.0  # slow enough to be cancelled, and to be left
     return reply
 
 
@@ -42,7 +43,7 @@ def _thinks(ask: Ask) -> bool:
     wanted = (ask.body.get("chat_template_kwargs") or {}).get("enable_thinking")
     if effort == "none" or wanted is False:
         return False
-    return bool(effort) or "Think it through" in ask.said[-1].text
+    return bool(effort) or ask.body["model"] == "thinking" or "Think it through" in ask.said[-1].text
 
 
 # Tools

@@ -15,7 +15,7 @@ from tests.clients.chat import Ask, Call, Json, Reply, read, tokens
 from tests.clients.play import play
 from tests.clients.strict import fault
 
-MODELS = {"played": 131072, "gpt-played": 131072, "capable": 131072, "narrow": 40_000}
+MODELS = {"played": 131072, "gpt-played": 131072, "capable": 131072, "thinking": 131072, "narrow": 40_000}
 """Models, each with its window in tokens; `narrow` alone keeps to it."""
 _numbers = count()
 
@@ -45,7 +45,7 @@ class Upstream(BaseHTTPRequestHandler):
         if wrong:
             return self._json(400, {"error": {"message": wrong, "type": "invalid_request_error"}})
         ask = read(body)
-        think: Callable[[Ask], Reply] = answer if body["model"] == "capable" else play
+        think: Callable[[Ask], Reply] = answer if body["model"] in ("capable", "thinking") else play
         replies = [think(ask) for _ in range(body.get("n") or 1)]
         error = replies[0].error
         if error is not None:

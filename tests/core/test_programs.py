@@ -9,7 +9,8 @@ import pytest
 from msgspec import Raw
 
 from antiphon.backends.responses.items import sent_tool
-from antiphon.core.programs import fingerprint, program_call_id, unfinished, without_inner_calls
+from antiphon.core.program_history import unfinished, without_inner_calls
+from antiphon.core.programs import fingerprint, program_call_id
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.tool_decoding import decode_tool
 
@@ -54,7 +55,7 @@ OWN_OUTPUT = {"type": "function_call_output", "call_id": "call_own", "output": "
 def test_which_programs_go_on(items: list[dict[str, Any]], calls: list[list[str | None]]) -> None:
     decoded = decode_items([Raw(json.dumps(item).encode()) for item in items])
     found = unfinished(decoded)
-    assert [[one.output.output if one.output else None for one in earlier.calls] for earlier in found] == calls
+    assert [[one.output.text if one.output else None for one in earlier.calls] for earlier in found] == calls
 
 
 def test_a_model_sees_no_calls_of_programs() -> None:

@@ -10,7 +10,7 @@ Json = dict[str, Any]
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 CAN_FAIL = ("web_search_call", "image_generation_call", "file_search_call", "code_interpreter_call", "mcp_call")
 SHELL_OUTPUT = "shell_call_output"
-AT_FIRST = {SHELL_OUTPUT: "completed", "program": None, "program_output": "completed"}
+AT_FIRST = {SHELL_OUTPUT: "completed", "program": None, "program_output": "completed", "mcp_list_tools": None}
 """Type of an item → its status in its first event, where that is not `in_progress`."""
 TEXT_FIELD = {"output_text": "text", "refusal": "refusal", "reasoning_text": "text", "summary_text": "text"}
 
@@ -133,7 +133,11 @@ class _Items:
         index, item = event["output_index"], event["item"]
         added = self.open.pop(index)
         assert (item["id"], item["type"]) == (added["id"], added["type"])
-        assert item.get("status") in ("completed", "incomplete") or item["type"] in (*CAN_FAIL, "program")
+        assert item.get("status") in ("completed", "incomplete") or item["type"] in (
+            *CAN_FAIL,
+            "program",
+            "mcp_list_tools",
+        )
         if item["type"] == SHELL_OUTPUT:
             assert item["output"] == self._ended.get(index, [])
         if item["type"] == "shell_call":

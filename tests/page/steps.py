@@ -50,7 +50,7 @@ def rows(page: Page) -> list[dict[str, Any]]:
     cells = ", ".join(
         f"{name}: row.querySelector('{'time' if name == 'time' else '.' + name}').innerText" for name in names
     )
-    return list(page.js(f"[...document.querySelectorAll('#rows > li')].map((row) => ({{{cells}}}))"))
+    return list(page.js(f"[...document.querySelectorAll('#rows li')].map((row) => ({{{cells}}}))"))
 
 
 def events(page: Page) -> list[dict[str, Any]]:

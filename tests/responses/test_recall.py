@@ -20,11 +20,15 @@ ID = "call_0123456789abcdef"
 
 
 class Stored:
-    """The one method of a store that is used; notes what is asked for."""
+    """The methods of a store that are used; notes what is asked for. `thinks`: it cannot tell that it has no thoughts."""
 
-    def __init__(self, items: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, items: Mapping[str, bytes] | None = None, *, thinks: bool = True) -> None:
         self.known = items or {}
         self.asked: list[str] = []
+        self.thinks = thinks
+
+    async def may_have_thoughts(self, owner: str) -> bool:
+        return self.thinks
 
     async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
         self.asked += ids
@@ -97,6 +101,18 @@ async def test_switched_off_it_keeps_and_asks_nothing() -> None:
     assert recall.keep("ann", (), answer(ID, "mine"), {}) == {}
     assert await recalled(recall, ID, stored=stored) == ""
     assert (recall.size, stored.asked) == (0, [])
+
+
+async def test_where_nobody_has_thoughts_no_call_is_looked_for() -> None:
+    stored, recall = Stored(thinks=False), Recall(100_000)
+    assert await recalled(recall, ids(1)[0], stored=stored) == ""
+    assert (recall.size, stored.asked) == (0, [])
+    recall.keep("ann", (), answer(ID, "mine"), {}, "resp_one")
+    assert await recalled(recall, ID, stored=stored) == "mine"
+    recall.forget("ann", "resp_one")
+    stored.asked.clear()
+    assert await recalled(recall, ID, stored=stored) == ""
+    assert stored.asked == []
 
 
 async def test_the_store_is_asked_once() -> None:

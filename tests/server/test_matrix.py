@@ -15,7 +15,7 @@ from tests.server.whole import TERMINAL, Client, Json, golden_upstream, turn, wh
 pytestmark = pytest.mark.slow
 
 _ID = re.compile(
-    r"(resp|msg|rs|fc|ctc|cmp|conv|lk|ig|ws|fs|ci|sho?|cmo?)_[0-9a-fi]+|call_(golden|[0-9a-f]{16})[0-9a-f]+"
+    r"(resp|msg|rs|fc|ctc|cmp|conv|lk|ig|ws|fs|ci|sho?|cmo?|mcp)_[0-9a-fi]+|call_(golden|[0-9a-f]{16})[0-9a-f]+"
 )
 _PLACE = ("id", "created_at", "completed_at", "previous_response_id", "conversation", "background", "store")
 
@@ -39,7 +39,10 @@ def essence(response: Json) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: "sealed" if name == "encrypted_content" else _plain(inner) for name, inner in value.items()}
+        return {
+            name: "sealed" if name in ("encrypted_content", "fingerprint") else _plain(inner)
+            for name, inner in value.items()
+        }
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return "an id" if isinstance(value, str) and _ID.fullmatch(value) else value

@@ -230,25 +230,6 @@ def test_a_program_goes_on_after_a_restart(url: str, tmp_path: Path) -> None:
         assert [call["name"] for call in calls(second)] == ["get_demand"]
 
 
-@pytest.mark.parametrize(
-    "tool",
-    [
-        {"type": "custom", "name": "a", "allowed_callers": ["programmatic"]},
-        {"type": "apply_patch", "allowed_callers": ["programmatic"]},
-        {"type": "shell", "environment": {"type": "container_auto"}, "allowed_callers": ["programmatic"]},
-        {"type": "code_interpreter", "container": {"type": "auto"}, "allowed_callers": ["direct", "programmatic"]},
-    ],
-    ids=lambda tool: tool["type"],
-)
-def test_tools_that_programs_cannot_call_are_refused(client: Client, tool: Json) -> None:
-    status, error = client.post("/v1/responses", model="m", input="x", tools=[*TOOLS, tool], stream=True)
-    assert (status, error["error"]["param"], error["error"]["code"]) == (
-        400,
-        "tools[5].allowed_callers",
-        "unsupported_value",
-    )
-
-
 def test_a_forced_program_is_forced_once(client: Client) -> None:
     Programmer.asked.clear()
     run(client, "print(1)", tool_choice=PROGRAMS)

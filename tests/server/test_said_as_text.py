@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.core.text.test_leaks import BARE, DSML, GLM, HERMES, KIMI, KIMI_K3, MINIMAX, QWEN
+from tests.core.text.leaked_calls import BARE, GLM, HERMES, KIMI, KIMI_K3, MINIMAX, QWEN
+from tests.core.text.test_leaks import DSML
 from tests.server.whole import Client, Json, turn, upstream, whole_server
 
 pytestmark = pytest.mark.slow

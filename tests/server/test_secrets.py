@@ -17,7 +17,7 @@ import pytest
 from antiphon.config import McpServerConfig, WebhookConfig
 from antiphon.telemetry import log
 from tests.acceptance.background import Tools, running
-from tests.server.test_remote_tools import Model, declared, model, said
+from tests.server.remote_tools.model import Model, declared, model, said
 from tests.server.whole import Client, turn, whole_server
 from tests.stores.postgres_server import Postgres
 from tests.stores.postgres_server import running as running_postgres

@@ -30,8 +30,9 @@ max_client_conn = 200
 
 
 @contextlib.contextmanager
-def pooled(url: str, mode: str, size: int = 20) -> Iterator[str]:
-    """Run PgBouncer with its defaults but for the mode and the size; gives the URL of the database through it.
+def pooled(url: str, mode: str, size: int = 20, ini: str = INI) -> Iterator[str]:
+    """Run PgBouncer with its defaults but for the mode and the size, or with another `ini`; gives the URL of the database
+    through it.
 
     A test that calls it is marked `needs("pgbouncer")`.
     """
@@ -44,7 +45,7 @@ def pooled(url: str, mode: str, size: int = 20) -> Iterator[str]:
     folder.chmod(0o755)
     (folder / "users").write_text('"postgres" "secret"\n')
     (folder / "ini").write_text(
-        INI.format(folder=socket_folder, port=port, users=folder / "users", mode=mode, size=size)
+        ini.format(folder=socket_folder, port=port, users=folder / "users", mode=mode, size=size)
     )
     owner = socket_folder.stat().st_uid
     other = {"user": owner} if os.geteuid() == 0 else {}

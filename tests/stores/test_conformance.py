@@ -261,6 +261,19 @@ async def test_thoughts_by_call(store: Store) -> None:
     assert await store.responses.items([id], ANN) == {}
 
 
+async def test_who_has_thoughts_by_call(store: Store) -> None:
+    """No thoughts are missed; a store that cannot tell says that everybody has some."""
+    unsure = await store.responses.may_have_thoughts("nobody")
+    row = response(body=b'{"output":[{"id":"rs_1"}]}', output_span=(10, 25), foreign_ids={thoughts_id("call_1", 0): 0})
+    await store.responses.put(row)
+    await store.responses.put(row)
+    await store.responses.put(response(2, foreign_ids={"theirs": 0}, owner=BOB))
+    assert await store.responses.may_have_thoughts(ANN)
+    assert await store.responses.may_have_thoughts(BOB) == unsure
+    await store.responses.delete(row.id, ANN)
+    assert await store.responses.may_have_thoughts(ANN) == unsure
+
+
 async def test_the_newest_of_a_foreign_id_wins(store: Store) -> None:
     for number in (1, 2, 3):
         await store.responses.put(response(number, input=b'[{"id":"x","n":%d}]' % number, foreign_ids={"x": 0}))

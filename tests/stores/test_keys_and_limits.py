@@ -12,7 +12,7 @@ from antiphon.core.gcra import Charge, Meter
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_sqlite
-from antiphon.stores.records import Slot, StoredKey
+from antiphon.stores.records import KeyQuery, Slot, StoredKey
 
 from .samples import ANN, BOB, NOW
 
@@ -152,3 +152,35 @@ async def test_two_servers_on_one_file_share_keys_and_limits(tmp_path: Path) -> 
     assert sum(gcra.fits(charge[0], value[0], NOW) for value in values) == 3
     await one.close()
     await two.close()
+
+
+# What operators ask of keys
+
+
+async def test_keys_are_paged_the_newest_first(store: Store) -> None:
+    for number in (1, 2, 3, 4):
+        await store.keys.put(key(number, BOB if number == 2 else ANN))
+    assert await store.keys.page(KeyQuery(limit=2)) == [key(4), key(3)]
+    assert await store.keys.page(KeyQuery(limit=9, after="key_3")) == [key(2, BOB), key(1)]
+    assert await store.keys.page(KeyQuery(limit=9, owner=ANN, after="key_4")) == [key(3), key(1)]
+    assert await store.keys.page(KeyQuery(limit=9, after="key_9")) is None
+    assert await store.keys.get("key_2") == key(2, BOB) and await store.keys.get("key_9") is None
+    assert [await store.keys.count(most) for most in (1, 9)] == [1, 4]
+
+
+async def test_a_key_is_changed_only_as_it_was_known(store: Store) -> None:
+    await store.keys.put(key(1))
+    assert not await store.keys.change("key_1", b"other", b"{}")
+    assert not await store.keys.change("key_9", key().body, b"{}")
+    assert await store.keys.change("key_1", key().body, b"{}")
+    assert await store.keys.find(b"digest 1") == key(1, body=b"{}")
+
+
+async def test_the_last_use_of_a_key_only_grows_and_stays_when_it_is_changed(store: Store) -> None:
+    for number in (1, 2):
+        await store.keys.put(key(number))
+    await store.keys.used({"key_1": NOW, "key_9": NOW})
+    await store.keys.used({"key_1": NOW - 5, "key_2": NOW + 1})
+    await store.keys.used({})
+    await store.keys.put(key(1, body=b"{}"))
+    assert [one.last_used_at for one in await store.keys.list()] == [NOW, NOW + 1]

@@ -94,6 +94,8 @@ INSERT INTO antiphon.chats (id, owner, model, created_at, expires_at, pairs, met
 SELECT 'chatcmpl-' || n, 'owner' || n % 50, 'm', n, 1000000 + n, '{}', '{}', '{}', '[]' FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.usage
 SELECT n % 300, 'owner' || n % 50, 'key' || n, 'model' || n % 20, '', 1, 0, 1, 1, 1, 1, 0, 0 FROM generate_series(1, 20000) AS n;
+INSERT INTO antiphon.audit (id, at, action, actor, owner, subject, address, request_id, details)
+SELECT 'audit_' || n, n, 'admin.read', 'actor' || n % 50, 'o', 's', '', '', '{}' FROM generate_series(1, 20000) AS n;
 INSERT INTO antiphon.container_skills (container, folder, name, description, size, content)
 SELECT id, 'f', 'n', 'd', 1, 'x' FROM antiphon.containers;
 ANALYZE;
@@ -106,6 +108,7 @@ ALL_OF_A_TABLE = {
     ("upkeep", "drop_deliveries"),
     ("jobs", "claim"),  # a row for each background run that has not ended: the planner reads a few thousand as they lie
     ("keys", "all"),
+    ("keys", "count"),  # before a key is made; ends at the most that there may be
     ("limits", "purge_meters"),  # every ten minutes
     ("limits", "purge_slots"),
     ("usage", "drop"),  # once a day, a day's rows

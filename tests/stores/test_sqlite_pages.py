@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from antiphon.stores.open import open_sqlite
-from antiphon.stores.sqlite import database, upkeep
+from antiphon.stores.sqlite import database
+from antiphon.stores.sqlite.disk import upkeep
 
 from .samples import ANN, response
 

@@ -14,7 +14,7 @@ from antiphon.telemetry.store_timing import label, operations, timed_store
 from tests.stores.samples import ANN, conversation, file
 
 LABELS = """
-put get delete history items model_texts enqueue
+put get delete history items may_have_thoughts model_texts enqueue
 create_conversation get_conversation update_conversation delete_conversation add_items conversation_items get_item delete_item
 claim release_job heartbeat finish_job cancel_job append_events append_batches events wait_for_events checkpoint
 put_file get_file file_content files delete_file begin_file append_file finish_file drop_file file_row file_usage
@@ -23,7 +23,8 @@ put_deliveries claim_delivery postpone_delivery finish_delivery next_delivery
 batches.create batches.get batches.list batches.cancel batches.delete batches.claim batches.heartbeat batches.release
 batches.clear_lines batches.add_lines batches.advance batches.begin_line batches.finish_line batches.outcomes batches.settle
 webhook_endpoints.create webhook_endpoints.get webhook_endpoints.list webhook_endpoints.update webhook_endpoints.delete
-secret put_key find_key keys charge take_slot free_slot renew_slots purge census close
+secret put_key find_key keys keys.get keys.page keys.count keys.change keys.used
+charge values take_slot free_slot renew_slots purge census close
 vector_stores.create vector_stores.get vector_stores.list vector_stores.count vector_stores.update vector_stores.touch
 vector_stores.delete vector_stores.attach vector_stores.file vector_stores.files vector_stores.set_attributes
 vector_stores.detach vector_stores.batch vector_stores.cancel_batch vector_stores.content vector_stores.claim
@@ -32,6 +33,7 @@ vector_stores.attributes vector_stores.search vector_stores.drafted vector_store
 containers.claim containers.count containers.delete containers.delete_file containers.file_content containers.files
 containers.get containers.list containers.put containers.put_file containers.release containers.touch
 containers.put_skill containers.skill_content containers.skills
+audit.add audit.list audit.drop
 usage.add usage.read usage.drop
 response_log log_entry unlogged_responses outdated_entries fill_log
 chats.put chats.get chats.list chats.update chats.delete

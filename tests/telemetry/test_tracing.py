@@ -15,8 +15,8 @@ import pytest
 from antiphon.telemetry.otlp import Context, from_environment, parse_parent
 from tests.acceptance.background import Tools, running
 from tests.server.relays.every_route import EveryRoute
+from tests.server.remote_tools.model import CALL, Model, declared
 from tests.server.test_hosted_tools import Model as Looking
-from tests.server.test_remote_tools import CALL, Model, declared
 from tests.server.whole import Client, Upstream, turn, upstream, whole_server
 from tests.tools.lookup import Lookup
 

@@ -12,8 +12,12 @@ import msgspec
 
 from antiphon.core.citations.sources import ContainerFile, Passage
 from antiphon.core.kinds import BY_NAME
+from antiphon.core.program_history import ProgramCall, unfinished
+from antiphon.core.programs import PROGRAMMATIC, program_call_id
 from antiphon.core.tools.offers import Offer, Target
+from antiphon.core.tools.results import AskedCall
 from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
+from antiphon.types.items import Item
 
 HOSTED = Path(__file__).parents[1] / "golden" / "hosted"
 CASES = sorted(path.name for path in HOSTED.iterdir() if (path / "request.json").exists())
@@ -22,14 +26,23 @@ FUNCTIONS = {
     "file_search": ("file_search",),
     "code_interpreter": ("python",),
     "hosted_shell": ("shell",),
+    PROGRAMMATIC: ("program",),
 }
 
 
 IN_CONTAINERS = ("code_interpreter", "hosted_shell")
 
 
+class RecordedAsk(msgspec.Struct):
+    """A call that a program makes."""
+
+    kind: str
+    name: str
+    arguments: dict[str, Any]
+
+
 class RecordedResult(msgspec.Struct):
-    """An entry of `results.json`."""
+    """An entry of `results.json`. `asks`: the calls of each round that a program waits for before it ends."""
 
     name: str
     arguments: dict[str, Any]
@@ -39,6 +52,7 @@ class RecordedResult(msgspec.Struct):
     files: list[ContainerFile] = []
     error: str | None = None
     progress: list[tuple[str, dict[str, Any]]] = []
+    asks: list[list[RecordedAsk]] = []
 
 
 def recorded() -> dict[str, RecordedResult]:
@@ -73,6 +87,11 @@ class RecordedUse(HostedUse):
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._results = recorded()
+        self._calls: Sequence[ProgramCall] = ()
+
+    def answered(self, items: Sequence[Item]) -> None:
+        """Note what the calls of a program gave."""
+        self._calls = [call for program in unfinished(items) for call in program.calls]
 
     def instructions(self) -> str:
         """Tell how to cite."""
@@ -85,6 +104,16 @@ class RecordedUse(HostedUse):
     def offers(self) -> Sequence[Offer]:
         """Offer the kind's functions."""
         return [Offer(target=Target(self._kind, name), description=name) for name in FUNCTIONS[self._kind]]
+
+    async def call_as(self, call_id: str, name: str, arguments: str, progress: Progress) -> ToolResult:
+        """Return what is recorded; of a program the calls that it waits for, as long as there are such."""
+        made = 0
+        for asks in self._results[_key(name, loads(arguments))].asks:
+            if made == len(self._calls):
+                return ToolResult(asks=[_asked(call_id, made + n, ask) for n, ask in enumerate(asks)])
+            made += len(asks)
+        assert all(call.output is not None for call in self._calls)
+        return await self.call(name, arguments, progress)
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Return what is recorded."""
@@ -99,6 +128,10 @@ class RecordedUse(HostedUse):
 
     async def close(self) -> None:
         """Do nothing."""
+
+
+def _asked(program: str, number: int, ask: RecordedAsk) -> AskedCall:
+    return AskedCall(program_call_id(program, number), ask.name, json.dumps(ask.arguments), kind=ask.kind)
 
 
 def all_tools() -> list[RecordedTool]:

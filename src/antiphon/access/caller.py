@@ -37,23 +37,28 @@ TOOL_UNITS = frozenset(("searches", "code_seconds", "images", "stored_bytes"))
 _LIMIT = re.compile(
     r"(?P<most>\d[\d_]*(?:\.\d+)?)"
     r" (?P<unit>requests|tokens|cost|streams|searches|code_seconds|images|stored_bytes)"
-    r"(?:/(?P<period>minute|min|day|month))?(?: on (?P<models>\S+))?"
+    r"(?:/(?P<period>minute|min|day|month))?(?: on (?P<models>\S+))?(?P<soft> soft)?"
 )
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """Rate limit or budget: at most `most` units per period; with `models` (a pattern) for each matching model, else for all."""
+    """Rate limit or budget: at most `most` units per period; with `models` (a pattern) for each matching model, else for all.
+
+    A `soft` one refuses nothing. `counted_as` is the name under which it is counted, where that is not the caller's `meter`.
+    """
 
     most: float
     unit: Unit
     period: Period
     models: str = ""
+    soft: bool = False
+    counted_as: str = ""
 
     def __str__(self) -> str:
         """Return the limit as it is written."""
         per = f"/{self.period}" if self.period else ""
         on = f" on {self.models}" if self.models else ""
-        return f"{self.most:.15g} {self.unit}{per}{on}"
+        return f"{self.most:.15g} {self.unit}{per}{on}{' soft' if self.soft else ''}"
 
     def concerns(self, card: ModelCard) -> bool:
         """Tell whether a call of this model counts."""
@@ -64,7 +69,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Identity, scopes and limits of a request. `owner` is the same in every replica and after a restart.
 
     No `models` means all; they are patterns such as `gpt-*`. No `mcp_servers` means all; they are patterns of labels of the
-    configuration, and of URLs. `meter` is the name under which the limits are counted.
+    configuration, and of URLs. `meter` is the name under which the limits are counted; `key` is the key's id, or its name in the
+    configuration as `config/NAME`, "" where it has none.
     """
 
     owner: str
@@ -73,6 +79,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     mcp_servers: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
     meter: str = ""
+    key: str = ""
 
     def may(self, scopes: Set[str]) -> bool:
         """Tell whether one of the scopes is the caller's."""
@@ -150,6 +157,8 @@ def parse_limit(text: str) -> Limit:
         raise ValueError(
             f"'{text}' is not a limit such as '60 requests/min', '4 streams' or '1000000 tokens/day on gpt-*'"
         )
+    if not text.isprintable():
+        raise ValueError("a limit must have printable characters only")
     unit = cast(Unit, found["unit"])
     period = cast(Period, "minute" if found["period"] == "min" else found["period"] or "")
     if (unit == "streams") == bool(period):
@@ -162,18 +171,20 @@ def parse_limit(text: str) -> Limit:
         raise ValueError(f"'{text}': cost must be limited per day or month")
     if unit == "stored_bytes" and found["models"]:
         raise ValueError(f"'{text}': stored_bytes are of no model")
+    if found["soft"] and period not in ("day", "month"):
+        raise ValueError(f"'{text}': a soft limit must be per day or month")
     most = float(found["most"].replace("_", ""))
     if most <= 0:
         raise ValueError(f"'{text}': a limit must be above 0")
-    return Limit(most=most, unit=unit, period=period, models=found["models"] or "")
+    return Limit(most=most, unit=unit, period=period, models=found["models"] or "", soft=bool(found["soft"]))
 
 
 def parse_limits(texts: Iterable[str]) -> tuple[Limit, ...]:
     """Read limits, no two of a kind. Raises ValueError."""
-    limits: dict[tuple[str, str, str], Limit] = {}
+    limits: dict[tuple[str, str, str, bool], Limit] = {}
     for text in texts:
         limit = parse_limit(text)
-        kind = (limit.unit, limit.period, limit.models)
+        kind = (limit.unit, limit.period, limit.models, limit.soft)
         if kind in limits:
             raise ValueError(f"'{text}' and '{limits[kind]}' are limits of the same kind")
         limits[kind] = limit

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 from msgspec.structs import force_setattr
 
+from antiphon.access.budget_alerts import BudgetAlerts
 from antiphon.access.caller import TOOL_UNITS, Caller, Limit
 from antiphon.access.periods import Window, window
 from antiphon.access.prices import FREE_OF_CHARGE, Price
@@ -124,11 +126,12 @@ class Limiter:
     """Gives permits. `prices` are by model id."""
 
     def __init__(self, store: LimitStore, clock: Callable[[], float], prices: Mapping[str, Price]) -> None:
+        self.alerts = BudgetAlerts(store, clock)
         self._store = store
         self._clock = clock
         self._prices = prices
         self._slots = Slots(store, clock)
-        self._refused: dict[str, Refused] = {}
+        self._refused: dict[tuple[str, str], Refused] = {}
         self._corrections: dict[str, Charge] = {}
         self._flushing: asyncio.Task[None] | None = None
 
@@ -154,19 +157,20 @@ class Limiter:
 
     def check(self, caller: Caller) -> None:
         """Refuse at once, without a look at the store, who has asked too often a moment ago. Raises APIError 429."""
-        refused = self._refused.get(caller.meter) if caller.limits else None
+        refused = self._refused.get((caller.meter, caller.owner)) if caller.limits else None
         if refused is None:
             return
         now = self._clock()
         if now < refused.until:
             raise refusal(refused.levels, now)
-        del self._refused[caller.meter]
+        del self._refused[caller.meter, caller.owner]
 
     async def close(self) -> None:
         """Write down what is still to be corrected."""
         await self._slots.close()
         if self._flushing is not None:
             await self._flushing
+        await self.alerts.close()
 
     async def _reserve(
         self, caller: Caller, card: ModelCard, limits: Sequence[Limit], demand: Demand, slots: Sequence[Slot]
@@ -179,10 +183,14 @@ class Limiter:
         ]
         if not reserved:
             return Reservation(self, reserved, slots, price, demand, ())
+        for one in reserved:
+            self.alerts.watch(one.limit, one.charge.meter, caller.owner, _key_of(caller, one.limit))
         values = await self._store.charge([one.charge for one in reserved], now)
         levels = [Level(one.limit, one.charge, value) for one, value in zip(reserved, values, strict=True)]
         if all(gcra.fits(level.charge, level.value, now) for level in levels):
+            note_exact(self.alerts, levels)
             return Reservation(self, reserved, slots, price, demand, headers(levels, now, charged=True))
+        note_spent(self.alerts, levels, now)
         self._remember(caller, levels, now)
         raise refusal(levels, now)
 
@@ -196,7 +204,7 @@ class Limiter:
         if len(self._refused) > MOST_REMEMBERED:
             self._refused.clear()
         if any(waits):
-            self._refused[caller.meter] = Refused(now + min(max(waits), MEMORY), levels)
+            self._refused[caller.meter, caller.owner] = Refused(now + min(max(waits), MEMORY), levels)
 
     # Corrections
 
@@ -210,11 +218,18 @@ class Limiter:
         if charges and (self._flushing is None or self._flushing.done()):
             self._flushing = asyncio.create_task(self._flush())
 
+    def worth_writing(self, corrections: Sequence[Charge]) -> list[Charge]:
+        """Return the corrections that change something, or tell how much of a budget is used."""
+        return [charge for charge in corrections if charge.amount or self.alerts.watches(charge.meter)]
+
     async def _flush(self) -> None:
         while self._corrections:
             corrections, self._corrections = self._corrections, {}
             try:
-                await self._store.charge(list(corrections.values()), self._clock(), enforce=False)
+                charges = list(corrections.values())
+                before = await self._store.charge(charges, self._clock(), enforce=False)
+                for charge, value in zip(charges, before, strict=True):
+                    self.alerts.used(charge.meter, value + charge.amount)
             except Exception:
                 log.exception("rate limits: recording usage failed")
 
@@ -252,7 +267,7 @@ class Reservation:
     def _end(self, corrections: Sequence[Charge]) -> None:
         if self._open:
             self._open = False
-            self._limiter.correct([charge for charge in corrections if charge.amount], self._slots)
+            self._limiter.correct(self._limiter.worth_writing(corrections), self._slots)
 
     def _used(self, one: Reserved, usage: Usage) -> float:
         match one.limit.unit:
@@ -276,13 +291,40 @@ def _expected(limit: Limit, demand: Demand, price: Price) -> float:
     return min(tokens, limit.most) if limit.period == "minute" else tokens
 
 
+EXACT = frozenset(("requests", "searches", "images", "stored_bytes"))
+"""Units of which what is reserved is what is used, as a rule."""
+
+
+def note_exact(alerts: BudgetAlerts, levels: Sequence[Level]) -> None:
+    """Note how much of budgets is used by what was just reserved, where that is known before the end."""
+    for level in levels:
+        if level.limit.unit in EXACT:
+            alerts.used(level.charge.meter, level.value + level.charge.amount)
+
+
+def note_spent(alerts: BudgetAlerts, levels: Sequence[Level], now: float) -> None:
+    """Note the budgets that refuse something."""
+    for level in levels:
+        if not gcra.fits(level.charge, level.value, now):
+            alerts.used(level.charge.meter, level.value)
+
+
+def _key_of(caller: Caller, limit: Limit) -> str:
+    """Return the key whose limit it is, "" where it is one of the owner."""
+    return "" if limit.counted_as else caller.meter
+
+
 def meter_of(counted_as: str, card: ModelCard | None, limit: Limit, now: float) -> Meter:
     """Return the meter of a limit, among those that are counted under a name."""
     span: Window = window(limit.period, now)
-    name = "/".join((counted_as, limit.unit, span.name, *((limit.models, card.id) if limit.models and card else ())))
-    return Meter(name=name, limit=limit.most, window=span.seconds, expires_at=span.end)
+    of_model = (limit.models, card.id) if limit.models and card else ()
+    soft = ("soft",) if limit.soft else ()
+    name = "/".join((limit.counted_as or counted_as, limit.unit, span.name, *of_model, *soft))
+    most = math.inf if limit.soft else limit.most
+    return Meter(name=name, limit=most, window=span.seconds, expires_at=span.end)
 
 
 def _slot(caller: Caller, card: ModelCard, limit: Limit) -> tuple[str, int]:
     """Return the name of a slot and how many there are."""
-    return "/".join((caller.meter, "streams", *((limit.models, card.id) if limit.models else ()))), int(limit.most)
+    of_model = (limit.models, card.id) if limit.models else ()
+    return "/".join((limit.counted_as or caller.meter, "streams", *of_model)), int(limit.most)

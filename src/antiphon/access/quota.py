@@ -15,6 +15,9 @@ from antiphon.errors import APIError
 
 Header = tuple[bytes, bytes]
 
+EXCEEDED = b"x-antiphon-budget-exceeded"
+"""Names the soft limits that are used up."""
+
 TOLD = ("requests", "tokens", "searches", "code_seconds", "images", "stored_bytes")
 """Units whose limits answers tell of."""
 
@@ -31,10 +34,11 @@ def headers(levels: Sequence[Level], now: float, *, charged: bool) -> list[Heade
     """Return `x-ratelimit-…-requests`, `…-tokens`, `…-code-seconds` …, of the limit each that has the least left."""
     found: list[Header] = []
     for unit in TOLD:
-        its = [level for level in levels if level.limit.unit == unit]
+        its = [level for level in levels if level.limit.unit == unit and not level.limit.soft]
         if its:
             found += _headers(unit, its, now, charged)
-    return found
+    over = [str(level.limit) for level in levels if level.limit.soft and level.value >= level.limit.most]
+    return [*found, (EXCEEDED, ", ".join(over).encode("ascii", "backslashreplace"))] if over else found
 
 
 def _headers(unit: str, levels: Sequence[Level], now: float, charged: bool) -> list[Header]:

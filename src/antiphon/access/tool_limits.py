@@ -11,8 +11,9 @@ from typing import Protocol
 
 import msgspec
 
+from antiphon.access.budget_alerts import BudgetAlerts
 from antiphon.access.caller import TOOL_SCOPES, TOOL_UNITS, TOOLS, Caller, Limit
-from antiphon.access.limits import Reserved, meter_of
+from antiphon.access.limits import Reserved, meter_of, note_exact, note_spent
 from antiphon.access.quota import Header, Level, headers, refusal
 from antiphon.backends.base import ModelCard
 from antiphon.core import gcra
@@ -33,6 +34,7 @@ class ToolRights(msgspec.Struct, frozen=True, omit_defaults=True):
     scopes: tuple[str, ...] = (TOOLS,)
     limits: tuple[Limit, ...] = ()
     meter: str = ""
+    owner: str = ""
 
     def may_run(self, kind: str) -> bool:
         """Tell whether a kind of hosted tool may be used."""
@@ -51,7 +53,8 @@ def rights_of(caller: Caller) -> ToolRights:
     """Return what a caller may do with hosted tools."""
     scopes = (TOOLS,) if caller.may({TOOLS}) else tuple(scope for scope in TOOL_SCOPES if scope in caller.scopes)
     limits = tuple(limit for limit in caller.limits if limit.unit in TOOL_UNITS) if caller.limits else ()
-    return ToolRights(scopes, limits, caller.meter if limits else "") if limits or scopes != (TOOLS,) else ALL_RIGHTS
+    named = (caller.meter, caller.owner) if limits else ("", "")
+    return ToolRights(scopes, limits, *named) if limits or scopes != (TOOLS,) else ALL_RIGHTS
 
 
 class Taken(Protocol):
@@ -117,9 +120,10 @@ Correct = Callable[[Sequence[Charge], Sequence[Slot]], None]
 class ToolMeters:
     """The limits on a store. `correct` writes corrections in the background (`Limiter.correct`)."""
 
-    def __init__(self, store: LimitStore, clock: Callable[[], float], correct: Correct) -> None:
+    def __init__(self, store: LimitStore, clock: Callable[[], float], correct: Correct, alerts: BudgetAlerts) -> None:
         self._store = store
         self._clock = clock
+        self._alerts = alerts
         self._correct = correct
 
     async def take(self, rights: ToolRights, card: ModelCard, wanted: Mapping[str, float]) -> Taken:
@@ -132,7 +136,7 @@ class ToolMeters:
             Reserved(limit, Charge(meter_of(rights.meter, card, limit, now), _within(limit, wanted[limit.unit])))
             for limit in limits
         ]
-        await self._charge(taken, now)
+        await self._charge(taken, now, rights.owner, rights.meter)
         return TakenForCall(taken, self._correct)
 
     async def store(self, caller: Caller, size: int) -> Sequence[Header]:
@@ -144,7 +148,7 @@ class ToolMeters:
         taken = [
             Reserved(limit, Charge(meter_of(caller.meter, None, limit, now), _within(limit, size))) for limit in limits
         ]
-        return headers(await self._charge(taken, now), now, charged=True)
+        return headers(await self._charge(taken, now, caller.owner, caller.meter), now, charged=True)
 
     async def told(
         self, rights: ToolRights, card: ModelCard, units: Collection[str], needed: Collection[str]
@@ -167,12 +171,16 @@ class ToolMeters:
             raise refusal(spent, now)
         return headers(levels, now, charged=False)
 
-    async def _charge(self, taken: Sequence[Reserved], now: float) -> Sequence[Level]:
+    async def _charge(self, taken: Sequence[Reserved], now: float, owner: str, key: str) -> Sequence[Level]:
+        for one in taken:
+            self._alerts.watch(one.limit, one.charge.meter, owner, "" if one.limit.counted_as else key)
         values = await self._store.charge([one.charge for one in taken], now)
         levels = [Level(one.limit, one.charge, value) for one, value in zip(taken, values, strict=True)]
         over = [level for level in levels if not gcra.fits(level.charge, level.value, now)]
         if over:
+            note_spent(self._alerts, over, now)
             raise refusal(over, now)
+        note_exact(self._alerts, levels)
         return levels
 
 

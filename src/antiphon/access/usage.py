@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import add
 from time import time
 
-from antiphon.access.prices import FREE_OF_CHARGE, Price
+from antiphon.access.prices import Price
 from antiphon.errors import APIError
 from antiphon.stores.base import UsageStore
 from antiphon.stores.usage_records import COUNTS, UsageSum
@@ -30,6 +30,8 @@ DAY = 86_400
 log = logging.getLogger("antiphon.access")
 
 Whom = tuple[int, str, str, str, str]
+
+_REQUESTS, _FAILED, _INPUT, _CACHED, _OUTPUT, _REASONING, _CALLS, _COST = range(len(COUNTS))  # places among the counts
 
 
 class UsageLedger:
@@ -54,38 +56,50 @@ class UsageLedger:
 
     def answered(self, owner: str, key: str, model: str, usage: Usage | None, *, failed: bool) -> None:
         """Take note of an answer, and of the tokens that it used."""
-        whom = (self._today(), owner, key, model, "")
+        counts = self._counts((int(self._clock()) // DAY, owner, key, model, ""))
+        if counts is None:
+            return
+        counts[_REQUESTS] += 1
+        if failed:
+            counts[_FAILED] += 1
         if usage is None:
-            self._add(whom, (1, int(failed), 0, 0, 0, 0, 0, 0.0))
             return
         read, written = usage.input_tokens, usage.output_tokens
         cached = usage.input_tokens_details.cached_tokens
-        thought = usage.output_tokens_details.reasoning_tokens
-        self._add(whom, (1, int(failed), read, cached, written, thought, 0, self.cost(model, usage)))
+        counts[_INPUT] += read
+        counts[_CACHED] += cached
+        counts[_OUTPUT] += written
+        counts[_REASONING] += usage.output_tokens_details.reasoning_tokens
+        counts[_COST] += self.cost(model, usage)
 
     def cost(self, model: str, usage: Usage) -> float:
         """Return what an answer costs."""
-        price = self._prices.get(model, FREE_OF_CHARGE)
+        price = self._prices.get(model)
+        if price is None:
+            return 0.0
         return price.of(usage.input_tokens, usage.input_tokens_details.cached_tokens, usage.output_tokens)
 
     def called(self, owner: str, tool: str, *, failed: bool) -> None:
         """Take note of a call of a hosted tool."""
-        self._add((self._today(), owner, "", "", tool), (0, int(failed), 0, 0, 0, 0, 1, 0.0))
+        counts = self._counts((self._today(), owner, "", "", tool))
+        if counts is not None:
+            counts[_FAILED] += failed
+            counts[_CALLS] += 1
 
     def _today(self) -> int:
         return int(self._clock()) // DAY
 
-    def _add(self, whom: Whom, counts: Sequence[float]) -> None:
-        known = self._waiting.get(whom)
-        if known is not None:
-            known[:] = map(add, known, counts)
-        elif len(self._waiting) >= MOST_WAITING:
-            self._lost += 1
-            return
-        else:
-            self._waiting[whom] = list(counts)
+    def _counts(self, whom: Whom) -> list[float] | None:
+        """Return the sums that wait, to be added to; None where there are too many."""
+        counts = self._waiting.get(whom)
+        if counts is None:
+            if len(self._waiting) >= MOST_WAITING:
+                self._lost += 1
+                return None
+            counts = self._waiting[whom] = [0] * len(COUNTS)
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._later())
+        return counts
 
     async def _later(self) -> None:
         while self._waiting:

@@ -264,6 +264,13 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     matryoshka: bool = False
 
 
+class ServedModel(msgspec.Struct, frozen=True):
+    """A model, and for each backend that serves it the backend's name and its own name for the model."""
+
+    card: ModelCard
+    endpoints: Sequence[tuple[str, str]]
+
+
 class Route(Protocol):
     """A configured model id, ready to be called: endpoints, retries and name mapping are its affair."""
 

@@ -14,7 +14,7 @@ from antiphon.core import kinds
 from antiphon.core.async_tools import STARTED, late_output
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import READERS
-from antiphon.core.programs import without_inner_calls
+from antiphon.core.program_history import without_inner_calls
 from antiphon.core.tools.call_pairs import BREAK, CallSide, Pairs, pair
 from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput, StartedCall
 from antiphon.core.tools.mcp_content import ALL, Senses, for_senses

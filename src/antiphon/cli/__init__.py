@@ -5,14 +5,19 @@ from __future__ import annotations
 import click
 
 from antiphon import __version__
+from antiphon.cli.audit import audit
 from antiphon.cli.chat import chat
 from antiphon.cli.checks.check import check
+from antiphon.cli.checks.conform import conform
 from antiphon.cli.checks.doctor import doctor
 from antiphon.cli.config import config
 from antiphon.cli.connect import connect
 from antiphon.cli.db import db
 from antiphon.cli.keys import keys
 from antiphon.cli.launch import launch
+from antiphon.cli.local.cache import list_models, pull, rm
+from antiphon.cli.local.ps import ps
+from antiphon.cli.local.run import run
 from antiphon.cli.models import models
 from antiphon.cli.monitor.top import top
 from antiphon.cli.serve import serve
@@ -44,6 +49,7 @@ def cli() -> None:
     antiphon serve                                      the embedded demo model
     antiphon serve --backend http://127.0.0.1:8000/v1   vLLM, llama.cpp, Ollama …
     antiphon serve --model FILE.gguf                    your model, in the embedded engine
+    antiphon run OWNER/REPO                             download a model and talk to it
     antiphon chat                                       talk to it in the terminal
     antiphon launch codex                               let an agent use it
     antiphon top                                        watch a running server
@@ -74,7 +80,28 @@ def completion(shell: str) -> None:
     click.echo(found(cli, {}, "antiphon", "_ANTIPHON_COMPLETE").source())
 
 
-for command in (serve, chat, check, doctor, models, keys, usage, top, launch, connect, config, db):
+COMMANDS = (
+    serve,
+    chat,
+    run,
+    pull,
+    list_models,
+    ps,
+    rm,
+    check,
+    doctor,
+    conform,
+    models,
+    keys,
+    usage,
+    audit,
+    top,
+    launch,
+    connect,
+    config,
+    db,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -83,7 +83,13 @@ def banner(config: Config, port: int, models: Sequence[str] | None, *, code: str
     origin = f"{'https' if config.tls_cert else 'http'}://{_bracketed(reachable(config.host))}:{port}{config.root_path}"
     url = f"{origin}/v1"
     lines = [f"{_bold(f'Antiphon {__version__}', color)}  {url}"]
-    rows = {"page": f"{origin}/", "models": _models(models), "keys": _keys(config), "store": _store(config)}
+    rows = {
+        "page": f"{origin}/",
+        "docs": f"{origin}/docs/guide",
+        "models": _models(models),
+        "keys": _keys(config),
+        "store": _store(config),
+    }
     if tools := _tools(config):
         rows["tools"] = tools
     if code:

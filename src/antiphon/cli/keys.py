@@ -11,7 +11,9 @@ import click
 from antiphon.cli.options import load_settings, with_options
 
 if TYPE_CHECKING:
+    from antiphon.access.audit import Actor
     from antiphon.access.keys import Key, Keyring, Made
+    from antiphon.config import Config
 
 T = TypeVar("T")
 
@@ -127,7 +129,7 @@ def create(expires: float | None, **given: Any) -> None:
     rights["scopes"] = rights["scopes"] or Rights().scopes
     _check_limits(rights["limits"])
     wanted = Rights(**rights, expires_at=None if expires is None else time.time() + expires)
-    _show(_on_store(settings, lambda keyring: keyring.create(wanted)))
+    _show(_on_store(settings, lambda keyring: keyring.create(wanted, this_person())))
 
 
 @with_options(*STORE)
@@ -161,7 +163,7 @@ def revoke(ids: Sequence[str], **settings: Any) -> None:
 
     async def revoke_all(keyring: Keyring) -> None:
         for id in ids:
-            await keyring.revoke(id)
+            await keyring.revoke(id, this_person())
             click.echo(f"{id} is revoked.")
 
     _on_store(settings, revoke_all)
@@ -179,7 +181,7 @@ def revoke(ids: Sequence[str], **settings: Any) -> None:
 )
 def rotate(id: str, overlap: float, **settings: Any) -> None:
     """Replace a key by a new one with the same owner, scopes and limits; both share one count."""
-    made = _on_store(settings, lambda keyring: keyring.rotate(id, overlap))
+    made = _on_store(settings, lambda keyring: keyring.rotate(id, overlap, this_person()))
     _show(made)
     click.echo(f"{id} ends in {overlap / 3600:g} hours." if overlap else f"{id} has ended.", err=True)
 
@@ -230,22 +232,39 @@ def _on_store(settings: dict[str, Any], action: Callable[[Keyring], Awaitable[T]
     """Do something with the keys of the store that the settings mean. Raises ConfigError."""
     import asyncio
 
-    from antiphon.errors import ConfigError
+    from antiphon.errors import APIError, ConfigError
 
     config = load_settings(settings).config
     if config.store == "memory":
         raise ConfigError('store: "memory" cannot hold keys; set a file or a database')
-    return asyncio.run(_with_keyring(config.store, action))
+    try:
+        return asyncio.run(_with_keyring(config, action))
+    except APIError as error:
+        if error.status == 503:
+            raise
+        raise ConfigError(f"{error} See `antiphon keys list --all`.") from None
 
 
-async def _with_keyring(spec: str, action: Callable[[Keyring], Awaitable[T]]) -> T:
-    import time
-
-    from antiphon.access.keys import Keyring
+async def _with_keyring(config: Config, action: Callable[[Keyring], Awaitable[T]]) -> T:
+    from antiphon.composition.access import AccessParts
     from antiphon.stores.open import open_store
 
-    store = open_store(spec)
+    store = open_store(config.store)
     try:
-        return await action(Keyring(store.keys, time.time))
+        return await action(AccessParts(store, config).keyring)
     finally:
         await store.close()
+
+
+def this_person() -> Actor:
+    """Return who types the command, for the audit log."""
+    import getpass
+    import socket
+
+    from antiphon.access.audit import Actor
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return Actor(id=f"cli:{user}@{socket.gethostname()}")

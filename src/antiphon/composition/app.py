@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import chain
 from typing import Protocol, runtime_checkable
 
-from antiphon.access.keys import Keyring
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
 from antiphon.access.tool_limits import ToolMeters
 from antiphon.access.usage import UsageLedger
+from antiphon.composition.access import AccessParts
 from antiphon.composition.backends import make_backends, make_registry
 from antiphon.composition.batches import make_batches
 from antiphon.composition.from_settings import (
@@ -36,6 +36,7 @@ from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
+from antiphon.core.loaded_models import HoldsModels, LoadedModels
 from antiphon.core.token_count import Estimator
 from antiphon.errors import ConfigError
 from antiphon.net.fetching import Fetcher
@@ -68,7 +69,7 @@ from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.responses import Responses
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
-from antiphon.server.auth.credentials import StoredKeys, fixed_callers
+from antiphon.server.auth.credentials import OwnerLimited, fixed_callers
 from antiphon.server.auth.hosts import Hosts
 from antiphon.server.auth.standing import Standing
 from antiphon.server.batches.in_process import InProcess
@@ -148,8 +149,8 @@ class Parts:
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
         self.ledger = UsageLedger(self.store.usage, prices(config.models), config.usage_days)
         self.watch.usage(self.ledger)
-        self.tool_meters = ToolMeters(self.store.limits, time.time, self.limiter.correct)
-        self.keyring = Keyring(self.store.keys, time.time)
+        self.tool_meters = ToolMeters(self.store.limits, time.time, self.limiter.correct, self.limiter.alerts)
+        self.access = AccessParts(self.store, config)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
         self.mcp = self._mcp(config)
@@ -174,6 +175,7 @@ class Parts:
         clock = self.services.clock
         self.webhook_endpoints = WebhookEndpoints(self.store.webhook_endpoints, self.services.sealer, self.guard, clock)
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, clock, own=self.webhook_endpoints)
+        self.limiter.alerts.tell = self.webhooks.tell
         self.live = Live(self.services, preparer, self.webhooks)
         router = RouteTable()
         self.batches = self._batches(config, router)
@@ -239,7 +241,7 @@ class Parts:
         services = self.services
         in_process = InProcess(router, services.rooms, new_id_base, self.watch.watchers)
         incoming = Incoming(self.store.files, services.clock, file_bounds(config))
-        standing = Standing(lambda: self.config, self.keyring, services.clock)
+        standing = Standing(lambda: self.config, self.access.keyring, services.clock)
         machine = make_batches(config, services, in_process, standing, self.webhooks)
         return BatchParts(
             store=self.store,
@@ -324,14 +326,15 @@ class Parts:
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.ledger.reprice(prices(config.models))
-        self.config, self.backends = config, backends
+        before, self.config, self.backends = self.config, config, backends
+        self.access.reloaded(before, config)
         log.info("configuration reloaded")
         return auth
 
     def _authenticator(self, config: Config) -> Authenticator:
-        others: list[Credentials] = [StoredKeys(self.keyring, time.time)]
+        others: list[Credentials] = [self.access.stored_keys]
         if self.tokens is not None:
-            others.append(self.tokens)
+            others.append(OwnerLimited(self.tokens, self.access.keyring))
         hosts = Hosts(config.allowed_hosts, Origins(config.cors_origins))
         closed = config.require_key or self.tokens is not None
         return authenticator(fixed_callers(config), others, closed=closed, hosts=hosts)
@@ -346,7 +349,7 @@ class Parts:
         await self.batches.machine.start()
         self.sandboxes.begin(self._tools.code_off)
         tasks = [
-            asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
+            asyncio.create_task(purge_forever(self.store.database, self.services.clock, self.access.audit)),
             asyncio.create_task(self.store_watch.run()),
             asyncio.create_task(LogFiller(self.store.responses, self.services.cost).run()),
         ]
@@ -366,6 +369,7 @@ class Parts:
             await self.sandboxes.close()
             await self.limiter.close()
             await self.ledger.close()
+            await self.access.close()
             if self.tokens is not None:
                 await self.tokens.close()
             await self._tools.close()
@@ -375,6 +379,10 @@ class Parts:
             await self.services.checker.close()
             await self.store.close()
             await self.watch.close()
+
+    def loaded_models(self) -> LoadedModels:
+        """Tell which models the embedded engine has in memory."""
+        return self._engine.loaded_models() if isinstance(self._engine, HoldsModels) else LoadedModels()
 
     async def _load(self, engine: Loadable) -> None:
         """Load the embedded engine's model while the server answers already; where it can't be loaded, stop."""

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
 from antiphon.composition.reloading import talkative
 from antiphon.config import Config
-from antiphon.config.rules import EMBEDDING_ENGINE
 
 
 def make_backends(config: Config) -> dict[str, Backend]:
     """Make the configured backends and, where it is wanted, the embedded engine. Raises ConfigError."""
     backends = open_backends(config)
     if config.engine is not None:
-        from antiphon.backends.llama.backend import LlamaCppBackend
-        from antiphon.backends.llama.model import find_model
+        from antiphon.composition.engine import open_engine
 
-        engine = LlamaCppBackend(config.engine, find_model(config.engine))
-        backends[engine.name] = engine
-        if config.engine.embeddings:
-            own = msgspec.structs.replace(config.engine, model=config.engine.embeddings, mmproj="", context=0)
-            backends[EMBEDDING_ENGINE] = LlamaCppBackend(own, find_model(own), name=EMBEDDING_ENGINE, embeds=True)
+        backends |= open_engine(config.engine)
     return backends
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from antiphon.access.audit import AuditLog
 from antiphon.errors import APIError
 from antiphon.stores.base import StoreDatabase
 
@@ -14,13 +15,14 @@ PURGE_INTERVAL = 600.0  # seconds between two looks for responses that have expi
 log = logging.getLogger("antiphon.composition")
 
 
-async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> None:
+async def purge_forever(database: StoreDatabase, clock: Callable[[], float], audit: AuditLog) -> None:
     """Delete what has expired, now and from time to time."""
     while True:
         try:
             gone = await database.purge(int(clock()))
             if gone:
                 log.info("store: deleted %d expired responses", gone)
+            await audit.drop_old()
         except APIError:
             log.debug("store: deleting expired responses failed: the store is unavailable")
         except Exception:

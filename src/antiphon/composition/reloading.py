@@ -23,7 +23,7 @@ CHANGEABLE = frozenset(
     """
     allowed_hosts cors_origins api_keys admin_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
     mcp_servers mcp_timeout mcp_progress_timeout mcp_max_answer mcp_max_tools
-    default_models guards
+    default_models default_limits owners guards
     """.split()
 )
 
@@ -43,6 +43,12 @@ def changed(old: Config, new: Config) -> Config:
     if kept:
         log.warning("configuration: these settings change only on restart: %s", ", ".join(sorted(kept)))
     return config
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Return the names of the settings that are not the same."""
+    names = (field.name for field in msgspec.structs.fields(Config))
+    return [name for name in names if getattr(old, name) != getattr(new, name)]
 
 
 def validate(config: Config) -> None:

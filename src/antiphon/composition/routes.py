@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from antiphon.access.caller import ADMIN, CHAT, MODERATIONS, SCOPES
+from antiphon.config.rules import is_locked
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
@@ -18,6 +19,11 @@ from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
 from antiphon.server.api.log.routes import ResponseLog, add_response_log
 from antiphon.server.api.models import Models
+from antiphon.server.api.operator.auditing import AuditRoutes, audited
+from antiphon.server.api.operator.budgets import BudgetRoutes
+from antiphon.server.api.operator.engine import EngineRoutes
+from antiphon.server.api.operator.keys import KeyRoutes, add_keys
+from antiphon.server.api.operator.models import ModelRoutes, add_models
 from antiphon.server.api.operator.usage import UsageRoutes
 from antiphon.server.api.relays.handler import RelayHandlers
 from antiphon.server.api.relays.moderations import Moderations
@@ -32,12 +38,15 @@ from antiphon.server.api.routes import (
 )
 from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
+from antiphon.server.auth.credentials import fixed_callers
 from antiphon.server.batches.anthropic import MessageBatchRoutes, add_message_batches
 from antiphon.server.batches.openai import BatchRoutes, add_batches
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.models import AnthropicModels, ModelNames
 from antiphon.server.messages.routes import MessagesRoutes, add_messages
 from antiphon.server.pages.docs import docs
+from antiphon.server.pages.files import docs_file
+from antiphon.server.pages.guide import guide, guide_page, llms, llms_full
 from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.webhooks.endpoints import WebhookEndpointRoutes, add_webhook_endpoints
@@ -92,14 +101,38 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     parts.watch.add_routes(router)
     router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
     router.add("GET", "/docs", docs, public=True)
+    router.add("GET", "/docs/assets/{name}", docs_file, public=True)
+    router.add("GET", "/docs/guide", guide, public=True)
+    router.add("GET", "/docs/guide/{path:path}", guide_page, public=True)
+    router.add("GET", "/llms.txt", llms, public=True)
+    router.add("GET", "/llms-full.txt", llms_full, public=True)
     router.add("GET", "/", playground, public=True)
     router.add("GET", "/playground/{name:path}", playground_file, public=True)
     router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
     add_response_log(router, ResponseLog(parts.store.responses, parts.responses.remove, parts.services.captures))
+    engine = EngineRoutes(parts.loaded_models)
+    router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
     router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/costs", usage.costs, scopes=frozenset((ADMIN,)))
+    add_operators(router, parts)
+    router.wrap(audited(parts.access.audit))
+
+
+def add_operators(router: RouteTable, parts: Parts) -> None:
+    """Register what operators change: keys, settings; and the audit log of it."""
+    access, registry = parts.access, parts.registry
+    add_keys(router, KeyRoutes(access.keyring, access.uses, lambda: is_locked(parts.config), parts.services.clock))
+    models = ModelRoutes(
+        lambda: parts.config, registry.health, registry.served, access.audit, lambda: parts.app.reload_settings
+    )
+    add_models(router, models)
+    budgets = BudgetRoutes(
+        parts.store.limits, access.keyring, lambda: fixed_callers(parts.config), registry, parts.services.clock
+    )
+    router.add("GET", "/admin/budgets", budgets.list, scopes=frozenset((ADMIN,)))
+    router.add("GET", "/admin/audit", AuditRoutes(access.audit).list, scopes=frozenset((ADMIN,)))
 
 
 def relay_handlers(parts: Parts) -> RelayHandlers:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from antiphon.backends.base import Backend, JsonEndpoints, Router
 from antiphon.config import Config, EngineConfig
 from antiphon.config.rules import ENGINE
@@ -15,7 +13,7 @@ from antiphon.responses.query_rewriting import QueryRewriter
 from antiphon.tools.retrieval.model_calls import Embedder, Post, Reranker
 
 if TYPE_CHECKING:
-    from antiphon.backends.llama.backend import LlamaCppBackend
+    from antiphon.backends.llama.local_models import LocalModels
 
 
 class SearchModels:
@@ -28,7 +26,7 @@ class SearchModels:
         settings = config.tools.file_search
         self._backends = backends
         self._rewrite = settings.rewrite
-        self._engine: Backend | None = None
+        self._engine: LocalModels | None = None
         self.embedder: Embedder | None = None
         self.reranker: Reranker | None = None
         if settings.embeddings:
@@ -49,9 +47,10 @@ class SearchModels:
         """Return how a model is asked, and its name there."""
         backend, _, model = name.partition("/")
         if backend == ENGINE:
-            engine = _engine(config.engine or EngineConfig(), model)
-            self._engine = engine
-            return engine.post, engine.model.card.id
+            from antiphon.composition.engine import open_embedder
+
+            self._engine, id = open_embedder(config.engine or EngineConfig(), model, self._backends().get(ENGINE))
+            return self._engine.post, id
         return self._post_to(backend), model
 
     def _post_to(self, name: str) -> Post:
@@ -71,11 +70,3 @@ class SearchModels:
         """End the engine's process."""
         if self._engine is not None:
             await self._engine.close()
-
-
-def _engine(config: EngineConfig, model: str) -> LlamaCppBackend:
-    from antiphon.backends.llama.backend import LlamaCppBackend
-    from antiphon.backends.llama.model import find_model
-
-    own = replace(config, model=model, mmproj="", context=0)
-    return LlamaCppBackend(own, find_model(own), name="embeddings", embeds=True)

@@ -1,6 +1,6 @@
 """Settings: their definitions (`structs`, `tables`), sources and rules."""
 
-from antiphon.config.keys import JwtConfig, KeyConfig
+from antiphon.config.keys import JwtConfig, KeyConfig, OwnerConfig
 from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.structs import DEFAULT_STORE, Config
 from antiphon.config.tables import (
@@ -45,6 +45,7 @@ __all__ = [
     "LeakConfig",
     "McpServerConfig",
     "ModelConfig",
+    "OwnerConfig",
     "PromptConfig",
     "PromptVersion",
     "Settings",

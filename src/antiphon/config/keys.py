@@ -78,3 +78,11 @@ class JwtConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     mcp_servers: Annotated[list[str], Meta(description="Allowed MCP servers without that claim; empty: all.")] = []
     limits: Annotated[list[str], Meta(description="Rate limits and budgets of each owner, as in `keys`.")] = []
+
+
+class OwnerConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """Limits of an owner."""
+
+    limits: Annotated[
+        list[str], Meta(description="Rate limits and budgets of all keys of the owner together, as in `keys`.")
+    ] = []

@@ -12,7 +12,7 @@ from antiphon.config.plugins import BACKENDS, GUARDS, STORES, TOOLS, check_plugi
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.sections.guards import MODERATION, PATTERNS
 from antiphon.config.structs import Config
-from antiphon.config.tables import MCP, mask
+from antiphon.config.tables import ALL_MODELS, MCP, mask
 from antiphon.config.web_search import KEYED, PROVIDER_NAMES, WebSearchChoice, chosen
 from antiphon.errors import ConfigError
 from antiphon.net.http.address import UNIX
@@ -236,10 +236,12 @@ def _engine(config: Config) -> None:
         return
     model = config.engine.model
     second = config.engine.embeddings
-    for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj), ("engine.embeddings", second)):
-        if file.endswith(".gguf") and not Path(file).is_file():
+    further = [(f"engine.models[{at}]", name) for at, name in enumerate(config.engine.models) if name != ALL_MODELS]
+    named = [("engine.model", model), ("engine.embeddings", second), *further]
+    for path, file in (*named, ("engine.mmproj", config.engine.mmproj)):
+        if file.endswith(".gguf") and not Path(file).expanduser().is_file():
             raise ConfigError(f"{path}: file not found: '{file}'")
-    for path, name in (("engine.model", model), ("engine.embeddings", second)):
+    for path, name in named:
         if name and not Path(name).is_file() and "/" not in name:
             raise ConfigError(f"{path}: '{name}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
 

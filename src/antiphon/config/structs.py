@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from antiphon.config.keys import JwtConfig, KeyConfig
+from antiphon.config.keys import JwtConfig, KeyConfig, OwnerConfig
 from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.tables import (
     SECRET,
@@ -79,6 +79,18 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = False
     keys: Annotated[dict[str, KeyConfig], Meta(description="API keys with scopes and limits, by a name of yours.")] = {}
+    owners: Annotated[
+        dict[str, OwnerConfig],
+        Meta(
+            description="Limits of owners, of all their keys together, by name; `*`: of each owner that is not named."
+        ),
+    ] = {}
+    default_limits: Annotated[
+        list[str],
+        Meta(
+            description="Limits of new keys of the store that are given none, such as `60 requests/min`: see docs/keys.md."
+        ),
+    ] = []
     jwt: Annotated[JwtConfig | None, Meta(description="Identity provider whose tokens are accepted as keys.")] = None
     store: Annotated[
         str, Meta(description="Store of responses: path of an SQLite file, URL of a PostgreSQL database, or `memory`.")
@@ -294,6 +306,13 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     recent_requests: Annotated[
         int, Meta(description="Number of recent requests listed by /admin/requests, without their texts.", ge=0)
     ] = 200
+    audit: Annotated[
+        Literal["all", "changes", "off"],
+        Meta(description="Audit log: `all`, `changes` (without reads of operators), `off`: see docs/keys.md."),
+    ] = "all"
+    audit_days: Annotated[
+        int, Meta(description="Number of days that entries of the audit log are kept, 0 for ever.", ge=0)
+    ] = 400
     access_log: Annotated[bool, Meta(description="Access log: a line for each request, at level `info`.")] = True
     metrics: Annotated[
         Literal["key", "open", "off"],

@@ -314,6 +314,10 @@ class LeakConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     several: Annotated[bool, Meta(description="`json`: more calls may follow without an opener.")] = False
 
 
+ALL_MODELS = "*"
+"""In `engine.models`: all models of this machine."""
+
+
 class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """The embedded engine (llama.cpp)."""
 
@@ -321,6 +325,28 @@ class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="Model: FILE.gguf or hub repository OWNER/REPO[:QUANT]; empty: the demo model.")
     ] = ""
     mmproj: Annotated[str, Meta(description="Image projector, FILE.gguf.")] = ""
+    models: Annotated[
+        list[str],
+        Meta(
+            description="Further models, loaded on demand: FILE.gguf, OWNER/REPO[:QUANT], or `*`, all that `antiphon list` shows."
+            ' With an empty `model`: ["*"] where nothing is set.'
+        ),
+    ] = []
+    keep_alive: Annotated[
+        float,
+        Meta(
+            description="Seconds after its last call until a model of `models` is unloaded; 0: at once, -1: never."
+            " The one of `model` stays loaded, unless another needs its memory.",
+            ge=-1,
+        ),
+    ] = 300.0
+    memory: Annotated[
+        int,
+        Meta(
+            description="Bytes that loaded models may take together; 0: nine tenths of the machine's, no more than is free.",
+            ge=0,
+        ),
+    ] = 0
     embeddings: Annotated[
         str,
         Meta(

@@ -12,6 +12,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode_fields
+from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.core.tools.call_pairs import pair, sides_of
 from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import InvalidRequest, NotFound
@@ -250,7 +251,7 @@ def kept_items(items: Sequence[Item], id_base: str) -> list[Raw]:
     return split_array(keep_input(items, id_base).array)
 
 
-def keep_input(items: Sequence[Item], id_base: str) -> OwnInput:
+def keep_input(items: Sequence[Item], id_base: str, encoded: EncodedTexts | None = None) -> OwnInput:
     """Return the items as they are stored: each with an id, a status and content parts.
 
     An item without an id gets `<prefix>_<id_base>i<position>`, from which the store finds it again.
@@ -260,11 +261,11 @@ def keep_input(items: Sequence[Item], id_base: str) -> OwnInput:
     for index, item in enumerate(items):
         if isinstance(item.id, str) and item.id:
             foreign[item.id] = index
-        kept.append(_kept(item, f"{id_base}i{index:04x}"))
+        kept.append(_kept(item, f"{id_base}i{index:04x}", encoded))
     return OwnInput(b"[%b]" % b",".join(kept), foreign, len(kept))
 
 
-def _kept(item: Item, own_id: str) -> bytes:
+def _kept(item: Item, own_id: str, encoded: EncodedTexts | None) -> bytes:
     if isinstance(item, OtherItem):
         return _kept_raw(item, own_id)
     if isinstance(item, ItemReference):
@@ -276,7 +277,8 @@ def _kept(item: Item, own_id: str) -> bytes:
         content = item.content if item.content is not None else UNSET
         return to_json(msgspec.structs.replace(item, id=id, content=content))
     if type(item) in _OUTPUTS:
-        return to_json(msgspec.structs.replace(item, id=id, status=item.status or "completed", output=_output(item)))  # type: ignore[arg-type]  # `type` narrows nothing
+        output = _output(item, encoded)  # type: ignore[arg-type]  # `type` narrows nothing
+        return to_json(msgspec.structs.replace(item, id=id, status=item.status or "completed", output=output))
     return to_json(msgspec.structs.replace(item, id=id, status=item.status or "completed"))
 
 
@@ -288,10 +290,12 @@ def _kept_raw(item: OtherItem, own_id: str) -> bytes:
     return to_json({"id": f"{item.type.removesuffix('_call')}_{own_id}", **fields})
 
 
-def _output(item: FunctionCallOutput | CustomToolCallOutput) -> str | list[Part]:
+def _output(
+    item: FunctionCallOutput | CustomToolCallOutput, encoded: EncodedTexts | None
+) -> str | Raw | Sequence[Part]:
     """Give a call's output in this API's spelling."""
     if isinstance(item.output, str):
-        return item.output
+        return item.output if encoded is None else Raw(encoded.json_of(item.output))
     return [InputText(text=part.text) if isinstance(part, PlainText) else part for part in item.output]
 
 

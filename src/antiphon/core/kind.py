@@ -48,7 +48,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     there, too, the call's item ends with its arguments, and its result is an item of its own, of the type `output`.
     `begins` is the event that tells that it runs, `hidden` what of its items a client sees only by `include`. `hosted` is the
     kind of those declarations of this one's types that the server runs (`kind_of`). `meters` are the units of limits that its
-    calls may use.
+    calls may use. `in_programs`: programs may call it.
     """
 
     name: CallKind
@@ -73,6 +73,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     hosted: CallKind = ""
     hidden: tuple[Included, ...] = ()
     meters: tuple[str, ...] = ()
+    in_programs: bool = False
 
     def __post_init__(self) -> None:
         force_setattr(self, "prefix", next((item.prefix for item in self.items if item.type == self.call), self.prefix))

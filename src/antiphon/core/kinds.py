@@ -82,6 +82,7 @@ KINDS: tuple[Kind, ...] = (
             ItemType(type="function_call_output", prefix="fco", own=True),
         ),
         write=CallWriter,
+        in_programs=True,
     ),
     Kind(
         name=CUSTOM,
@@ -96,6 +97,7 @@ KINDS: tuple[Kind, ...] = (
             ItemType(type="custom_tool_call_output", prefix="ctco", own=True),
         ),
         write=CallWriter,
+        in_programs=True,
     ),
     Kind(name=NAMESPACE, declared=(NAMESPACE,), own_struct=True),
     Kind(
@@ -111,6 +113,7 @@ KINDS: tuple[Kind, ...] = (
         ),
         write=partial(StructuredCallWriter, build=call_items.shell_call),
         hosted=HOSTED_SHELL,
+        in_programs=True,
     ),
     Kind(
         name=HOSTED_SHELL,
@@ -121,6 +124,7 @@ KINDS: tuple[Kind, ...] = (
         serve=HostedShellWriter,
         serve_output=ShellOutputWriter,
         meters=("code_seconds", "stored_bytes"),
+        in_programs=True,
     ),
     Kind(
         name="local_shell",
@@ -145,6 +149,7 @@ KINDS: tuple[Kind, ...] = (
             ItemType(type="apply_patch_call_output", read=read_output),
         ),
         write=partial(StructuredCallWriter, build=call_items.apply_patch_call),
+        in_programs=True,
     ),
     Kind(
         name=TOOL_SEARCH,
@@ -176,6 +181,7 @@ KINDS: tuple[Kind, ...] = (
             ItemType(type=APPROVAL_RESPONSE),
         ),
         serve=McpCallWriter,
+        in_programs=True,
     ),
     Kind(
         name="web_search",
@@ -195,6 +201,7 @@ KINDS: tuple[Kind, ...] = (
             Included("web_search_call.results", ("results",), dropped=True),
         ),
         meters=("searches",),
+        in_programs=True,
     ),
     Kind(
         name="file_search",
@@ -209,6 +216,7 @@ KINDS: tuple[Kind, ...] = (
         serve=FileSearchWriter,
         begins="searching",
         hidden=(Included("file_search_call.results", ("results",)),),
+        in_programs=True,
     ),
     Kind(
         name="code_interpreter",
@@ -225,6 +233,7 @@ KINDS: tuple[Kind, ...] = (
         begins="interpreting",
         hidden=(Included("code_interpreter_call.outputs", ("outputs",)),),
         meters=("code_seconds", "stored_bytes"),
+        in_programs=True,
     ),
     Kind(
         name="image_generation",
@@ -235,6 +244,7 @@ KINDS: tuple[Kind, ...] = (
         serve=partial(HostedCallWriter, type="image_generation_call", opening={"result": None}, cut="failed"),
         begins="generating",
         meters=("images",),
+        in_programs=True,
     ),
     Kind(
         name=PROGRAMMATIC,

@@ -1,7 +1,7 @@
-"""Programs that a model writes and this server runs: which of their calls have results, and what a model sees of them.
+"""Programs that a model writes and this server runs: their names, the ids of their calls, which tools they may call.
 
 The calls of a program are numbered; from its `call_id` and the number follows the id of each call, so that a program which is
-run again finds the results of those that were made before.
+run again finds the results of those that were made before. What a history holds of them: `program_history`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
+from msgspec import Raw
 
-from antiphon.types.items import FunctionCall, FunctionCallOutput, Item, OtherItem
-from antiphon.types.tools import CustomTool, FunctionTool
+from antiphon.types.items import ToolCaller
+from antiphon.types.tools import NamespaceTool, OtherTool, Tool
 
 PROGRAMMATIC = "programmatic_tool_calling"
 PROGRAM = "program"
@@ -21,31 +22,11 @@ DIRECT, BY_PROGRAM = "direct", "programmatic"
 """Values of `allowed_callers`."""
 
 
-class ProgramCall(msgspec.Struct, frozen=True):
-    """A call that a program has made, with what it gave, None where that is not known."""
-
-    call_id: str
-    name: str
-    namespace: str | None
-    arguments: str
-    output: FunctionCallOutput | None = None
+class _Callers(msgspec.Struct):
+    allowed_callers: list[str] | None = None
 
 
-class EarlierProgram(msgspec.Struct, frozen=True):
-    """A program of the history that has not ended, and its calls in their order."""
-
-    call_id: str
-    code: str
-    calls: Sequence[ProgramCall]
-
-
-class _Program(msgspec.Struct):
-    call_id: str = ""
-    code: str = ""
-    fingerprint: str = ""
-
-
-_program = msgspec.json.Decoder(_Program)
+CALLERS = msgspec.json.Decoder(_Callers)
 
 
 def program_call_id(program: str, number: int) -> str:
@@ -58,84 +39,36 @@ def fingerprint(call_id: str, code: str) -> str:
     return blake2b(f"{call_id}/{code}".encode(errors="replace"), digest_size=24).hexdigest()
 
 
-def called_directly(tool: FunctionTool | CustomTool) -> bool:
-    """Tell whether a model may call a tool itself; so it may where nothing is said of it."""
-    callers = tool.allowed_callers
-    return not isinstance(callers, list) or not callers or DIRECT in callers
+def caller(program: str) -> ToolCaller:
+    """Return the `caller` of a program's calls."""
+    return ToolCaller(PROGRAM, program)
 
 
-def called_by_programs(tool: FunctionTool | CustomTool) -> bool:
-    """Tell whether programs may call a tool."""
-    return isinstance(tool.allowed_callers, list) and BY_PROGRAM in tool.allowed_callers
+def allowed_callers(tool: Tool) -> Sequence[str]:
+    """Return who may call a tool: the model itself where nothing is said of it."""
+    if isinstance(tool, NamespaceTool):
+        return (DIRECT,)  # its tools say it each
+    if isinstance(tool, OtherTool):
+        return callers_in(tool.raw)
+    found = tool.allowed_callers
+    return found if isinstance(found, list) and found else (DIRECT,)
 
 
-def unfinished(items: Sequence[Item]) -> list[EarlierProgram]:
-    """Return this server's programs of a history that have made calls and have no output yet.
-
-    Those of a backend that runs programs itself have other fingerprints.
-    """
-    programs: dict[str, str] = {}
-    calls: dict[str, list[FunctionCall]] = {}
-    outputs: dict[str, FunctionCallOutput] = {}
-    for item in items:
-        if type(item) is OtherItem and item.type in (PROGRAM, PROGRAM_OUTPUT):
-            found = _decoded(item)
-            if item.type == PROGRAM and found.fingerprint == fingerprint(found.call_id, found.code):
-                programs[found.call_id] = found.code
-            else:
-                programs.pop(found.call_id, None)
-        elif type(item) is FunctionCall and (program := caller_of(item)):
-            calls.setdefault(program, []).append(item)
-        elif type(item) is FunctionCallOutput:
-            outputs[item.call_id] = item
-    return [_earlier(id, code, calls[id], outputs) for id, code in programs.items() if id in calls]
-
-
-def _earlier(
-    id: str, code: str, calls: Sequence[FunctionCall], outputs: dict[str, FunctionCallOutput]
-) -> EarlierProgram:
-    by_id = {call.call_id: call for call in calls}
-    numbered = [by_id.get(program_call_id(id, number)) for number in range(len(calls))]
-    found = [
-        ProgramCall(
-            call.call_id,
-            call.name,
-            call.namespace if isinstance(call.namespace, str) else None,
-            call.arguments,
-            outputs.get(call.call_id),
-        )
-        for call in numbered
-        if call is not None
-    ]
-    return EarlierProgram(id, code, found)
-
-
-def without_inner_calls(items: Sequence[Item]) -> Sequence[Item]:
-    """Return a history as a model sees it: of a program it sees the code and what came of it, not the calls within."""
-    if OtherItem not in set(map(type, items)):
-        return items  # nearly all histories; a look at each item would cost a long one more than that
-    if not any(type(item) is OtherItem and item.type == PROGRAM for item in items):
-        return items
-    inner = {item.call_id for item in items if type(item) is FunctionCall and caller_of(item)}
-    return [
-        item for item in items if not (type(item) in (FunctionCall, FunctionCallOutput) and _call_id(item) in inner)
-    ]
-
-
-def _call_id(item: Item) -> str:
-    return str(getattr(item, "call_id", ""))
-
-
-def caller_of(call: FunctionCall) -> str:
-    """Return the `call_id` of the program that made a call; "" where the model made it."""
-    caller = call.caller
-    if isinstance(caller, msgspec.Struct) and caller.type == PROGRAM and isinstance(caller.caller_id, str):
-        return caller.caller_id
-    return ""
-
-
-def _decoded(item: OtherItem) -> _Program:
+def callers_in(declaration: Raw) -> Sequence[str]:
+    """Return who may call a tool that is declared so."""
+    if b"allowed_callers" not in bytes(declaration):
+        return (DIRECT,)
     try:
-        return _program.decode(item.raw)
+        return CALLERS.decode(declaration).allowed_callers or (DIRECT,)
     except msgspec.MsgspecError:
-        return _Program()
+        return (DIRECT,)  # who decodes the declaration refuses it
+
+
+def called_directly(tool: Tool) -> bool:
+    """Tell whether a model may call a tool itself; so it may where nothing is said of it."""
+    return DIRECT in allowed_callers(tool)
+
+
+def called_by_programs(tool: Tool) -> bool:
+    """Tell whether programs may call a tool."""
+    return BY_PROGRAM in allowed_callers(tool)

@@ -11,6 +11,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.request.decoding import ResolvedText
 from antiphon.core.request.validation import decode
+from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.core.tools.mcp_content import ALL, Senses
 from antiphon.core.tools.offers import Offer
 from antiphon.errors import InvalidRequest
@@ -97,7 +98,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     `extra` holds unknown request fields and the model's configured `extra_body`; they go to the backend as they are. `size`
     is about how many bytes of JSON all of it has, where that is so much that it is worked on off the event loop, else 0.
     `senses`: what the model takes; what tools of this server gave is shown accordingly. `opaque` is what backends said for
-    themselves in the answers among the items.
+    themselves in the answers among the items. `encoded` is there where long texts of the items are stored, too.
     """
 
     model: str
@@ -121,6 +122,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     hints: Hints = NO_HINTS
     size: int = 0
     senses: Senses = ALL
+    encoded: EncodedTexts | None = None
 
 
 def with_operators(fields: Mapping[str, Raw], operators: Mapping[str, Raw]) -> Mapping[str, Raw]:

@@ -72,4 +72,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def own_input(self) -> OwnInput:
         """Return this response's own input items as they are stored."""
-        return context.keep_input(self.own_items, self.id_base)
+        return context.keep_input(self.own_items, self.id_base, self.turn.encoded)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from antiphon.access.caller import Caller, only_model
-from antiphon.access.limits import Demand, Permit
+from antiphon.access.limits import FREE, Demand, Permit
 from antiphon.access.quota import Header
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import NO_HINTS, Hints
@@ -85,9 +85,11 @@ class Preparer:
             services.store.database.condition.check()
         turn = plan.turn
         told = await self._tool_limits(plan) if plan.rights.limits else ()
-        permit = await services.limiter.admit(
-            caller, plan.route.card, lambda: Demand(services.estimator.estimate(turn), turn.max_output_tokens)
-        )
+        permit = FREE
+        if caller.limits:
+            permit = await services.limiter.admit(
+                caller, plan.route.card, lambda: Demand(services.estimator.estimate(turn), turn.max_output_tokens)
+            )
         if told:
             permit.headers = [*permit.headers, *told]
         return Prepared(plan, permit, unnamed=unnamed)

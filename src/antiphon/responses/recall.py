@@ -32,6 +32,8 @@ MOST_TOGETHER = 3
 
 _FURTHER = range(1, MOST_TOGETHER)  # their indexes: most calls have no thoughts, and those are asked for the first only
 
+_CALL_ID = b'"call_id"'  # what calls have
+
 _ENTRY = 200  # bytes that an entry takes by itself
 _INDEXED = 300  # bytes that it takes to find it by its response
 _INDEX_DIGITS = 4  # at the end of an item's id, behind what it has in common with its response's
@@ -66,6 +68,7 @@ class Recall:
         self._owners: dict[str, dict[str, _Entry]] = {}
         self._of_responses: dict[tuple[str, str], set[str]] = {}
         self._sizes: dict[str, int] = {}
+        self._thinkers: dict[str, int] = {}  # entries that have thoughts, by owner
         self._size = 0
 
     @property
@@ -83,7 +86,7 @@ class Recall:
         model: str = "",
     ) -> dict[str, int]:
         """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their indexes."""
-        if not self._limit:
+        if not self._limit or not any(item.find(_CALL_ID) >= 0 for item in output):
             return {}
         indexes: dict[str, int] = {}
         opaque = opaque_of(texts)
@@ -116,7 +119,7 @@ class Recall:
 
         `size` is about how many bytes the items have, `model` the one that is asked.
         """
-        if not self._limit:
+        if not self._limit or not (owner in self._thinkers or await responses.may_have_thoughts(owner)):
             return items, opaque
 
         def has_thoughts(item: Reasoning) -> bool:
@@ -169,6 +172,8 @@ class Recall:
         self._owners[owner] = entries  # the owner who was here last is the last to lose anything
         self._count(owner, entry.size)
         entries[key] = entry
+        if entry.thoughts:
+            self._thinkers[owner] = self._thinkers.get(owner, 0) + 1
         for base in entry.made_for:
             self._of_responses.setdefault((owner, base), set()).add(key)
         while self._sizes[owner] > self._limit // OWNERS_SHARE and len(entries) > 1:
@@ -188,6 +193,10 @@ class Recall:
         entries = self._owners[owner]
         entry = entries.pop(key)
         self._count(owner, -entry.size)
+        if entry.thoughts:
+            self._thinkers[owner] -= 1
+            if not self._thinkers[owner]:
+                del self._thinkers[owner]
         for base in entry.made_for:
             keys = self._of_responses[owner, base]
             keys.discard(key)

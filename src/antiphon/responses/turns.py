@@ -67,7 +67,7 @@ class Turns:
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._backend_id = ""
         self._ignored: Sequence[str] = ()
-        self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
+        self.tools = ToolWork(plan, stream, services, outlet.send, self._commit) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
         self._citer: Citer | None = None
         if plan.hosted or plan.sources:
@@ -122,7 +122,7 @@ class Turns:
     async def open(self, wait: float | None) -> bool:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
         plan = self._plan
-        first = any(tool.use.comes_first(plan.turn.items) for tool in plan.hosted)
+        first = plan.hosted and any(tool.use.comes_first(plan.turn.items) for tool in plan.hosted)
         if plan.compaction or plan.remote or plan.failed or first or self._stream.output_begun:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
@@ -328,6 +328,14 @@ class Turns:
             else "auto",  # a call that was forced is forced once
             size=turn.size and turn.size + sum(map(len, new)),
         )
+
+    async def _commit(self, closed: bool) -> None:
+        """Commit what was sent; `closed`: another server can continue from here."""
+        self._outlet.send()
+        if closed:
+            await self._note_boundary()
+        elif self.boundary is not None:
+            await self.boundary(None)
 
     async def _note_boundary(self) -> None:
         """Commit a checkpoint: all items are closed, so that another server can continue from here."""

@@ -56,7 +56,8 @@ class AntiphonApp:
     `lifespan` is entered before the first request and left after the last, by ASGI's lifespan or by `running`; requests
     outside of it get an error. `on_force` ends what still runs when the
     grace period of a shutdown is over. `on_reload` takes other settings over and returns who asks for keys from then on.
-    `failure` says why the application itself made the server stop.
+    `failure` says why the application itself made the server stop. `reload_settings` reads the settings again, where whoever
+    serves the application has some: see `server/api/operator/models.py`.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class AntiphonApp:
         self.unread = unread or Unread()
         self._way = way if way is not None and not way.direct else None
         self.failure = ""
+        self.reload_settings: Callable[[], bool] | None = None
         self._state = AppState.NEW if lifespan is not None else AppState.RUNNING
         self._warned = False
 
@@ -171,7 +173,11 @@ class AntiphonApp:
         route = match.route
         record.route = route.path
         head.form = route.form
-        caller = NOBODY if route.public else await self._admit(exchange.headers, route.scopes)
+        if route.public:
+            caller = NOBODY
+        else:
+            caller = self._auth.known(exchange.headers) or await self._auth.authenticate(exchange.headers)
+            _check_scopes(caller, route.scopes)
         held.owner = exchange.owner = caller.owner
         record.caller = caller
         return await route.handler(HTTPRequest(exchange, match, caller, self.max_body, head, held))
@@ -188,9 +194,7 @@ class AntiphonApp:
     async def _admit(self, headers: Sequence[Header], scopes: Set[str]) -> Caller:
         """Return the caller. Raises APIError 401, or 403 where it has none of the scopes."""
         caller = await self._auth.authenticate(headers)
-        if not caller.may(scopes):
-            needed = " or ".join(f"'{scope}'" for scope in sorted(scopes))
-            raise APIError(403, f"This request needs an API key with the scope '{needed}'.", code="insufficient_scope")
+        _check_scopes(caller, scopes)
         return caller
 
     # WebSocket
@@ -284,6 +288,13 @@ class AntiphonApp:
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _check_scopes(caller: Caller, scopes: Set[str]) -> None:
+    """Raise APIError 403 where a caller has none of the scopes."""
+    if not caller.may(scopes):
+        needed = " or ".join(f"'{scope}'" for scope in sorted(scopes))
+        raise APIError(403, f"This request needs an API key with the scope '{needed}'.", code="insufficient_scope")
 
 
 async def _refuse_websocket(scope: Scope, send: Send, headers: Sequence[Header], reply: Reply) -> None:

@@ -1,4 +1,4 @@
-"""Store: the seam to databases; fourteen nouns, one Protocol each. Every row has an owner.
+"""Store: the seam to databases; sixteen nouns, one Protocol each. Every row has an owner.
 
 An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
 Times are Unix seconds, given by the caller.
@@ -16,6 +16,7 @@ import msgspec
 
 from antiphon.errors import StoreError
 from antiphon.stores.condition import Census, Condition, Measure
+from antiphon.stores.nouns.audit import AuditStore
 from antiphon.stores.nouns.batches import BatchStore
 from antiphon.stores.nouns.chats import ChatFilter, ChatStore
 from antiphon.stores.nouns.containers import ContainerStore
@@ -34,6 +35,7 @@ from antiphon.stores.nouns.webhook_endpoints import WebhookEndpointStore
 from antiphon.stores.records import StoredFile
 
 __all__ = [
+    "AuditStore",
     "BatchStore",
     "ChatFilter",
     "ChatStore",
@@ -95,6 +97,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     responses: ResponseStore
+    audit: AuditStore
     batches: BatchStore
     conversations: ConversationStore
     jobs: JobStore

@@ -50,6 +50,7 @@ def open_store(spec: str, *, log_limit: int = LOG_LIMIT) -> Store:
 def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -> Store:
     """Open a store in memory. Beyond `max_responses` the oldest are dropped; beyond `max_file_bytes` the oldest files."""
     from antiphon.stores.memory import (
+        audit,
         batches,
         chats,
         containers,
@@ -73,6 +74,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
     talks = conversations.MemoryConversations()
     return Store(
         responses=responses.MemoryResponses(database, talks, background, max_responses),
+        audit=audit.MemoryAudit(),
         batches=batches.MemoryBatches(database),
         conversations=talks,
         jobs=background,
@@ -97,6 +99,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
     `wal_limit`: bytes of the write-ahead log from which on writes are refused, 0 for never.
     """
     from antiphon.stores.sqlite import (
+        audit,
         batches,
         chats,
         containers,
@@ -118,6 +121,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
     database = SQLiteDatabase(path, synchronous=synchronous, wal_limit=wal_limit)
     return Store(
         responses=responses.SQLiteResponses(database),
+        audit=audit.SQLiteAudit(database),
         batches=batches.SQLiteBatches(database),
         conversations=conversations.SQLiteConversations(database),
         jobs=jobs.SQLiteJobs(database),
@@ -139,6 +143,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
 def open_postgres(url: str, *, patience: float | None = None) -> Store:
     """Open a PostgreSQL database; wait `patience` seconds for it, else as long as is usual. Raises ConfigError."""
     from antiphon.stores.postgres import (
+        audit,
         batches,
         chats,
         containers,
@@ -160,6 +165,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
     database = PostgresDatabase(url, patience=patience)
     return Store(
         responses=responses.PostgresResponses(database),
+        audit=audit.PostgresAudit(database),
         batches=batches.PostgresBatches(database),
         conversations=conversations.PostgresConversations(database),
         jobs=jobs.PostgresJobs(database),

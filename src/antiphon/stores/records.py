@@ -156,13 +156,22 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A client's key: its digest, and its scopes and limits as JSON in `body`."""
+    """A client's key: its digest, and its scopes and limits as JSON in `body`. `last_used_at` is written apart."""
 
     id: str
     owner: str
     digest: bytes
     created_at: float
     body: bytes
+    last_used_at: float | None = None
+
+
+class KeyQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of keys, the newest first; without `owner` of all owners."""
+
+    limit: int
+    after: str | None = None
+    owner: str | None = None
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):

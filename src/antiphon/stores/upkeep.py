@@ -16,10 +16,10 @@ def status(spec: str) -> StoreStatus:
     """Look at a store without changing it. Raises ConfigError."""
     if is_url(spec):
         require_postgres(spec)
-        from antiphon.stores.postgres import upkeep as postgres
+        from antiphon.stores.postgres.connection import upkeep as postgres
 
         return postgres.status(spec)
-    from antiphon.stores.sqlite import upkeep as sqlite
+    from antiphon.stores.sqlite.disk import upkeep as sqlite
 
     return sqlite.status(_path(spec))
 
@@ -42,11 +42,11 @@ def vacuum(spec: str) -> None:
     """Vacuum a store: free the space of deleted rows and erase their text. Raises ConfigError."""
     if is_url(spec):
         require_postgres(spec)
-        from antiphon.stores.postgres import upkeep as postgres
+        from antiphon.stores.postgres.connection import upkeep as postgres
 
         postgres.vacuum(spec)
     else:
-        from antiphon.stores.sqlite import upkeep as sqlite
+        from antiphon.stores.sqlite.disk import upkeep as sqlite
 
         sqlite.vacuum(_path(spec))
 
@@ -65,10 +65,10 @@ def detach(spec: str) -> Detached:
     """
     if is_url(spec):
         require_postgres(spec)
-        from antiphon.stores.postgres import upkeep as postgres
+        from antiphon.stores.postgres.connection import upkeep as postgres
 
         return Detached(*postgres.detach(spec))
-    from antiphon.stores.sqlite import upkeep as sqlite
+    from antiphon.stores.sqlite.disk import upkeep as sqlite
 
     return Detached(*sqlite.detach(_path(spec)))
 
@@ -101,7 +101,7 @@ def check(spec: str) -> str | None:
     """Read a whole SQLite file and return what is damaged in it, None where nothing is. Raises ConfigError."""
     if is_url(spec):
         raise ConfigError("PostgreSQL checks its own files: see pg_amcheck and data checksums.")
-    from antiphon.stores.sqlite import upkeep as sqlite
+    from antiphon.stores.sqlite.disk import upkeep as sqlite
 
     return sqlite.check(_path(spec))
 

@@ -113,6 +113,14 @@ class WatchedUse(HostedUse):
         """Return the calls that go on before the model is called."""
         return self._use.resumed()
 
+    def reaches(self, offers: Sequence[Offer]) -> None:
+        """Note what its calls may call in turn."""
+        self._use.reaches(offers)
+
+    def answered(self, items: Sequence[Item]) -> None:
+        """Note the response's items so far."""
+        self._use.answered(items)
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make a call. Raises what the tool raises."""
         return await self.call_as("", name, arguments, progress)

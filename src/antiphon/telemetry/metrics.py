@@ -7,10 +7,13 @@ Counted per request, never per token: an answer costs some microseconds, however
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import wraps
 from time import perf_counter
 from typing import ParamSpec, TypeVar
+
+import msgspec
 
 from antiphon import __version__
 from antiphon.runtime import unexpected_errors
@@ -18,7 +21,7 @@ from antiphon.telemetry import process_metrics
 from antiphon.telemetry.hosted_calls import CallLabels
 from antiphon.telemetry.observers import Observed
 from antiphon.telemetry.peers import Peers
-from antiphon.telemetry.prometheus import OTHER, Bounded, Histogram, Samples, merge, render
+from antiphon.telemetry.prometheus import OTHER, Bounded, Cell, Histogram, Labels, Samples, merge, render
 from antiphon.telemetry.request_record import Record
 from antiphon.types.response import Usage
 
@@ -34,6 +37,31 @@ DURATION = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 STORE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
+UNENDED = frozenset(("in_progress", "queued"))
+
+
+class _OfModel(msgspec.Struct, eq=False):
+    """What is counted of a model, in place: a call for each number would take as long as the rest of it."""
+
+    labels: Labels
+    duration: Cell
+    first_token: Cell
+    statuses: dict[str, int] = {}
+    events: int = 0
+    usages: int = 0
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+
+
+class _Answers(msgspec.Struct, eq=False):
+    """What is counted of requests of one kind; `seconds` are those of their route."""
+
+    seconds: Cell
+    number: int = 0
+
+
 class Metrics:
     """Counts requests and responses (an `observers.Observer` and a `request_record.Watcher`), and renders them.
 
@@ -47,17 +75,11 @@ class Metrics:
         self._running: set[Observed] = set()
         self._born = time.time()
         labels = ("model",)
-        self._requests = Samples(
-            "antiphon_requests_total",
-            "HTTP requests, by route, status and model.",
-            ("method", "route", "status", "model"),
-        )
+        self._models: dict[str, _OfModel] = {}
+        self._answers: dict[tuple[str, str, int, str], _Answers] = {}
         self._seconds = Histogram(
             "antiphon_request_duration_seconds", "Time to the end of an answer.", DURATION, ("route",)
         )
-        self._responses = Samples("antiphon_responses_total", "Responses that ended.", ("model", "status"))
-        self._tokens = Samples("antiphon_tokens_total", "Tokens, as backends report them.", ("model", "kind"))
-        self._events = Samples("antiphon_events_total", "Stream events of Responses.", labels)
         self._first_token = Histogram(
             "antiphon_time_to_first_token_seconds", "Time to a model's first token.", FIRST_TOKEN, labels
         )
@@ -99,45 +121,64 @@ class Metrics:
     def ended(self, run: Observed) -> None:
         """Count it."""
         self._running.discard(run)
-        response, spoke = run.plan.response, run.spoke
-        model = (self._model(response.model),)
+        plan, spoke = run.plan, run.spoke
+        response = plan.response
+        usage, status = response.usage, response.status
+        of = self._models.get(response.model) or self._of(response.model)
         now = perf_counter()
-        self._responses.add((model[0], _ending(run)))
-        self._duration.observe(model, now - run.began)
-        self._events.add(model, run.events_made)
+        if status in UNENDED:
+            status = _left(run)
+        of.statuses[status] = of.statuses.get(status, 0) + 1
+        seconds, cell = now - run.began, of.duration
+        cell.counts[bisect_left(DURATION, seconds)] += 1
+        cell.sum += seconds
+        of.events += run.events_made
         if spoke:
-            self._first_token.observe(model, spoke - run.began)
-        if response.usage is not None:
-            self._count_tokens(model[0], response.usage)
-            if run.plan.request.stream and spoke and response.usage.output_tokens > 1:
-                self._per_token.observe(model, (now - spoke) / (response.usage.output_tokens - 1))
-        if run.cache is not None:
-            self._cache.add((model[0], run.cache.outcome))
-            if run.cache.missed:
-                self._cache_missed.add((model[0], run.cache.outcome), run.cache.missed)
+            seconds, cell = spoke - run.began, of.first_token
+            cell.counts[bisect_left(FIRST_TOKEN, seconds)] += 1
+            cell.sum += seconds
+        if usage is not None:
+            _count_tokens(of, usage)
+            if plan.request.stream and spoke and usage.output_tokens > 1:
+                self._per_token.observe(of.labels, (now - spoke) / (usage.output_tokens - 1))
+        cache = run.cache
+        if cache is not None:
+            self._cache.add((*of.labels, cache.outcome))
+            if cache.missed:
+                self._cache_missed.add((*of.labels, cache.outcome), cache.missed)
 
-    def _count_tokens(self, model: str, usage: Usage) -> None:
-        add = self._tokens.add
-        add((model, "input"), usage.input_tokens)
-        add((model, "output"), usage.output_tokens)
-        cached = usage.input_tokens_details.cached_tokens
-        reasoning = usage.output_tokens_details.reasoning_tokens
-        if cached:
-            add((model, "cached"), cached)
-        if reasoning:
-            add((model, "reasoning"), reasoning)
+    def _of(self, model: str) -> _OfModel:
+        """Return what is counted of a model; beyond so many models, of all others together."""
+        model = self._model(model)
+        of = self._models.get(model)
+        if of is None:
+            labels = (model,)
+            of = _OfModel(labels, self._duration.cell(labels), self._first_token.cell(labels))
+            self._models[model] = of
+        return of
 
     # Watcher
 
     def answered(self, record: Record) -> None:
         """Count a request."""
-        route = record.route or OTHER
         model = record.model
-        method = record.method if record.method in METHODS else OTHER
-        self._requests.add((method, route, str(record.status), self._model(model) if model else ""))
-        self._seconds.observe((route,), record.seconds)
+        of = self._answers.get((record.method, record.route, record.status, model)) or self._kind_of(record, model)
+        of.number += 1
+        seconds, cell = record.seconds, of.seconds
+        cell.counts[bisect_left(DURATION, seconds)] += 1
+        cell.sum += seconds
         if record.usage is not None and model:
-            self._count_tokens(self._model(model), record.usage)
+            _count_tokens(self._of(model), record.usage)
+
+    def _kind_of(self, record: Record, model: str) -> _Answers:
+        """Return the count of requests of this kind; methods and models of any name are counted together."""
+        method = record.method if record.method in METHODS else OTHER
+        route, model = record.route or OTHER, self._model(model) if model else ""
+        kind = (method, route, record.status, model)
+        of = self._answers.get(kind)
+        if of is None:
+            of = self._answers[kind] = _Answers(self._seconds.cell((route,)))
+        return of
 
     def timed(self, operation: str, call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Return a store's operation that is timed."""
@@ -169,10 +210,9 @@ class Metrics:
 
     def _counted(self) -> Sequence[Samples]:
         return (
-            self._requests,
+            self._requests(),
             self._seconds,
-            self._responses,
-            self._tokens,
+            *self._of_responses(),
             self._first_token,
             self._per_token,
             self._duration,
@@ -182,10 +222,35 @@ class Metrics:
             self._cache_missed,
         )
 
+    def _requests(self) -> Samples:
+        labels = ("method", "route", "status", "model")
+        family = Samples("antiphon_requests_total", "HTTP requests, by route, status and model.", labels)
+        for (method, route, status, model), of in self._answers.items():
+            family.add((method, route, str(status), model), of.number)
+        return family
+
+    def _of_responses(self) -> tuple[Samples, Samples]:
+        """Return how many Responses ended, and their tokens."""
+        responses = Samples("antiphon_responses_total", "Responses that ended.", ("model", "status"))
+        tokens = Samples("antiphon_tokens_total", "Tokens, as backends report them.", ("model", "kind"))
+        for of in self._models.values():
+            for status, number in of.statuses.items():
+                responses.add((*of.labels, status), number)
+            if of.usages:
+                tokens.add((*of.labels, "input"), of.input)
+                tokens.add((*of.labels, "output"), of.output)
+            for kind, number in (("cached", of.cached), ("reasoning", of.reasoning)):
+                if number:
+                    tokens.add((*of.labels, kind), number)
+        return responses, tokens
+
     def _live(self) -> Iterable[Samples]:
         """Return what changes while Responses are being made."""
         running = Samples("antiphon_responses_running", "Responses that are being made.", ("model",))
-        events = self._events.copy()
+        events = Samples("antiphon_events_total", "Stream events of Responses.", ("model",))
+        for of in self._models.values():
+            if of.statuses:
+                events.add(of.labels, of.events)
         for run in self._running:
             model = (self._model(run.plan.response.model),)
             running.add(model)
@@ -201,9 +266,14 @@ class Metrics:
         yield Samples("antiphon_info", "The version.", ("version",), {(__version__,): 1})
 
 
-def _ending(run: Observed) -> str:
-    """Return a Response's status; one that ended in none was let go of by its client, or refused by the backend."""
-    status = run.plan.response.status
-    if status in ("in_progress", "queued"):
-        return "refused" if run.error is not None else "left"
-    return status
+def _count_tokens(of: _OfModel, usage: Usage) -> None:
+    of.usages += 1
+    of.input += usage.input_tokens
+    of.output += usage.output_tokens
+    of.cached += usage.input_tokens_details.cached_tokens
+    of.reasoning += usage.output_tokens_details.reasoning_tokens
+
+
+def _left(run: Observed) -> str:
+    """Return what became of a Response that did not end: its client let go of it, or the backend refused it."""
+    return "refused" if run.error is not None else "left"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 
@@ -47,34 +49,46 @@ class Samples:
             yield f"{self.name}{_labels(self.labels, values, common)} {_number(value)}\n"
 
 
+class Cell(msgspec.Struct, eq=False):
+    """The numbers of one series of a Histogram; who counts with each request holds it, and counts in place."""
+
+    counts: list[int]
+    sum: float = 0.0
+
+
 class Histogram(Samples):
     """How often a quantity was how large. `bounds` are upper limits, ascending."""
 
     def __init__(self, name: str, help: str, bounds: Sequence[float], labels: Labels = ()) -> None:
         super().__init__(name, help, labels, kind="histogram")
         self._bounds = bounds
-        self._counts: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = {}
+        self._cells: dict[Labels, Cell] = {}
+
+    def cell(self, values: Labels) -> Cell:
+        """Return the numbers of a series; it is there once it has counted something."""
+        cell = self._cells.get(values)
+        if cell is None:
+            cell = self._cells[values] = Cell([0] * (len(self._bounds) + 1))
+        return cell
 
     def observe(self, values: Labels, amount: float) -> None:
         """Count one quantity."""
-        counts = self._counts.get(values)
-        if counts is None:
-            counts = self._counts[values] = [0] * (len(self._bounds) + 1)
-            self._sums[values] = 0.0
-        counts[bisect_left(self._bounds, amount)] += 1
-        self._sums[values] += amount
+        cell = self.cell(values)
+        cell.counts[bisect_left(self._bounds, amount)] += 1
+        cell.sum += amount
 
     def lines(self, common: str) -> Iterable[str]:
         """Return cumulative buckets, sum and count of each series."""
         bounds = [*map(_number, self._bounds), "+Inf"]
-        for values, counts in self._counts.items():
+        for values, cell in self._cells.items():
+            if not any(cell.counts):
+                continue
             below = 0
-            for bound, count in zip(bounds, counts, strict=True):
+            for bound, count in zip(bounds, cell.counts, strict=True):
                 below += count
                 yield f"{self.name}_bucket{_labels((*self.labels, 'le'), (*values, bound), common)} {below}\n"
             labels = _labels(self.labels, values, common)
-            yield f"{self.name}_sum{labels} {_number(self._sums[values])}\n{self.name}_count{labels} {below}\n"
+            yield f"{self.name}_sum{labels} {_number(cell.sum)}\n{self.name}_count{labels} {below}\n"
 
 
 class Bounded:

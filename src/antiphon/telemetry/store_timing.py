@@ -43,7 +43,16 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "finish": "finish_delivery",
         "next_due": "next_delivery",
     },
-    "keys": {"put": "put_key", "find": "find_key", "list": "keys"},
+    "keys": {
+        "put": "put_key",
+        "get": "keys.get",
+        "find": "find_key",
+        "list": "keys",
+        "page": "keys.page",
+        "count": "keys.count",
+        "change": "keys.change",
+        "used": "keys.used",
+    },
     "responses": {
         "log": "response_log",
         "entry": "log_entry",

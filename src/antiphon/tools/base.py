@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from antiphon.core.citations.sources import Sources
 from antiphon.core.kind import Kind
+from antiphon.core.programs import BY_PROGRAM, DIRECT
 from antiphon.core.tools.offers import Offer
 from antiphon.core.tools.results import NO_FIELDS
 from antiphon.core.tools.results import ToolResult as ToolResult
@@ -67,6 +68,17 @@ class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type
     refused_tools: frozenset[str] = frozenset()
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
     defer_loading: bool | None = None
+    allowed_callers: list[str] | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Tell whether the model may call its tools itself."""
+        return not self.allowed_callers or DIRECT in self.allowed_callers
+
+    @property
+    def in_programs(self) -> bool:
+        """Tell whether the model's programs may call its tools."""
+        return BY_PROGRAM in (self.allowed_callers or ())
 
     def offers(self, tool: RemoteTool) -> bool:
         """Tell whether the model may see a tool."""
@@ -254,6 +266,14 @@ class HostedUse(Protocol):
         """Return the calls of earlier responses that go on before the model is called, by their ids: their code."""
         return {}
 
+    def reaches(self, offers: Sequence[Offer]) -> None:
+        """Note what its calls may call in turn, under the names of the offers (`programmatic` in `allowed_callers`)."""
+        return
+
+    def answered(self, items: Sequence[Item]) -> None:
+        """Note the response's items so far: among them what those calls gave that its own calls asked for."""
+        return
+
     async def call_as(self, call_id: str, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make one call whose id matters. Raises ToolServerError."""
         return await self.call(name, arguments, progress)
@@ -293,11 +313,13 @@ class HostedTool(Protocol):
 
 
 class AdmittedTool(msgspec.Struct, frozen=True):
-    """A hosted tool that a request may use."""
+    """A hosted tool that a request may use. `direct`: the model may call it itself; `in_programs`: its programs may."""
 
     kind: Kind
     bounds: ToolBounds
     use: HostedUse
+    direct: bool = True
+    in_programs: bool = False
 
 
 HostedTools = Mapping[str, HostedTool]

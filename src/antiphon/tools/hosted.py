@@ -38,6 +38,7 @@ def hosted_kind(
         items=(ItemType(type=call, prefix=prefix, read=hosted_reader(name, arguments)),),
         serve=partial(HostedCallWriter, type=call, opening=opening),
         meters=tuple(meters),
+        in_programs=True,
     )
 
 

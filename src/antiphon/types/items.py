@@ -160,6 +160,7 @@ class CustomToolCall(msgspec.Struct, tag="custom_tool_call", tag_field="type", k
     input: str
     status: Text = UNSET
     namespace: Text = UNSET
+    caller: ToolCaller | None | UnsetType = UNSET
     asynchronous: bool | UnsetType = msgspec.field(default=UNSET, name="async")
 
 
@@ -168,6 +169,7 @@ class CustomToolCallOutput(msgspec.Struct, tag="custom_tool_call_output", tag_fi
     call_id: str
     output: str | list[Part]
     status: Text = UNSET
+    caller: ToolCaller | None | UnsetType = UNSET
 
 
 class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_only=True, frozen=True):

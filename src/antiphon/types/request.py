@@ -153,13 +153,22 @@ class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
 
     def __post_init__(self) -> None:
-        settle_nulls(
-            self,
-            access_programs=self.access_programs,
-            client_metadata=self.client_metadata,
-            context_management=self.context_management,
-            image=self.image,
-            moderation=self.moderation,
-            multi_agent=self.multi_agent,
-            prompt=self.prompt,
-        )
+        if (
+            self.access_programs
+            or self.client_metadata
+            or self.context_management
+            or self.image
+            or self.moderation
+            or self.multi_agent
+            or self.prompt
+        ):
+            settle_nulls(
+                self,
+                access_programs=self.access_programs,
+                client_metadata=self.client_metadata,
+                context_management=self.context_management,
+                image=self.image,
+                moderation=self.moderation,
+                multi_agent=self.multi_agent,
+                prompt=self.prompt,
+            )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from antiphon.types.items import ToolCaller
+
 
 class ShellAction(msgspec.Struct, frozen=True, kw_only=True):
     commands: list[str] = []
@@ -28,6 +30,7 @@ class ShellCall(msgspec.Struct, tag="shell_call", tag_field="type", kw_only=True
     status: str
     action: ShellAction
     environment: LocalEnvironment | ContainerEnvironment | None = LocalEnvironment()
+    caller: ToolCaller | None | UnsetType = UNSET
 
 
 class ShellCallOutput(msgspec.Struct, tag="shell_call_output", tag_field="type", kw_only=True, frozen=True):
@@ -38,6 +41,7 @@ class ShellCallOutput(msgspec.Struct, tag="shell_call_output", tag_field="type",
     status: str
     output: list[dict[str, object]] = []
     max_output_length: int | None = None
+    caller: ToolCaller | None | UnsetType = UNSET
 
 
 class LocalShellAction(msgspec.Struct, tag="exec", tag_field="type", frozen=True, kw_only=True):
@@ -72,6 +76,7 @@ class ApplyPatchCall(msgspec.Struct, tag="apply_patch_call", tag_field="type", k
     call_id: str
     status: str
     operation: PatchOperation
+    caller: ToolCaller | None | UnsetType = UNSET
 
 
 class ToolSearchCall(msgspec.Struct, tag="tool_search_call", tag_field="type", kw_only=True, frozen=True):
@@ -95,7 +100,7 @@ class McpError(msgspec.Struct, tag="mcp_tool_execution_error", tag_field="type",
 
 
 class McpCall(msgspec.Struct, tag="mcp_call", tag_field="type", kw_only=True, frozen=True):
-    """A call of an MCP server's tool, and what it gave."""
+    """A call of an MCP server's tool, and what it gave. `call_id` and `caller` are those of a program's call."""
 
     id: str
     status: str
@@ -105,6 +110,8 @@ class McpCall(msgspec.Struct, tag="mcp_call", tag_field="type", kw_only=True, fr
     output: str | None = None
     error: McpError | None = None
     approval_request_id: str | None = None
+    call_id: str | UnsetType = UNSET
+    caller: ToolCaller | UnsetType = UNSET
 
 
 class McpListTools(msgspec.Struct, tag="mcp_list_tools", tag_field="type", kw_only=True, frozen=True):
@@ -123,6 +130,8 @@ class McpApprovalRequest(msgspec.Struct, tag="mcp_approval_request", tag_field="
     server_label: str
     name: str
     arguments: str
+    call_id: str | UnsetType = UNSET
+    caller: ToolCaller | UnsetType = UNSET
 
 
 class ProgramItem(msgspec.Struct, tag="program", tag_field="type", kw_only=True, frozen=True):

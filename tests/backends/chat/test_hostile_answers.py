@@ -14,18 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.core.deltas import CallStart, Delta, TextDelta, UsageReport
-from antiphon.core.json_encoding import to_json
+from antiphon.core.deltas import TextDelta
 from antiphon.errors import BackendError
-from antiphon.types.request import CreateResponse
-from tests.backends.chat.chats import TIME, WEATHER, ask, call_chunk, chunk, heard, summary
-from tests.growth import assert_linear, cpu_time
+from tests.backends.chat.chats import call_chunk, chunk, heard, summary
+from tests.backends.chat.hostile_chunks import TURN, Json, calls_of, entry, full, outcome, whole_frame
 
 pytestmark = pytest.mark.slow
-
-Json = dict[str, Any]
-TURN = ask(tools=[WEATHER, TIME])
-LOGPROBS = ask(tools=[WEATHER, TIME], request=CreateResponse(model="m", input="x", top_logprobs=1))
 
 HUGE = "HUGE"
 DEEP = "DEEP"
@@ -39,50 +33,6 @@ def spelled(value: Any) -> bytes:
     """Return JSON in which the markers stand for a number of 5,000 digits and for 100,000 brackets."""
     text = dumps(value).replace(f'"{HUGE}"', "9" * 5000).replace(f'"{DEEP}"', "[" * 100_000 + "]" * 100_000)
     return text.encode()
-
-
-def full() -> Json:
-    """Return a chunk with every field that is read, and some that are not."""
-    call = {"index": 0, "id": "a", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
-    token = {"token": "x", "logprob": -1.0, "bytes": [120], "top_logprobs": [{"token": "y", "logprob": -2.0}]}
-    said = {
-        "role": "assistant",
-        "content": [{"type": "text", "text": "Hi"}, {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}],
-        "reasoning_content": "hm",
-        "reasoning": "hm",
-        "refusal": "no",
-        "tool_calls": [call, {"index": 1, "id": "b", "custom": {"name": "x", "input": "y"}}],
-        "function_call": {"name": "get_time", "arguments": "{}"},
-    }
-    return {
-        "id": "c",
-        "object": "chat.completion.chunk",
-        "created": 1,
-        "model": "m",
-        "choices": [
-            {
-                "index": 0,
-                "delta": said,
-                "message": said,
-                "finish_reason": "stop",
-                "logprobs": {"content": [token]},
-                "usage": {"prompt_tokens": 1},
-            }
-        ],
-        "usage": {
-            "prompt_tokens": 1,
-            "completion_tokens": 2,
-            "total_tokens": 3,
-            "prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 1},
-            "completion_tokens_details": {"reasoning_tokens": 1},
-            "prompt_cache_hit_tokens": 1,
-            "reasoning_tokens": 1,
-        },
-        "error": None,
-        "message": "x",
-        "code": 1,
-        "base_resp": {"status_code": 1, "status_msg": "x"},
-    }
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -99,28 +49,6 @@ def replaced(value: Json, path: tuple[Any, ...], new: Any) -> Json:
         holder = holder[name]
     holder[path[-1]] = new
     return copy
-
-
-def outcome(*payloads: bytes, **fields: Any) -> list[Delta] | BackendError:
-    """Return what comes of an answer; all of it can be written down as JSON."""
-    try:
-        deltas = heard(LOGPROBS, *payloads, need_reason=True, think="off", **fields)
-    except BackendError as error:
-        _check_error(error)
-        return error
-    for delta in deltas:
-        to_json(delta)
-        if isinstance(delta, UsageReport):
-            to_json(delta.usage)
-        if isinstance(delta, TextDelta):
-            json.loads(b"[%b]" % delta.logprobs)
-    return deltas
-
-
-def _check_error(error: BackendError) -> None:
-    assert error.status in (400, 402, 409, 413, 429, 502, 503, 504), error.message
-    assert len(error.message) < 3000
-    to_json(error.body())
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -308,152 +236,3 @@ def test_a_chunk_that_says_nothing_is_passed_over_in_an_answer(payload: bytes) -
     found = outcome(payload, chunk(content="Hi"), payload, chunk("stop"), payload)
     assert not isinstance(found, BackendError)
     assert summary(found) == [("TextDelta", "Hi"), ("finish", "stop")]
-
-
-# The end
-
-
-def test_an_answer_without_a_finish_reason_was_broken_off() -> None:
-    found = outcome(chunk(content="Once"))
-    assert isinstance(found, BackendError)
-    assert (found.status, found.code) == (502, "backend_error")
-    assert "ended early" in found.message
-    assert isinstance(outcome(call_chunk(0, "a", "get_time", '{"ci')), BackendError)
-    assert summary(heard(TURN, chunk(content="Once"))) == [("TextDelta", "Once"), ("finish", "stop")]
-
-
-@pytest.mark.parametrize(("reason", "ours"), [("length", "length"), ("content_filter", "content_filter")])
-def test_an_answer_that_was_cut_may_be_empty(reason: str, ours: str) -> None:
-    for payload in (chunk(reason), dumps({"choices": [{"index": 0, "finish_reason": reason}]}).encode()):
-        for whole in (False, True):
-            found = outcome(payload, whole=whole)
-            assert not isinstance(found, BackendError)
-            assert summary(found) == [("finish", ours)]
-
-
-def whole_frame(text: Any, **fields: Any) -> bytes:
-    return dumps({"choices": [{"index": 0, "message": {"content": text}, **fields}]}).encode()
-
-
-def test_only_deltas_add_text_to_a_stream() -> None:
-    full = whole_frame("Hello", finish_reason="stop")
-    for payloads in ([full], [chunk(content="Hel"), chunk(content="lo"), full], [full, chunk(content="Hello")]):
-        found = outcome(*payloads)
-        assert not isinstance(found, BackendError)
-        assert summary(found) == [("TextDelta", "Hello"), ("finish", "stop")]
-    grown = outcome(whole_frame("Hel"), whole_frame("Hello", finish_reason="stop"))
-    assert not isinstance(grown, BackendError) and summary(grown)[0] == ("TextDelta", "Hello")
-    assert isinstance(outcome(whole_frame("Hel"), whole_frame("lo", finish_reason="stop")), BackendError)
-
-
-# Calls
-
-
-def entry(id: str | None, name: str, arguments: Any, index: int | None = None) -> Json:
-    call: Json = {"type": "function", "function": {"name": name, "arguments": arguments}, "id": id}
-    return call if index is None else {**call, "index": index}
-
-
-def calls_of(found: list[Delta] | BackendError) -> list[tuple[str, str]]:
-    assert not isinstance(found, BackendError), found.message
-    ids = [delta.call_id for delta in found if isinstance(delta, CallStart)]
-    assert len(set(ids)) == len(ids)
-    return [
-        (name, arguments or "{}")
-        for kind, *rest in summary(found)
-        if kind == "call"
-        for _, name, _, arguments in [rest]
-    ]
-
-
-TWO = [
-    (("get_time", '{"city":"a"}'), ("get_weather", '{"city":"b"}')),
-    (("get_time", '{"city":"a"}'), ("get_time", '{"city":"b"}')),
-    (("get_time", ""), ("get_weather", "")),
-    (("get_time", None), ("get_weather", None)),
-    (("get_time", "{}"), ("get_weather", "{}")),
-    (("get_time", ""), ("get_weather", '{"city":"b"}')),
-    (("get_time", '{"city":"}\\\\"}'), ("get_time", '{"city":"\\"{"}')),
-]
-IDS = [(None, None), ("", ""), ("x", "x"), ("functions.x:0", "functions.x:0"), ("a", "b"), ("x" * 300, "x" * 300)]
-
-
-@pytest.mark.parametrize("ids", IDS)
-@pytest.mark.parametrize("two", TWO)
-@pytest.mark.parametrize("indexes", [(None, None), (0, 0), (0, 1), (1, 1)])
-@pytest.mark.parametrize("way", ["whole", "one chunk", "two chunks"])
-def test_two_whole_calls_are_two(two: Any, ids: Any, indexes: Any, way: str) -> None:
-    calls = [entry(id, name, said, index) for id, (name, said), index in zip(ids, two, indexes, strict=True)]
-    if way == "whole":
-        body = {"choices": [{"message": {"content": None, "tool_calls": calls}, "finish_reason": "tool_calls"}]}
-        found = outcome(dumps(body).encode(), whole=True)
-    elif way == "one chunk":
-        found = outcome(chunk(tool_calls=calls), chunk("tool_calls"))
-    else:
-        found = outcome(*(chunk(tool_calls=[call]) for call in calls), chunk("tool_calls"))
-    assert calls_of(found) == [(name, arguments or "{}") for name, arguments in two]
-
-
-def test_two_calls_of_a_whole_answer_that_are_alike_are_two() -> None:
-    body = {"choices": [{"message": {"tool_calls": [entry("x", "get_time", "{}")] * 2}, "finish_reason": "stop"}]}
-    assert len(calls_of(outcome(dumps(body).encode(), whole=True))) == 2
-
-
-def test_a_call_that_is_repeated_as_a_whole_at_the_end_of_a_stream_is_one() -> None:
-    found = outcome(
-        call_chunk(0, "x", "get_time", '{"a":'), call_chunk(0, None, None, "1}"), call_chunk(0, "x", "get_time", '{"a":1}'),
-        chunk("tool_calls"),
-    )  # fmt: skip
-    assert calls_of(found) == [("get_time", '{"a":1}')]
-
-
-def test_a_name_again_and_then_arguments_is_a_second_call() -> None:
-    found = outcome(
-        call_chunk(0, "x", "get_time", '{"a":1}'), call_chunk(0, "x", "get_time", ""), call_chunk(0, None, None, '{"a":2}'),
-        chunk("tool_calls"),
-    )  # fmt: skip
-    assert calls_of(found) == [("get_time", '{"a":1}'), ("get_time", '{"a":2}')]
-
-
-@pytest.mark.parametrize("id", ["list_dir:0", "call_0", ""])
-def test_ids_are_unique_in_the_conversation(id: str) -> None:
-    earlier = [
-        {"type": "function_call", "call_id": id or "x", "name": "get_time", "arguments": "{}"},
-        {"type": "function_call_output", "call_id": id or "x", "output": "1"},
-    ]
-    turn = ask({"role": "user", "content": "Hi"}, *earlier, tools=[TIME])
-    deltas = heard(turn, call_chunk(0, id, "get_time", "{}"), call_chunk(1, id, "get_time", "{}"), chunk("tool_calls"))
-    starts = [delta.call_id for delta in deltas if isinstance(delta, CallStart)]
-    assert len({id, *starts}) == 3
-    if ":" in id:
-        assert starts == ["list_dir:1", "list_dir:2"]
-
-
-# Size
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        chunk(),
-        chunk(content="x"),
-        call_chunk(0, "a", "get_time", "}"),
-        call_chunk(0, "a", "get_time", '{"a":'),
-        call_chunk(0, "a", "get_time", ""),
-        call_chunk(0, "a", "get_time", "{}"),
-        chunk(tool_calls=[entry("x", "get_time", "{}", 0), entry("x", "get_weather", "{}", 0)]),
-        b'{"choices":[{"index":0,"message":{"content":"x"}}]}',
-        b'{"choices":[{"index":0,"delta":{"content":"x","refusal":false}}]}',
-        b"{}",
-    ],
-)
-def test_many_tiny_chunks_cost_no_more_than_their_number(payload: bytes) -> None:
-    def cost(count: int) -> float:
-        return cpu_time(lambda: outcome(*[payload] * count, chunk("stop", content=".")))
-
-    assert_linear(cost, 1_000)
-
-
-def test_huge_arguments_come_through() -> None:
-    text = dumps({"city": "x" * 5_000_000})
-    assert calls_of(outcome(call_chunk(0, "a", "get_time", text), chunk("tool_calls"))) == [("get_time", text)]

@@ -8,8 +8,9 @@ import pytest
 
 from antiphon.backends.learning.adaptations import Adaptation
 from antiphon.backends.learning.refusal_words import UNSIGNED
+from tests.backends.chat.asking_setup import Refusal, backend, message
 from tests.backends.chat.chats import WEATHER, ask
-from tests.backends.chat.test_asking import Json, Refusal, backend, message
+from tests.backends.chat.hostile_chunks import Json
 from tests.backends.turns import read_all, text_of
 
 THOUGHTS = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}

@@ -26,6 +26,8 @@ class Hub(ThreadingHTTPServer):
         self.error_code = ""
         self.token = ""
         self.cut_after: list[int] = []
+        self.stall_after = 0
+        self.going_on = threading.Event()
         self.page_size = 1000
         self.redirect_to = ""
         self.seen: list[tuple[str, dict[str, str]]] = []
@@ -87,6 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         cut = hub.cut_after.pop(0) if hub.cut_after else len(body)
         hub.sent += len(body[:cut])
+        if hub.stall_after:
+            self.wfile.write(body[: hub.stall_after])
+            hub.going_on.wait(30)
+            body, cut = body[hub.stall_after :], cut - hub.stall_after
         self.wfile.write(body[:cut])
         self.close_connection = True
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 
 from antiphon.backends.base import read
 from antiphon.backends.chat.backend import ChatBackend
@@ -519,3 +520,20 @@ async def test_a_file_that_llama_cpp_refuses(tmp_path: Path, caplog: pytest.LogC
     assert message.startswith(f"The embedded engine cannot load {tmp_path}/cut.gguf: llama.cpp refuses it\n")
     assert "model is corrupted or incomplete" in message
     assert any(record.levelno == logging.DEBUG for record in caplog.records)
+
+
+def test_an_end_in_the_middle_of_a_start_on_uvloop() -> None:
+    """The descriptors of a process that is just being started belong to nobody else, and the end does not wait for it."""
+
+    async def started_and_closed(ticks: int) -> None:
+        backend = LlamaCppBackend(EngineConfig(threads=1), find_model(EngineConfig()))
+        backend.start()
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(backend.close(), bound(20))
+        assert backend._task is not None and backend._task.done()
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(started_and_closed(ticks) for ticks in range(6)))
+
+    uvloop.run(all_of_them())

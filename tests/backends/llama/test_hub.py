@@ -13,8 +13,9 @@ from random import Random
 import pytest
 
 from antiphon.backends.llama.hub import models as hub_module
+from antiphon.backends.llama.hub.choosing import choose, quant_of
 from antiphon.backends.llama.hub.client import HubClient, HubFile
-from antiphon.backends.llama.hub.models import choose, download, is_hub_name, quant_of
+from antiphon.backends.llama.hub.models import download, is_hub_name
 from antiphon.backends.llama.hub.progress import Progress
 from antiphon.errors import ConfigError
 from antiphon.net.proxies import from_environment
@@ -292,7 +293,9 @@ def test_progress_on_a_terminal_is_one_line() -> None:
     report = Progress(out)
     for here in range(1001):
         report("m.gguf", here * 1_000_000, 1_000_000_000)
-    assert out.getvalue().count("\n") == 1 and out.getvalue().endswith("\r\x1b[2Km.gguf: 100 % of 1,000 MB\n")
+    assert out.getvalue().count("\n") == 1 and out.getvalue().endswith(
+        "\r\x1b[2Km.gguf 100% ▕████████████████████▏ 1.0 GB/1.0 GB\n"
+    )
     assert out.getvalue().count("\r") < 100
 
 

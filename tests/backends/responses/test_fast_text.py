@@ -22,7 +22,7 @@ from antiphon.types.response import Response
 from tests.backends.chat.chats import raws
 from tests.backends.responses.recordings import NAMES, recording
 from tests.backends.turns import turn
-from tests.core.relay.test_relay import CALL, CUSTOM, IMAGE, MESSAGE, SEARCH, THOUGHT, life, whole_stream
+from tests.core.relay.relay_streams import CALL, CUSTOM, IMAGE, MESSAGE, SEARCH, THOUGHT, life, whole_stream
 
 Json = dict[str, Any]
 TOOLS = [{"type": "function", "name": "f"}, {"type": "custom", "name": "g"}]

@@ -26,7 +26,7 @@ from antiphon.errors import BackendError
 from antiphon.types.items import FunctionCall
 from antiphon.types.response import Response
 from tests.backends.responses.recordings import NAMES, recording
-from tests.core.relay.test_relay import CALL, CUSTOM, IMAGE, MESSAGE, SEARCH, THOUGHT, USAGE
+from tests.core.relay.relay_streams import CALL, CUSTOM, IMAGE, MESSAGE, SEARCH, THOUGHT, USAGE
 
 Json = dict[str, Any]
 

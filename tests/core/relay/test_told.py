@@ -16,7 +16,7 @@ from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.writer_table import OPENAI_WRITERS, WriterTable
 from antiphon.errors import BackendError
 from antiphon.types.response import Response
-from tests.core.relay.test_relay import CALL, CITATION, CUSTOM, ITEMS, MESSAGE, SEARCH, THOUGHT, Json, whole_stream
+from tests.core.relay.relay_streams import CALL, CITATION, CUSTOM, ITEMS, MESSAGE, SEARCH, THOUGHT, Json, whole_stream
 
 Told = list[tuple[Any, ...]]
 

@@ -52,6 +52,12 @@ def tool_result(stream: ResponseStream) -> None:
     stream.tool_result("0", ToolResult(fields={"output": "done"}))
 
 
+def tool_progress(stream: ResponseStream) -> None:
+    if stream.state is State.TURN:
+        stream.begin_call(APPROVED, "{}")
+    stream.tool_progress("0", "searching")
+
+
 CALLS: dict[str, Callable[[ResponseStream], object]] = {
     "queued": ResponseStream.queued,
     "restore": lambda stream: stream.restore(RESTART),
@@ -65,7 +71,8 @@ CALLS: dict[str, Callable[[ResponseStream], object]] = {
     "end_steered": ResponseStream.end_steered,
     "open_item": lambda stream: stream.open_item("mcpl", partial(ListingWriter, label="server")),
     "begin_call": lambda stream: stream.begin_call(APPROVED, "{}"),
-    "tool_progress": lambda stream: stream.tool_progress("0", "searching"),
+    "inner_call": lambda stream: stream.inner_call(CallStart("1", "call_1", "f", "mcp", "server", caller="c"), "{}"),
+    "tool_progress": tool_progress,
     "tool_result": tool_result,
     "ask_instead": lambda stream: stream.ask_instead("0", "mcpr", lambda id: (id, b"{}")),
     "finish": lambda stream: stream.finish(3),

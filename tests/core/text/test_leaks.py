@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from json import loads
 from typing import Any
 
 import pytest
-from msgspec import Raw
 
-from antiphon.core.deltas import ReasoningDelta, TextDelta
-from antiphon.core.text.leaks import CHANNELS, FAMILIES, NAMES, LeakedCall, Row, open_filters
-from antiphon.core.text.leaks.base import LONGEST
-from antiphon.core.text.leaks.reader import MOST_CALLS
-from tests.growth import cpu_time
-
-SCHEMA = Raw(
-    b'{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"},"tags":{"type":"array"}}}'
+from antiphon.core.deltas import TextDelta
+from antiphon.core.text.leaks import CHANNELS, FAMILIES, NAMES, open_filters
+from tests.core.text.leaked_calls import (
+    BARE,
+    GLM,
+    HERMES,
+    KIMI,
+    KIMI_K3,
+    MINIMAX,
+    OFFERED,
+    PARIS,
+    QWEN,
+    Played,
+    cuts,
+    played,
 )
-OFFERED = {"get_weather": SCHEMA, "get_time": SCHEMA}
-PARIS = ("get_weather", {"city": "Paris"})
-ROME = ("get_time", {"city": "Rome"})
 
-Played = tuple[str, str, list[tuple[str, Any]]]
+ROME = ("get_time", {"city": "Rome"})
 
 DEEPSEEK_OLD = (
     "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n"
@@ -34,38 +36,13 @@ DSML = (
     '</｜DSML｜parameter>\n<｜DSML｜parameter name="days" string="false">2</｜DSML｜parameter>\n</｜DSML｜invoke>\n'
     "</｜DSML｜function_calls>"
 )
-QWEN = (
-    "<tool_call>\n<function=get_weather>\n<parameter=city>\n2024\n</parameter>\n<parameter=days>\n3\n</parameter>\n"
-    '<parameter=tags>\n["a", "b"]\n</parameter>\n</function>\n</tool_call>'
-)
 QWEN_ARGUMENTS = {"city": "2024", "days": 3, "tags": ["a", "b"]}
-HERMES = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 HERMES_ROME = '<tool_call>{"name": "get_time", "arguments": "{\\"city\\": \\"Rome\\"}"}</tool_call>'
 HARMONY = (
     "<|channel|>analysis<|message|>Where? <b>Paris</b>.<|end|><|start|>assistant<|channel|>commentary"
     ' to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>'
 )
-
-MINIMAX = (
-    '<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="city">Paris</parameter>\n</invoke>\n'
-    '<invoke name="get_time">\n<parameter name="city">Rome</parameter>\n</invoke>\n</minimax:tool_call>'
-)
-KIMI = (
-    '<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{"city": "Paris"}'
-    '<|tool_call_end|><|tool_call_begin|>functions.get_time:1<|tool_call_argument_begin|>{"city": "Rome"}<|tool_call_end|>'
-    "<|tool_calls_section_end|>"
-)
-KIMI_K3 = (
-    '<|open|>tools<|sep|><|open|>call tool="get_weather" index="0"<|sep|><|open|>argument key="city" type="string"<|sep|>'
-    'Paris<|close|>argument<|sep|><|open|>argument key="days" type="number"<|sep|>2<|close|>argument<|sep|><|close|>call<|sep|>'
-    "<|close|>tools<|sep|><|close|>message<|sep|><|end_of_msg|>"
-)
-GLM = (
-    "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n<arg_key>days</arg_key>\n"
-    "<arg_value>2</arg_value>\n</tool_call>"
-)
 WEATHER_2 = ("get_weather", {"city": "Paris", "days": 2})
-BARE = '{"name": "get_weather", "arguments": {"city": "Paris"}}'
 
 # Forms of models that came later than the filters' first ones.
 LATER = [
@@ -229,18 +206,6 @@ def through(filter: Any, found: Any) -> list[Any]:
     return filter.feed(found.text) if isinstance(found, TextDelta) else [found]
 
 
-def played(found: Sequence[Any]) -> Played:
-    text = "".join(one.text for one in found if isinstance(one, TextDelta))
-    reasoning = "".join(one.text for one in found if isinstance(one, ReasoningDelta))
-    calls = [(one.name, loads(one.arguments)) for one in found if isinstance(one, LeakedCall)]
-    return text, reasoning, calls
-
-
-def cuts(text: str) -> list[list[str]]:
-    """Return the text whole, in characters, and in pairs of every cut."""
-    return [[text], list(text), *([text[:place], text[place:]] for place in range(1, len(text)))]
-
-
 @pytest.mark.parametrize(("leak", "text", "expected"), CASES)
 def test_a_leaked_call_is_found(leak: str, text: str, expected: Played) -> None:
     for pieces in cuts(text):
@@ -308,98 +273,3 @@ def test_an_answer_that_is_no_call_streams_from_its_beginning(begin: str) -> Non
     (reader,) = open_filters(list(FAMILIES), OFFERED)
     said = [one.text for piece in begin for one in reader.feed(piece) if isinstance(one, TextDelta)]
     assert "".join(said) == begin
-
-
-OWN = {
-    "json": Row(shape="json", opener="<<call>>", closer="<</call>>", around=("<<calls>>", "<</calls>>")),
-    "named": Row(shape="named", opener="CALL:", separators=("->",)),
-    "markup": Row(
-        shape="markup", opener="@call ", closer="@end", head_end=";", parameter="@set ", key_end="=", value_end=";"
-    ),
-    "pythonic": Row(shape="pythonic", opener="<py>", closer="</py>"),
-}
-SAID = {
-    "json": '<<calls>><<call>>{"name": "get_weather", "arguments": {"city": "Paris"}}<</call>><</calls>>',
-    "named": 'CALL:get_weather -> {"city": "Paris"}',
-    "markup": "@call get_weather; @set city=Paris; @end",
-    "pythonic": "<py>get_weather(city='Paris')</py>",
-}
-
-
-@pytest.mark.parametrize("shape", OWN)
-def test_a_family_of_the_users_own(shape: str) -> None:
-    for pieces in cuts("Well. " + SAID[shape]):
-        (reader,) = open_filters(["mine"], OFFERED, own={"mine": (OWN[shape],)})
-        found = [one for piece in pieces for one in reader.feed(piece)] + reader.close()
-        assert played(found) == ("Well. ", "", [PARIS])
-
-
-@pytest.mark.parametrize("name", ["GetWeather", "functions.GetWeather:0", "tools.get-weather"])
-@pytest.mark.parametrize(
-    "form", [HERMES, GLM, MINIMAX, KIMI, KIMI_K3, QWEN, BARE, '[TOOL_CALLS]get_weather{"city": "Paris"}']
-)
-def test_names_that_mean_an_offered_function(form: str, name: str) -> None:
-    text = form.replace("functions.get_weather:0", "get_weather").replace("get_weather", name)
-    for pieces in ([text], list(text)):
-        (reader,) = open_filters(list(FAMILIES), OFFERED, lambda said: "get_weather" if "eather" in said else None)
-        found = [one for piece in pieces for one in reader.feed(piece)] + reader.close()
-        said, _, calls = played(found)
-        assert (said, calls[0][0]) == ("", "get_weather")
-
-
-def test_what_is_looked_at_in_vain_ends() -> None:
-    text = '<tool_call>{"name": "x", "arguments": {"a": "' + "x" * 3000
-    (reader,) = open_filters(["hermes"], OFFERED)
-    found = [one for _ in range(3000) for one in reader.feed(text + '"}}</tool_call>')] + reader.close()
-    assert len("".join(one.text for one in found if isinstance(one, TextDelta))) == 3000 * len(text + '"}}</tool_call>')
-    assert played(reader.feed(HERMES) + reader.close())[2] == []
-
-
-def found_in(family: str, text: str) -> list[Any]:
-    """Return what is found in a text that comes whole, by a reader for one family."""
-    (reader,) = open_filters([family], OFFERED)
-    return [*reader.feed(text), *reader.close()]
-
-
-MANY = [
-    ("kimi_k3", "<|end_of_msg|>a", 20_000),
-    ("kimi_k3", "<|close|>message<|sep|>", 40_000),
-    ("llama", "<|eot_id|>", 60_000),
-    ("glm", "<tool_call>", 80_000),
-    (CHANNELS, "<|channel|>analysis<|message|>a<|end|>", 25_000),
-    (CHANNELS, "<|channel|>final<|message|>", 35_000),
-]
-
-
-@pytest.mark.parametrize(("family", "marker", "times"), MANY)
-def test_of_very_many_markers_the_rest_is_text(family: str, marker: str, times: int) -> None:
-    few = cpu_time(lambda: found_in(family, marker * (times // 10)))
-    assert cpu_time(lambda: found_in(family, marker * times)) < max(0.02, few) * 4  # 10 times as much without a bound
-    assert marker in "".join(one.text for one in found_in(family, marker * times) if not isinstance(one, LeakedCall))
-
-
-@pytest.mark.parametrize(
-    ("family", "call"), [("hermes", HERMES), ("pythonic", "<|python_start|>[get_time()]<|python_end|>")]
-)
-def test_no_more_calls_are_looked_for_than_an_answer_may_have(family: str, call: str) -> None:
-    calls = [one for one in found_in(family, call * 3000) if isinstance(one, LeakedCall)]
-    assert MOST_CALLS < len(calls) < 2 * MOST_CALLS
-
-
-ENDLESS = [
-    '<tool_call>{"name": "get_weather", "arguments": {"city": "',
-    '{"name": "get_weather", "arguments": {"city": "',
-    "<|channel|>commentary to=get_weather<|message|>",
-    "<tool_call>get_weather<arg_key>city</arg_key><arg_value>",
-]
-
-
-@pytest.mark.parametrize("text", ENDLESS)
-def test_a_call_that_is_too_long_is_text_and_is_not_kept(text: str) -> None:
-    filters = open_filters(list(NAMES), OFFERED)
-    said = 0
-    for piece in (text, *["x" * 65536] * 17):
-        for found in (one for first in filters[0].feed(piece) for one in filters[1].feed(first.text)):  # type: ignore[union-attr]
-            assert isinstance(found, TextDelta)
-            said += len(found.text)
-    assert said > LONGEST

@@ -1,11 +1,8 @@
-"""`/openapi.json` and `/docs` of the whole application."""
+"""`/openapi.json` of the whole application."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from pathlib import Path
 
 import jsonschema_rs
 import msgspec
@@ -122,34 +119,4 @@ def test_operations_name_no_unknown_tags():
         "Models",
         "Messages",
         "Server",
-    }
-
-
-# The page
-
-
-def test_the_page_needs_nothing_from_elsewhere(served):
-    answer = call(served.url, "GET", "/docs")
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    page = answer.body.decode()
-    assert not re.findall(r"https?://", page)
-    assert not re.search(r"(src|href)=\"(?!data:,|#|openapi\.json)", page)
-    assert "innerHTML" not in page and "<!--" not in page
-
-
-def test_the_page_runs_its_own_script_and_no_other(served):
-    answer = call(served.url, "GET", "/docs")
-    policy = answer.headers["content-security-policy"]
-    assert "default-src 'none'" in policy and "unsafe" not in policy
-    for tag in ("style", "script"):
-        (inside,) = re.findall(rf"<{tag}[^>]*>(.*?)</{tag}>", answer.body.decode(), re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
-        assert f"{tag}-src 'sha256-{digest}'" in policy
-
-
-def test_the_static_files_are_in_the_package():
-    assert {path.name for path in (Path(__file__).parents[3] / "src/antiphon/server/pages/static").iterdir()} >= {
-        "docs.html",
-        "docs.css",
-        "docs.js",
     }

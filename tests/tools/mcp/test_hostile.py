@@ -13,7 +13,7 @@ import pytest
 
 from tests.bounds import bound
 from tests.server.process.watched import Watched, watched
-from tests.server.test_remote_tools import model
+from tests.server.remote_tools.model import model
 from tests.server.whole import TERMINAL, Client
 from tests.tools.mcp import hostile
 from tests.tools.mcp.hostile import KINDS, PROGRAMS, Kind

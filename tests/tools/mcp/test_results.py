@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from antiphon.config import ModelConfig
-from tests.server.test_remote_tools import Model as Echoing
+from tests.server.remote_tools.model import Model as Echoing
 from tests.server.whole import Client, upstream, whole_server
 from tests.tools.mcp.hostile import Exchange
 from tests.tools.mcp.scripted import scripted

@@ -14,6 +14,7 @@ from antiphon.backends.base import BackendModel
 from antiphon.backends.chat import codec, profiles, token_count
 from antiphon.backends.chat.answer_streams import Answer, ChatStream, WholeAnswer
 from antiphon.backends.chat.codec import ChatCall, CodecOptions
+from antiphon.backends.chat.frames import Frames
 from antiphon.backends.chat.leak_families import check_names
 from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
 from antiphon.backends.engine_details import EngineDetails
@@ -145,6 +146,7 @@ class ChatBackend:
         self._details = EngineDetails(self._client)
         self._relayer = RouteRelayer(self._client)
         self._path = self._client.address.target("/chat/completions")
+        self._frames = Frames()
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
 
@@ -167,11 +169,14 @@ class ChatBackend:
         while True:
             turn, options = asking.turn, self._options_of(asking.turn.model, asking.changed)
             small = turn.size < LARGE and not codec.is_slow(turn, options)
-            body, call = codec.request(turn, options) if small else await _written(turn, options)
+            frames = self._frames if asking.changed is NOTHING else None
+            body, call = codec.request(turn, options, frames) if small else await _written(turn, options)
             if turn.hints.sent is not None:
                 turn.hints.sent(self.name, self._client.address.url("/chat/completions"), body)
             try:
-                response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
+                response = await self._client.send("POST", self._path, body, trace_header(turn.hints))
+                if not 200 <= response.status < 300:
+                    await accepted(response)
                 break
             except BackendError as error:
                 if not (self._learn and await by_size(len(body), _changes, asking, error, body)):

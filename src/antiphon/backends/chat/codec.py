@@ -11,15 +11,15 @@ from msgspec import UNSET, Raw
 from antiphon.backends.chat.answer_text import TextPolicy
 from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint, declared_size, is_long
+from antiphon.backends.chat.frames import ChatCall, Frame, Frames, frame_key
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
-from antiphon.backends.chat.opaque.fields import NOBODY, Origin
+from antiphon.backends.chat.opaque.fields import Origin
 from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.opaque.sending import Carried
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
 from antiphon.backends.learning.chat_wishes import OFF, add_effort, drop
 from antiphon.backends.learning.refusal_words import KEYWORD
-from antiphon.core.deltas import InputRemoved
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.leaks import NO_FAMILIES, Families
 from antiphon.core.text.pieces import joined
@@ -31,7 +31,7 @@ from antiphon.core.turn import TEMPLATE_FIELDS, Turn, all_instructions, continue
 from antiphon.runtime.offload import LARGE
 from antiphon.types.request import PromptCacheOptions, TextFormat
 
-__all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
+__all__ = ["ChatCall", "ChatDecoder", "CodecOptions", "decoder", "request"]
 
 _any = msgspec.json.Decoder(Any)
 
@@ -74,29 +74,30 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
         return Origin(self.profile.kind, self.address, model)
 
 
-class ChatCall(msgspec.Struct, frozen=True):
-    """What a request has set up for its answer: the functions, and how a call or format is brought about.
-
-    `ignored`: the client's wishes that the request does not have. `forced`: the answer must be a call. `think`: how thoughts are
-    told from the answer. `removed` are thoughts, or signatures of such, that are not for this backend. `origin` is who makes
-    the answer. `keep_ids`: calls keep their ids.
-    """
-
-    tools: ToolMap
-    emulation: Emulation | None = None
-    ignored: tuple[str, ...] = ()
-    forced: bool = False
-    think: ThinkPolicy = "auto"
-    removed: Sequence[InputRemoved] = ()
-    origin: Origin = NOBODY
-    keep_ids: bool = False
-
-
-def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
-    """Return the body of the request, and what its ChatDecoder has to know.
+def request(turn: Turn, options: CodecOptions, frames: Frames | None = None) -> tuple[bytes, ChatCall]:
+    """Return the body of the request, and what its ChatDecoder has to know. `frames` are those of the backend.
 
     Raises InvalidRequest for what chat completions cannot say, such as an output without its call.
     """
+    key = frame_key(turn, options.profile.forward) if frames is not None else None
+    if frames is None or key is None:
+        body, call, _ = _request(turn, options)
+        return body.render(), call
+    frame = frames.find(key, options)
+    if frame is not None:
+        messages = Messages(frame.call.tools, frame.profile, turn.senses, _NOTHING_CARRIED)
+        messages.add(turn.instructions, turn.items)
+        return joined([frame.head, *messages.pieces(), frame.tail]), frame.call
+    body, call, profile = _request(turn, options)
+    frames.keep(key, options, Frame(*body.frame(), profile, call))
+    return body.render(), call
+
+
+_NOTHING_CARRIED = Carried()  # messages carry nothing
+
+
+def _request(turn: Turn, options: CodecOptions) -> tuple[_Body, ChatCall, Profile]:
+    """Return the fields of a request, what its ChatDecoder has to know, and how the model is spoken to."""
     profile = suited(options.profile, options.policies, turn.model)
     strict = profile.strict and "strict" not in profile.drop
     tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=strict)
@@ -107,7 +108,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         raise unusable.error(turn.tools) from None
     origin = options.origin(turn.model)
     carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
-    messages = Messages(tools, profile, turn.senses, carried)
+    messages = Messages(tools, profile, turn.senses, carried, turn.encoded)
     messages.add(all_instructions(turn), turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
@@ -129,7 +130,8 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
         ignored += drop(body.fields, profile.drop, choice.mode if emulation is None else "auto")
     think, keep_ids = _think_policy(options, profile, thinking), profile.call_ids == "keep"
-    return body.render(), ChatCall(tools, emulation, ignored, forced, think, carried.removed, origin, keep_ids)
+    call = ChatCall(tools, emulation, ignored, forced, think, carried.removed, origin, keep_ids)
+    return body, call, profile
 
 
 def is_slow(turn: Turn, options: CodecOptions) -> bool:
@@ -218,6 +220,13 @@ class _Body:
                 self.fields[name] = bytes(value)
             elif name == TEMPLATE_FIELDS:
                 self.fields[name] = merged_objects(self.fields[name], value, name)
+
+    def frame(self) -> tuple[bytes, bytes]:
+        """Return what stands before and behind the messages."""
+        messages, self._messages = self._messages, ()
+        head, name, tail = self.render().partition(_OWN["messages"])
+        self._messages = messages
+        return head + name, tail
 
     def render(self) -> bytes:
         """Return the body. Names may be a client's: they are encoded like any other text."""

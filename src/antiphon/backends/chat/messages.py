@@ -14,6 +14,7 @@ from antiphon.backends.chat.opaque.sending import Carried, call_fields, fields_o
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.model_history import EMPTY, NO_OUTPUT, Entry, ModelHistory, thoughts_of
 from antiphon.core.opaque import Opaque
+from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.core.text.pieces import text_json
 from antiphon.core.tools.call_ids import BackendIds
 from antiphon.core.tools.history import HistoryCall, HistoryOutput
@@ -40,10 +41,12 @@ class Messages:
         profile: Profile,
         senses: Senses = ALL,
         carried: Carried | None = None,
+        encoded: EncodedTexts | None = None,
     ) -> None:
         self._tools = tools
         self._senses = senses
         self._carried = carried if carried is not None else Carried()
+        self._json_of = text_json if encoded is None else encoded.json_of
         self._profile = profile
         self._list = MessageList(profile.roles)
         self._assistant = _Assistant()
@@ -159,7 +162,7 @@ class Messages:
             else:
                 if found.media:
                     media.append(Content(f"Output of the tool call {call_id}:", found.media))
-                content = text_json(found.text or ("(The output is in the next message.)" if found.media else ""))
+                content = self._json_of(found.text or ("(The output is in the next message.)" if found.media else ""))
             self._list.tool(call_id, content, name if self._profile.tool_names else "")
         for one in media:  # only user messages may hold it
             self._list.user(one)

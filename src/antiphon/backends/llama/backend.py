@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import Backend, BackendModel, ByteStream, JsonEndpoints, Relays, TurnStream
@@ -23,7 +22,7 @@ from antiphon.backends.llama.model import EngineModel
 from antiphon.backends.llama.process import EngineFailure, EngineProcess
 from antiphon.backends.relaying import not_offered
 from antiphon.config import BackendConfig, EngineConfig
-from antiphon.core.model_types import EMBEDDING, RERANK, TEXT_GENERATION
+from antiphon.core.model_types import RERANK
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.turn import Hints, Turn
 from antiphon.errors import BackendError, ConfigError
@@ -52,8 +51,6 @@ SOCKET_PATH_LIMIT = 90
 class LlamaCppBackend:
     """The embedded engine as a Backend; `connect` makes the backend that speaks to its unix socket.
 
-    `embeds`: the model is one of embeddings; None: as its file says.
-
     A crash breaks the calls in flight (BackendError); the process is restarted, and calls that come meanwhile wait.
     """
 
@@ -63,14 +60,12 @@ class LlamaCppBackend:
         model: EngineModel,
         *,
         name: str = "engine",
-        embeds: bool | None = None,
         patience: float = PATIENCE,
         connect: Callable[[str], Backend] | None = None,
     ) -> None:
         self.name = name
         self.model = model
         self._config = config
-        self._embeds = model.card.type in (EMBEDDING, RERANK) if embeds is None else embeds
         self._connect = connect or partial(_chat_backend, name)
         self._patience = patience
         self._up = asyncio.Event()
@@ -137,6 +132,8 @@ class LlamaCppBackend:
             except (EngineFailure, OSError) as error:
                 self._failure = str(error)
             self._first.set()
+            if self._closed:
+                return
             self._failures = 1 if loop.time() - began > SETTLED_SECONDS else self._failures + 1
             pause = _pause(self._failures)
             log.error("embedded engine stopped: %s; restarting in %.1f s", self._failure, pause)
@@ -173,7 +170,7 @@ class LlamaCppBackend:
             threads=self._config.threads,
             gpu_layers=self._config.gpu_layers,
             thinks=not self.model.demo,
-            embeds=self._embeds,
+            embeds=self.model.embeds,
         )
 
     # The calls
@@ -184,10 +181,7 @@ class LlamaCppBackend:
 
     async def models(self) -> Sequence[BackendModel]:
         """Return the one model; the file is known before it is loaded."""
-        card = self.model.card
-        if self._embeds and card.type == TEXT_GENERATION:
-            card = msgspec.structs.replace(card, type=EMBEDDING)
-        return [card]
+        return [self.model.card]
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count a Turn's input tokens with the model's own tokenizer. Raises BackendError."""

@@ -13,15 +13,25 @@ from antiphon.errors import ConfigError
 
 Value = int | float | bool | str
 
+LONGEST_HEADER = 128 * 1024 * 1024
+"""Bytes; vocabularies of 250,000 tokens with their merges take about 20 MB."""
+
+LAYERS = 4096
+WHOLE = frozenset((0, 1, 2, 3, 4, 5, 10, 11))
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 STRING, ARRAY = 8, 9
 
 
 class GgufInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Metadata of a GGUF file. Arrays of the metadata are left out; `parameters` counts this file's tensors."""
+    """Metadata of a GGUF file; `parameters` counts this file's tensors.
+
+    Of the metadata's arrays there are their `lengths`, and the `largest` entry of short ones of whole numbers.
+    """
 
     metadata: dict[str, Value]
     parameters: int
+    lengths: dict[str, int] = {}
+    largest: dict[str, int] = {}
 
     def text(self, key: str) -> str:
         """Return a string of the metadata, "" where there is none."""
@@ -32,6 +42,10 @@ class GgufInfo(msgspec.Struct, frozen=True, kw_only=True):
         """Return a whole number of the metadata, None where there is none."""
         value = self.metadata.get(key)
         return value if isinstance(value, int) else None
+
+    def at_most(self, key: str) -> int | None:
+        """Return a whole number of the metadata, of one for each layer the largest; None where there is none."""
+        return self.largest.get(key, self.number(key))
 
     def flag(self, key: str, default: bool) -> bool:
         """Return a flag of the metadata."""
@@ -62,6 +76,7 @@ class _Header:
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
+        self._end = min(len(data), LONGEST_HEADER)
         self._at = 4
 
     def read(self) -> GgufInfo:
@@ -70,13 +85,16 @@ class _Header:
             raise ValueError(version)
         tensors, pairs = self._number("<Q"), self._number("<Q")
         metadata: dict[str, Value] = {}
+        lengths: dict[str, int] = {}
+        largest: dict[str, int] = {}
         for _ in range(pairs):
             key, kind = self._text(), self._number("<I")
             if kind == ARRAY:
-                self._skip_array()
+                self._array(key, lengths, largest)
             else:
                 metadata[key] = self._text() if kind == STRING else self._unpack(SCALARS[kind])
-        return GgufInfo(metadata=metadata, parameters=sum(self._tensor() for _ in range(tensors)))
+        parameters = sum(self._tensor() for _ in range(tensors))
+        return GgufInfo(metadata=metadata, parameters=parameters, lengths=lengths, largest=largest)
 
     def _unpack(self, form: str) -> int | float | bool:
         (value,) = struct.unpack_from(form, self._data, self._at)
@@ -94,16 +112,20 @@ class _Header:
 
     def _forward(self, size: int) -> None:
         self._at += size
-        if self._at > len(self._data):
+        if self._at > self._end:
             raise ValueError(self._at)
 
-    def _skip_array(self) -> None:
+    def _array(self, key: str, lengths: dict[str, int], largest: dict[str, int]) -> None:
         kind, count = self._number("<I"), self._number("<Q")
+        lengths[key] = count
         if kind != STRING:
-            return self._forward(count * struct.calcsize(SCALARS[kind]))
+            start = self._at
+            self._forward(count * struct.calcsize(SCALARS[kind]))
+            if kind in WHOLE and 0 < count <= LAYERS:
+                largest[key] = max(struct.unpack_from(f"<{count}{SCALARS[kind][1]}", self._data, start))
+            return
         for _ in range(count):
             self._forward(self._number("<Q"))
-        return None
 
     def _tensor(self) -> int:
         self._text()

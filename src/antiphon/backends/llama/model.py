@@ -10,9 +10,12 @@ import msgspec
 from antiphon.backends.base import BackendModel, Capabilities
 from antiphon.backends.llama.child import RANK
 from antiphon.backends.llama.gguf import GgufInfo, read_gguf
+from antiphon.backends.llama.hub.choosing import SHARD
 from antiphon.backends.llama.hub.client import Report
+from antiphon.backends.llama.hub.local_model import plain_name
 from antiphon.backends.llama.hub.models import HubModel, download, is_hub_name
 from antiphon.backends.llama.hub.progress import Progress
+from antiphon.backends.llama.memory import needed_memory
 from antiphon.config import EngineConfig
 from antiphon.core.model_types import EMBEDDING, RERANK, TEXT_GENERATION
 from antiphon.errors import ConfigError
@@ -24,6 +27,7 @@ DEMO_NOTICE = (
     "For a real one: --model FILE.gguf, --model OWNER/REPO[:QUANT], or --backend URL of a server that you run."
 )
 CONTEXT_CAP = 8192
+MOST_PARTS = 999
 ENCODERS = frozenset(
     (
         "bert",
@@ -40,31 +44,42 @@ ENCODERS = frozenset(
 
 
 class EngineModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model file, ready to be loaded."""
+    """A model file, ready to be loaded.
+
+    `embeds`: it is to give vectors. `weights` are the bytes of its files, `memory` those that it takes when it is loaded, about.
+    """
 
     path: Path
     card: BackendModel
     context: int
     mmproj: Path | None = None
     demo: bool = False
+    embeds: bool = False
+    weights: int = 0
+    memory: int = 0
 
 
-def find_model(config: EngineConfig, report: Report | None = None) -> EngineModel:
+def find_model(config: EngineConfig, report: Report | None = None, *, embeds: bool = False) -> EngineModel:
     """Return the model that the settings name, downloaded if need be: this blocks. Raises ConfigError.
 
-    `report` is told how far a download is; by default that is printed to stderr.
+    `report` is told how far a download is; by default that is printed to stderr. `embeds`: it is to give vectors, whatever
+    its file says that it is for.
     """
     mmproj = Path(config.mmproj).expanduser() if config.mmproj else None
     if not config.model:
-        return _describe(config, HubModel(path=DEMO_FILE, mmproj=mmproj), DEMO_ID, demo=True)
+        return describe(config, HubModel(path=DEMO_FILE, mmproj=mmproj), DEMO_ID, demo=True, embeds=embeds)
     path = Path(config.model).expanduser()
     if path.is_file() or not is_hub_name(config.model):
-        return _describe(config, HubModel(path=path, mmproj=mmproj), "")
+        return describe(config, HubModel(path=path, mmproj=mmproj), "", embeds=embeds)
     found = download(config.model, Path(config.cache).expanduser(), report or Progress())
-    return _describe(config, HubModel(path=found.path, mmproj=mmproj or found.mmproj), config.model)
+    files = HubModel(path=found.path, mmproj=mmproj or found.mmproj)
+    return describe(config, files, plain_name(config.model), embeds=embeds)
 
 
-def _describe(config: EngineConfig, files: HubModel, id: str, demo: bool = False) -> EngineModel:
+def describe(
+    config: EngineConfig, files: HubModel, id: str, *, demo: bool = False, embeds: bool = False
+) -> EngineModel:
+    """Read what a model's file says of it; without an `id` the model is named as its file says. Raises ConfigError."""
     info = read_gguf(files.path)
     if info.text("general.architecture") in ("clip", ""):
         raise ConfigError(f"{files.path} contains no language model.")
@@ -77,15 +92,35 @@ def _describe(config: EngineConfig, files: HubModel, id: str, demo: bool = False
         context_length=context,
         capabilities=_capabilities(info, files.mmproj),
         parameters_number=_size(info),
-        type=_type(info),
+        type=EMBEDDING if embeds and _type(info) == TEXT_GENERATION else _type(info),
     )
+    embeds = card.type in (EMBEDDING, RERANK)
+    parts = [*_parts(files.path, info), *([files.mmproj] if files.mmproj else [])]
+    weights = sum(path.stat().st_size for path in parts)
     return EngineModel(
         path=files.path,
         card=card,
         context=context,
         mmproj=files.mmproj,
         demo=demo,
+        embeds=embeds,
+        weights=weights,
+        memory=needed_memory(info, weights, context=context, parallel=config.parallel, embeds=embeds),
     )
+
+
+def _parts(path: Path, info: GgufInfo) -> list[Path]:
+    """Return all parts of a split model. Raises ConfigError where one is missing."""
+    split = SHARD.search(path.stem)
+    count = info.number("split.count") or 1
+    if split is None or count <= 1 or count > MOST_PARTS:
+        return [path]
+    stem = path.stem[: split.start()]
+    parts = [path.with_name(f"{stem}-{at:05d}-of-{count:05d}.gguf") for at in range(1, count + 1)]
+    missing = next((part for part in parts if not part.is_file()), None)
+    if missing is not None:
+        raise ConfigError(f"{missing} is missing: it is a part of {path}.")
+    return parts
 
 
 def _id(info: GgufInfo, path: Path) -> str:

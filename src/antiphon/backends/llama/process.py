@@ -132,13 +132,22 @@ def _spawn() -> subprocess.Popen[bytes]:
 async def _reading(pipe: IO[bytes]) -> AsyncIterator[asyncio.StreamReader]:
     """Read a pipe without blocking; it is closed at the end."""
     reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), pipe
-    )
+    transport = await _connected(reader, pipe)
     try:
         yield reader
     finally:
         transport.close()
+
+
+async def _connected(reader: asyncio.StreamReader, pipe: IO[bytes]) -> asyncio.BaseTransport:
+    """Connect a pipe to the loop. Cut off in the middle, uvloop would close its descriptor, and the pipe would not know."""
+    loop = asyncio.get_running_loop()
+    connecting = asyncio.ensure_future(loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe))
+    try:
+        return (await asyncio.shield(connecting))[0]
+    except asyncio.CancelledError:
+        (await connecting)[0].close()
+        raise
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

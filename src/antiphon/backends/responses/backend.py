@@ -195,6 +195,7 @@ class ResponsesBackend:
         self.name = name
         self._streams = stream_policies(models or {})
         self._client = connect(name, config, socket)
+        self._path = self._client.address.target("/responses")
         self._relayer = RouteRelayer(self._client)
         self._config = config
         self._profile = profiles.find(config.profile, config.url)
@@ -233,11 +234,15 @@ class ResponsesBackend:
     async def _open(self, turn: Turn) -> HttpResponse:
         """Send a request; its form is changed where the server refuses it. Raises BackendError."""
         form = self._forms.of(turn.model, turn.hints.owner)
-        body = await by_size(turn.size, codec.request, turn, form)
+        small = turn.size < LARGE
+        body = codec.request(turn, form) if small else await by_size(turn.size, codec.request, turn, form)
         while True:
-            response = await self._send(turn, body)
+            if turn.hints.sent is not None:
+                turn.hints.sent(self.name, self._client.address.url("/responses"), body)
+            response = await self._client.send("POST", self._path, body, trace_header(turn.hints))
             if response.status not in REFUSED:
-                response = await accepted(response)
+                if not 200 <= response.status < 300:
+                    await accepted(response)
                 self._forms.learn(turn.model, form, turn.hints.owner)
                 return response
             said = await read_refusal(response)
@@ -248,12 +253,6 @@ class ResponsesBackend:
                     raise refusal(response.status, said)
                 form, other = changed, await by_size(turn.size, codec.request, turn, changed)
             body = other
-
-    async def _send(self, turn: Turn, body: bytes) -> HttpResponse:
-        if turn.hints.sent is not None:
-            turn.hints.sent(self.name, self._client.address.url("/responses"), body)
-        path = self._client.address.target("/responses")
-        return await self._client.send("POST", path, body, trace_header(turn.hints))
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; all of it can be called through chat completions, which are translated. Raises BackendError."""

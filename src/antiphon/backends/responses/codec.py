@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import msgspec
+from operator import attrgetter
 
 from antiphon.backends.responses.items import RequestForm, sent_items, sent_tool
 from antiphon.core.json_encoding import to_json
+from antiphon.core.request.text_format import PLAIN
 from antiphon.core.turn import Turn, continues, no_prefill
-from antiphon.types.request import prewarms
-from antiphon.types.tools import CustomTool, NamespaceTool, ToolChoice
+from antiphon.types.request import CreateResponse, prewarms
+from antiphon.types.tools import CustomTool, NamespaceTool
 
 SEALED_THOUGHTS = "reasoning.encrypted_content"
 
@@ -23,6 +23,9 @@ _OURS = frozenset(
     """.split()
 )
 
+
+_THEIRS = [name for name in CreateResponse.__struct_fields__ if name not in _OURS]
+_theirs_of = attrgetter(*_THEIRS)
 
 DOCUMENTED = RequestForm()
 LEAST_OUTPUT = 16
@@ -38,8 +41,9 @@ def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
     if continues(turn):
         raise no_prefill()
     fields: dict[str, object] = dict(turn.extra)
-    asked = msgspec.structs.asdict(turn.request)
-    fields |= {name: value for name, value in asked.items() if name not in _OURS and value is not None}
+    theirs = _theirs_of(turn.request)
+    if theirs.count(None) < len(theirs):
+        fields |= {name: value for name, value in zip(_THEIRS, theirs, strict=True) if value is not None}
     fields |= {
         "model": turn.model,
         "input": sent_items(turn.items, form),
@@ -73,11 +77,11 @@ def _chosen(turn: Turn, form: RequestForm) -> dict[str, object]:
         "max_output_tokens": LEAST_OUTPUT if prewarms(turn.request) else turn.max_output_tokens,
         "tools": [sent_tool(tool) for tool in turn.tools] or None,
         "include": _include(turn.request.include or (), form) or None,
-        "tool_choice": _choice(turn),
+        "tool_choice": turn.tool_choice if turn.tools else None,
         "parallel_tool_calls": turn.request.parallel_tool_calls if turn.tools else None,
-        "text": _text(turn),
-        "reasoning": _reasoning(turn),
-        "prompt_cache_options": _cache_options(turn),
+        "text": None if turn.text is PLAIN else _text(turn),
+        "reasoning": _reasoning(turn) if turn.request.reasoning is not None or turn.reasoning_effort else None,
+        "prompt_cache_options": _cache_options(turn) if turn.request.prompt_cache_options is not None else None,
     }
 
 
@@ -88,10 +92,6 @@ def _cache_options(turn: Turn) -> object:
         return None
     pairs = {"mode": asked.mode, "ttl": asked.ttl, "prewarm": asked.prewarm}
     return {name: value for name, value in pairs.items() if value is not None} or None
-
-
-def _choice(turn: Turn) -> str | ToolChoice | None:
-    return turn.tool_choice if turn.tools else None
 
 
 def _text(turn: Turn) -> object:

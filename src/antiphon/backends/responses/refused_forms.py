@@ -84,7 +84,8 @@ class RequestForms:
 
     def learn(self, model: str, form: RequestForm, owner: str = "") -> None:
         """Remember a form that was accepted; what is true of one request only is left out."""
-        form = replace(form, seals=True)
+        if not form.seals:
+            form = replace(form, seals=True)
         if form == self.of(model, owner):
             return
         if owner in ONLY_OWNERS or self._taught.get((model, form), owner) != owner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -31,6 +32,18 @@ class Lease(msgspec.Struct, eq=False):
         self.end()
 
 
+class Releasable(Protocol):
+    """What a call holds until it ends."""
+
+    def end(self) -> None:
+        """Give it back. Idempotent."""
+        ...
+
+    def broke(self, error: APIError) -> None:
+        """Give it back after the backend failed in the middle of its answer."""
+        ...
+
+
 class LeasedStream(msgspec.Struct, eq=False):
     """A TurnStream that gives its lease back when it ends, fails or is aborted.
 
@@ -38,7 +51,7 @@ class LeasedStream(msgspec.Struct, eq=False):
     """
 
     _inner: TurnStream
-    _lease: Lease
+    _lease: Releasable
     backend_id: str
     ignored: Sequence[str] = ()
 
@@ -65,7 +78,7 @@ class LeasedStream(msgspec.Struct, eq=False):
 class LeasedBytes:
     """The same for a ByteStream."""
 
-    def __init__(self, inner: ByteStream, lease: Lease) -> None:
+    def __init__(self, inner: ByteStream, lease: Releasable) -> None:
         self.status = inner.status
         self.headers = inner.headers
         self._inner = inner

@@ -13,7 +13,7 @@ from antiphon.backends.base import Backend, BackendHealth, BackendModel, Loads
 from antiphon.backends.learning.adaptations import Adaptable
 from antiphon.backends.routing.breaker import Breaker
 from antiphon.backends.routing.call_queue import CallQueue
-from antiphon.errors import BackendError
+from antiphon.errors import BackendError, ModelUnavailable
 
 log = logging.getLogger("antiphon.backends.routing")
 
@@ -110,7 +110,7 @@ class Member:
 
     def failed(self, error: BackendError) -> None:
         """Take note that a call failed; only what is the backend's own fault counts."""
-        if error.status < 500:
+        if error.status < 500 or isinstance(error, ModelUnavailable):
             self.breaker.ended()
             return
         self.failures += 1

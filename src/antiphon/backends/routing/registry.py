@@ -11,7 +11,16 @@ from typing import TypeVar
 
 import msgspec
 
-from antiphon.backends.base import Backend, BackendHealth, BackendModel, Capabilities, ModelCard, Route, unknown_model
+from antiphon.backends.base import (
+    Backend,
+    BackendHealth,
+    BackendModel,
+    Capabilities,
+    ModelCard,
+    Route,
+    ServedModel,
+    unknown_model,
+)
 from antiphon.backends.routing.endpoints import Endpoint
 from antiphon.backends.routing.member import Member, Policy
 from antiphon.backends.routing.routes import ModelRoute
@@ -79,6 +88,13 @@ class Registry:
     def cards(self) -> Sequence[ModelCard]:
         """Return all models: configured ones first, then discovered ones."""
         return [route.card for route in self._routes.values()]
+
+    def served(self) -> list[ServedModel]:
+        """Return all models with the backends that serve them, for the operator."""
+        return [
+            ServedModel(route.card, [(endpoint.member.backend.name, endpoint.name) for endpoint in route.endpoints])
+            for route in self._routes.values()
+        ]
 
     def health(self) -> list[BackendHealth]:
         """Tell how each backend does."""

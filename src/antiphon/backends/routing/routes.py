@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -75,17 +75,17 @@ class ModelRoute:
         routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
         return any(one.member.policy.inline_images for route in routes for one in route.endpoints)
 
-    async def open(self, turn: Turn) -> RoutedStream:
+    def open(self, turn: Turn) -> Coroutine[object, object, RoutedStream]:
         """Start a Turn on an endpoint. Raises BackendError of the last one that was tried."""
         if self._fallbacks is None:
-            return await self.open_here(turn)
+            return self.open_here(turn)
 
         async def call(route: ModelRoute) -> RoutedStream:
             return await route.open_here(turn)
 
-        return await self._somewhere(call)
+        return self._somewhere(call)
 
-    async def open_here(self, turn: Turn) -> RoutedStream:
+    def open_here(self, turn: Turn) -> Coroutine[object, object, RoutedStream]:
         """Start a Turn on an endpoint of this very model. Raises BackendError."""
 
         async def call(endpoint: Endpoint) -> LeasedStream:
@@ -100,7 +100,7 @@ class ModelRoute:
                 raise
 
         key = key_of_turn(turn) if len(self.endpoints) > 1 else ""
-        return await self._call(call, turn.hints, key)
+        return self._call(call, turn.hints, key)
 
     def position(self, response: str) -> int:
         """Return the best position of a response's call in the queues, from 1 on; 0 where it does not wait."""

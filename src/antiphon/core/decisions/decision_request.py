@@ -174,7 +174,7 @@ _PARTS: dict[str, tuple[type, ...]] = {
 }
 """What the content of a message of each role holds, and the output of a tool."""
 
-_OUTPUT_OF = {FunctionCallOutput: FunctionCall, CustomToolCallOutput: CustomToolCall}
+_OUTPUT_OF: dict[type, type] = {FunctionCallOutput: FunctionCall, CustomToolCallOutput: CustomToolCall}
 
 
 def _items(request: CreateResponse) -> list[Item]:

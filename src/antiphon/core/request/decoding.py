@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -116,14 +117,23 @@ def _check(request: CreateResponse) -> None:
         )
     if request.background_options is not None and request.background_options.window:
         _check_window(request)
-    _check_shape("prompt", request.prompt, b"{")
-    _check_shape("client_metadata", request.client_metadata, b"{")
-    _check_shape("context_management", request.context_management, b"[")
-    _check_shape("access_programs", request.access_programs, b"{")
-    _check_shape("image", request.image, b"{")
-    _check_shape("multi_agent", request.multi_agent, b"{")
-    _check_shape("moderation", request.moderation, b"{")
-    asked_moderation(request.moderation)
+    raw = _raw_of(request)
+    if any(raw):
+        for (name, first), value in zip(_SHAPES.items(), raw, strict=True):
+            _check_shape(name, value, first)
+        asked_moderation(request.moderation)
+
+
+_SHAPES = {
+    "prompt": b"{",
+    "client_metadata": b"{",
+    "context_management": b"[",
+    "access_programs": b"{",
+    "image": b"{",
+    "multi_agent": b"{",
+    "moderation": b"{",
+}
+_raw_of = attrgetter(*_SHAPES)
 
 
 def _check_window(request: CreateResponse) -> None:

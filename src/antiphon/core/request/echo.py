@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import SECRETIVE
-from antiphon.core.request.text_format import ResolvedText
+from antiphon.core.request.text_format import PLAIN, ResolvedText
 from antiphon.core.tools.declared_defaults import with_defaults
 from antiphon.core.tools.redaction import shown_choice, shown_tool
-from antiphon.types.request import ConversationRef, CreateResponse, PromptCacheOptions
+from antiphon.types.request import ConversationRef, CreateResponse, PromptCacheOptions, ReasoningConfig
 from antiphon.types.response import PromptCacheEcho, ReasoningEcho, Response
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool, ToolChoice
 
@@ -39,13 +39,14 @@ def echo_response(
     store_default: bool = True,
 ) -> Response:
     """Return the Response as it stands before the first token (contract, "Response object")."""
-    reasoning = request.reasoning
+    reasoning, conversation, choice = request.reasoning, request.conversation, request.tool_choice
+    effort = defaults.reasoning_effort
     return Response(
         id=id,
         created_at=created_at,
         model=request.model,
         background=bool(request.background),
-        conversation=_conversation(request.conversation),
+        conversation=ConversationRef(conversation) if isinstance(conversation, str) else conversation,
         instructions=request.instructions,
         max_output_tokens=request.max_output_tokens or defaults.max_output_tokens,
         max_tool_calls=request.max_tool_calls,
@@ -53,19 +54,14 @@ def echo_response(
         previous_response_id=request.previous_response_id,
         prompt=request.prompt,
         prompt_cache_key=request.prompt_cache_key,
-        prompt_cache_options=_cache_options(request.prompt_cache_options),
-        reasoning=ReasoningEcho(
-            effort=(reasoning.effort if reasoning else None) or defaults.reasoning_effort,
-            summary=reasoning.summary if reasoning else None,
-            context=(reasoning.context if reasoning else None) or UNSET,
-            mode=(reasoning.mode if reasoning else None) or UNSET,
-        ),
+        prompt_cache_options=UNSET if (asked := request.prompt_cache_options) is None else _cache_options(asked),
+        reasoning=NO_REASONING if reasoning is None and effort is None else _reasoning(reasoning, effort),
         safety_identifier=request.safety_identifier,
         store=request.store if request.store is not None else store_default,
         temperature=_or(request.temperature, defaults.temperature, 1.0),
-        text=echo_text(text),
-        tool_choice=Raw(to_json(_choice(request.tool_choice))),
-        tools=echo_tools(tools),
+        text=_PLAIN_TEXT if text is PLAIN else echo_text(text),
+        tool_choice=_AUTO if choice is None else Raw(to_json(_choice(choice))),
+        tools=echo_tools(tools) if tools else _NO_TOOLS,
         top_logprobs=request.top_logprobs or 0,
         top_p=_or(request.top_p, defaults.top_p, 1.0),
         truncation=request.truncation or "disabled",
@@ -76,9 +72,23 @@ def echo_response(
     )
 
 
-def _cache_options(asked: PromptCacheOptions | None) -> PromptCacheEcho | UnsetType:
+NO_REASONING = ReasoningEcho()
+_AUTO, _NO_TOOLS = Raw(b'"auto"'), Raw(b"[]")
+
+
+def _reasoning(asked: ReasoningConfig | None, effort: str | None) -> ReasoningEcho:
+    """Echo `reasoning`; `effort` is the model's own."""
     if asked is None:
-        return UNSET
+        return ReasoningEcho(effort=effort)
+    return ReasoningEcho(
+        effort=asked.effort or effort,
+        summary=asked.summary,
+        context=asked.context or UNSET,
+        mode=asked.mode or UNSET,
+    )
+
+
+def _cache_options(asked: PromptCacheOptions) -> PromptCacheEcho:
     usual = PromptCacheEcho()
     return PromptCacheEcho(
         mode=asked.mode or usual.mode,
@@ -87,13 +97,9 @@ def _cache_options(asked: PromptCacheOptions | None) -> PromptCacheEcho | UnsetT
     )
 
 
-def _conversation(conversation: str | ConversationRef | None) -> ConversationRef | None:
-    return ConversationRef(conversation) if isinstance(conversation, str) else conversation
-
-
-def _choice(choice: str | ToolChoice | None) -> str | ToolChoice:
+def _choice(choice: str | ToolChoice) -> str | ToolChoice:
     if not isinstance(choice, ToolChoice) or choice.tools is UNSET:
-        return choice if choice is not None else "auto"
+        return choice
     return msgspec.structs.replace(choice, tools=[shown_choice(tool) for tool in choice.tools])
 
 
@@ -116,13 +122,29 @@ def echo_text(text: ResolvedText) -> Raw:
     return Raw(to_json(echo))
 
 
+_PLAIN_TEXT = echo_text(PLAIN)
+
+
 def echo_tools(tools: list[Tool]) -> Raw:
     """Echo the declared tools, without their secrets; schemas are passed on as bytes."""
-    return Raw(b"[%b]" % b",".join(_echo_tool(tool) for tool in tools)) if tools else Raw(b"[]")
+    known = _known_echoes.get
+    echoes = [one[1] if (one := known(id(tool))) is not None else _echo_tool(tool) for tool in tools]
+    return Raw(b"[%b]" % b",".join(echoes))
+
+
+_known_echoes: dict[int, tuple[Tool, bytes]] = {}
+"""By identity: `decode_tool` gives the same tool for the same bytes. It is kept, so that no other one has its identity."""
+MOST_KNOWN = 1024
+LONGEST_KNOWN = 8192  # bytes of an echo that is kept
 
 
 def _echo_tool(tool: Tool) -> bytes:
     if isinstance(tool, OtherTool):
         return bytes(shown_tool(tool.raw)) if tool.type in SECRETIVE else with_defaults(tool.type, tool.raw)
     assert isinstance(tool, FunctionTool | CustomTool | NamespaceTool)
-    return to_json(tool)
+    echo = to_json(tool)
+    if type(tool) is FunctionTool and len(echo) <= LONGEST_KNOWN:
+        if len(_known_echoes) >= MOST_KNOWN:
+            _known_echoes.clear()
+        _known_echoes[id(tool)] = tool, echo
+    return echo

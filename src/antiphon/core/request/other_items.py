@@ -14,7 +14,7 @@ from antiphon.core import kinds
 from antiphon.core.request.tool_decoding import decode_tools
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import OtherItem
+from antiphon.types.items import OtherItem, ToolCaller
 from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.tools import RemoteTool, Tool
 
@@ -88,12 +88,14 @@ class ApprovalAnswer(msgspec.Struct):
 
 
 class ApprovalRequest(msgspec.Struct, frozen=True):
-    """What is read of an `mcp_approval_request` item."""
+    """What is read of an `mcp_approval_request` item. `call_id` and `caller` are there where a program made the call."""
 
     id: str = ""
     server_label: str = ""
     name: str = ""
     arguments: str = "{}"
+    call_id: str | None = None
+    caller: ToolCaller | None = None
 
 
 class _McpCall(msgspec.Struct):

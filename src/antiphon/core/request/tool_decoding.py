@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
+from antiphon.core.programs import CALLERS
 from antiphon.core.request.validation import decode, decode_any, decode_fields, missing
 from antiphon.errors import InvalidRequest
 from antiphon.types.tools import (
@@ -104,6 +105,8 @@ def _decode_unusual(data: bytes, path: str, message: str) -> Tool:
     if kinds.is_other_tool(kind):
         if kind == kinds.TOOL_SEARCH:
             decode_search(data, path)
+        if b"allowed_callers" in data:
+            decode(CALLERS, data, path)
         return OtherTool(kind, Raw(data))
     if message.endswith("`$.type`"):
         raise InvalidRequest(f"Invalid value: '{kind}' is not a tool type.", param=f"{path}.type")

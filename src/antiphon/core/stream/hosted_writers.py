@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
+from antiphon.core.programs import caller
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.writers import IN_PROGRESS, ItemWriter
 from antiphon.core.tools.results import NO_FIELDS, ToolResult
@@ -20,7 +21,7 @@ class HostedCallWriter(ItemWriter):
     `type` is the item's, `opening` are its fields before the result, `cut` its status if the response ends before.
     """
 
-    __slots__ = ("_call", "_cut", "_fields", "_pieces", "_type")
+    __slots__ = ("_call", "_called", "_cut", "_fields", "_pieces", "_type")
 
     def __init__(
         self,
@@ -37,13 +38,14 @@ class HostedCallWriter(ItemWriter):
         self._call = call
         self._type = type
         self._fields = dict(opening or {})
+        self._called = {"call_id": call.call_id, "caller": caller(call.caller)} if call.caller else NO_FIELDS
         self._cut = cut
         self._pieces: list[str] = []
         self._added(self._item(IN_PROGRESS))
         self.progress(IN_PROGRESS)
 
     def _item(self, status: str) -> dict[str, object]:
-        return {"id": self.item_id, "type": self._type, "status": status, **self._fields}
+        return {"id": self.item_id, "type": self._type, "status": status, **self._fields, **self._called}
 
     def _added(self, item: object) -> None:
         self._emitter.raw("response.output_item.added", b'"output_index":%d,"item":%b' % (self.index, to_json(item)))

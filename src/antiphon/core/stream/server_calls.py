@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import CallKind, CallStart
 from antiphon.core.json_encoding import to_json
-from antiphon.core.kinds import BY_NAME, CALLED, FUNCTION, ITEMS
+from antiphon.core.kinds import APPROVAL_REQUEST_PREFIX, BY_NAME, CALLED, ITEMS
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.tool_writers import ReadyWriter, ServeCall, ServerCallWriter
 from antiphon.core.stream.usage import add_pictures
-from antiphon.core.tools.results import ClientCall, ModelText, ModelTexts, ToolResult
+from antiphon.core.tools.results import AskedCall, BuildItem, ModelText, ModelTexts, ToolResult
 from antiphon.types.response import PictureUsage
 
 LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached."
@@ -151,6 +151,18 @@ class ServerCalls:
         call.writer.text(arguments or "{}")
         self._end_arguments(call)
 
+    def begin_inner(self, start: CallStart, arguments: str) -> str:
+        """Begin a call that a program makes, which counts as others do. Returns why it is not to be made, "" where it is."""
+        refusal = self._refusal(start)
+        if not refusal:
+            self._made += 1
+            self.begin(start, arguments)
+        return refusal
+
+    def waits_for(self, key: str) -> bool:
+        """Tell whether no call is open but this one, whose item has ended."""
+        return not self._gathered and self._waiting.keys() == {key} and self._waiting[key].told
+
     def progress(self, key: str, stage: str, fields: Mapping[str, object]) -> None:
         """Emit a progress event of a call."""
         call = self._waiting[key]
@@ -183,26 +195,34 @@ class ServerCalls:
         call.told = True
         self._waiting[start.key] = call
 
-    def _ask_client(self, call: _Call, asks: Sequence[ClientCall]) -> None:
+    def _ask_client(self, call: _Call, asks: Sequence[AskedCall]) -> None:
         self.asked = True
         if not call.told:
             call.writer = call.writer or self._open(call.start)
             call.writer.text("".join(call.pieces))
             self._end_arguments(call)
-        function = BY_NAME[FUNCTION]
-        assert function.write is not None
         for ask in asks:
-            start = CallStart(ask.call_id, ask.call_id, ask.name, namespace=ask.namespace, caller=call.start.call_id)
-            writer = function.write(self._emitter, *self._allocate(function.prefix), start)
+            if ask.request is not None:
+                self._ask_person(APPROVAL_REQUEST_PREFIX, ask.request)
+                continue
+            kind = BY_NAME[ask.kind]
+            assert kind.write is not None
+            start = CallStart(
+                ask.call_id, ask.call_id, ask.name, ask.kind, namespace=ask.namespace, caller=call.start.call_id
+            )
+            writer = kind.write(self._emitter, *self._allocate(kind.prefix), start)
             writer.text(ask.arguments)
             self._keep(writer.index, writer.close("completed"))
 
-    def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
+    def ask_instead(self, key: str, prefix: str, build: BuildItem) -> None:
         """Replace a call by an item that asks the client; `build` makes its id and JSON from the id given to it."""
         call = self._take(key)
         self.asked = True
         if call.writer is not None:
             self._keep(call.writer.index, call.writer.close("incomplete"))
+        self._ask_person(prefix, build)
+
+    def _ask_person(self, prefix: str, build: BuildItem) -> None:
         given, index = self._allocate(prefix)
         item_id, item = build(given)
         ReadyWriter(self._emitter, item_id, index).write(item)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
+from antiphon.core.programs import caller
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.tool_writers import StructuredCallWriter
 from antiphon.core.stream.writers import ItemWriter
@@ -54,17 +56,22 @@ class HostedShellWriter(StructuredCallWriter):
 class ShellOutputWriter(ItemWriter):
     """A `shell_call_output`: what the commands print streams, then how each of them ended."""
 
-    __slots__ = ("_call_id", "_output")
+    __slots__ = ("_call", "_output")
 
     def __init__(self, emitter: Emitter, item_id: str, index: int, call: CallStart) -> None:
         super().__init__(emitter, item_id, index)
-        self._call_id = call.call_id
+        self._call = call
         self._output: list[Any] = []
         self._added(self._item("completed"))  # so it is told; what becomes of it stands in its last event
 
     def _item(self, status: str, most: int | None = None) -> ShellCallOutput:
         return ShellCallOutput(
-            id=self.item_id, call_id=self._call_id, status=status, output=[*self._output], max_output_length=most
+            id=self.item_id,
+            call_id=self._call.call_id,
+            status=status,
+            output=[*self._output],
+            max_output_length=most,
+            caller=caller(self._call.caller) if self._call.caller else UNSET,
         )
 
     def text(self, text: str) -> None:

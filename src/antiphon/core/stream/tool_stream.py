@@ -92,6 +92,15 @@ class ToolStream:
         self._stage.check("begin_call")
         self._calls().resume(start)
 
+    def inner_call(self, start: CallStart, arguments: str) -> str:
+        """Begin a call that a program makes; `tool_result` ends it. Returns why it is not to be made, "" where it is."""
+        self._stage.check("inner_call")
+        return self._calls().begin_inner(start, arguments)
+
+    def waits_for(self, key: str) -> bool:
+        """Tell whether no call is open but this one, whose item has ended."""
+        return self._calls().waits_for(key)
+
     @property
     def asked(self) -> bool:
         """Tell whether the client has to make calls, or to agree to some, before anything goes on."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
+from msgspec.structs import replace
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
+from antiphon.core.programs import caller
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.writers import IN_PROGRESS, ItemWriter, delta_head
 from antiphon.core.tools.call_items import BuildCall, Fields, fields_of
@@ -128,7 +130,8 @@ class StructuredCallWriter(ItemWriter):
             self._emitter.emit(ev.ShellCommandDone(command=command, **at))
 
     def _item(self, fields: Fields, status: str) -> Struct:
-        return self._build(self.item_id, self._call.call_id, status, fields)
+        item = self._build(self.item_id, self._call.call_id, status, fields)
+        return replace(item, caller=caller(self._call.caller)) if self._call.caller else item
 
 
 class McpCallWriter(ItemWriter):
@@ -155,6 +158,8 @@ class McpCallWriter(ItemWriter):
             output=output,
             error=McpError([McpErrorText(error)]) if error is not None else None,
             approval_request_id=self._call.approval_request_id,
+            call_id=self._call.call_id if self._call.caller else UNSET,
+            caller=caller(self._call.caller) if self._call.caller else UNSET,
         )
 
     def text(self, text: str) -> None:
@@ -227,6 +232,9 @@ class ReadyWriter(ItemWriter):
         self._done(Raw(item))
 
 
-def approval_request(item_id: str, label: str, name: str, arguments: str) -> bytes:
-    """Return the item that asks a person to agree to a call, as JSON."""
-    return to_json(McpApprovalRequest(id=item_id, server_label=label, name=name, arguments=arguments))
+def approval_request(
+    item_id: str, label: str, name: str, arguments: str, *, call_id: str = "", program: str = ""
+) -> bytes:
+    """Return the item that asks a person to agree to a call, as JSON; `call_id` is that of a call which a program made."""
+    item = McpApprovalRequest(id=item_id, server_label=label, name=name, arguments=arguments)
+    return to_json(replace(item, call_id=call_id, caller=caller(program)) if program else item)

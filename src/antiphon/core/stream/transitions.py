@@ -58,7 +58,8 @@ LEGAL: dict[str, tuple[State, ...]] = {
     "open_item": _WORKING,
     "begin_call": (_TURN, _DONE),
     "tool_result": _WORKING,
-    "tool_progress": (_TOOLS,),
+    "inner_call": (_TURN, _TOOLS),
+    "tool_progress": (_TURN, _TOOLS),
     "ask_instead": (_TOOLS,),
     "finish": (_TURN, _DONE),
     "fail": (*_OPEN, _ENDED),  # also behind `finish`: the commit may fail

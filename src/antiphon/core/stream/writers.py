@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
+from antiphon.core.programs import caller
 from antiphon.core.stream.emitter import Emitter, type_json
 from antiphon.core.text.pieces import text_json
 from antiphon.types import events as ev
@@ -22,7 +23,6 @@ from antiphon.types.items import (
     ReasoningText,
     Refusal,
     SummaryText,
-    ToolCaller,
 )
 
 IN_PROGRESS = "in_progress"
@@ -316,6 +316,7 @@ class CallWriter(ItemWriter):
         call = self._call
         namespace = call.namespace if call.namespace is not None else UNSET
         asynchronous = call.asynchronous or UNSET
+        made_by = caller(call.caller) if call.caller else UNSET
         if call.kind == "custom":
             return CustomToolCall(
                 id=self.item_id,
@@ -324,6 +325,7 @@ class CallWriter(ItemWriter):
                 input=text,
                 status=status,
                 namespace=namespace,
+                caller=made_by,
                 asynchronous=asynchronous,
             )
         return FunctionCall(
@@ -333,7 +335,7 @@ class CallWriter(ItemWriter):
             arguments=text,
             status=status,
             namespace=namespace,
-            caller=ToolCaller("program", call.caller) if call.caller else UNSET,
+            caller=made_by,
             asynchronous=asynchronous,
         )
 

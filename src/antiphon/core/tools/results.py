@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.core.citations.sources import ContainerFile, Passage, Source, SourcedText
+from antiphon.core.deltas import CallKind
 from antiphon.core.opaque import Opaque
 from antiphon.types.response import PictureUsage
 
 NO_FIELDS: Mapping[str, object] = {}
 
 
-class ClientCall(msgspec.Struct, frozen=True):
-    """A call of the client's function that a tool of this server wants made."""
+BuildItem = Callable[[str], tuple[str, bytes]]
+"""The id that is given to an item → its id and its JSON."""
+
+
+class AskedCall(msgspec.Struct, frozen=True):
+    """A call that a tool of this server wants made: of the client's function, or of another tool of this server.
+
+    `request` makes the item that asks a person for the call, where one has to agree to it.
+    """
 
     call_id: str
     name: str
     arguments: str
     namespace: str | None = None
+    kind: CallKind = "function"
+    request: BuildItem | None = None
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +43,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     is all of it as the model sees it: that is set where sources get their numbers.
     `pictures` are the token counts of pictures that it made, `used` is what it took of units that limits count, where that is
     not what was expected.
-    A call that `asks` has no result yet: the client makes these calls first.
+    A call that `asks` has no result yet: these calls are made first.
     """
 
     fields: Mapping[str, object] = {}
@@ -46,7 +56,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     told: SourcedText | None = None
     pictures: PictureUsage | None = None
     used: Mapping[str, float] = {}
-    asks: Sequence[ClientCall] = ()
+    asks: Sequence[AskedCall] = ()
 
 
 class ModelText(msgspec.Struct, frozen=True, omit_defaults=True):

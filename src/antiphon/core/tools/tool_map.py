@@ -98,11 +98,11 @@ class ToolMap:
         known = self._targets.get(target)
         if known is not None:
             return known
-        name = _full_name(target)
+        name = full_name(target)
         offer = self.offers.get(name) or (self.meant(name) if _NOT_IN_NAMES.search(name) else None)
         if offer is not None and offer.target.kind == target.kind == kinds.FUNCTION:
             return offer.name
-        return _free_name(target, self.offers)
+        return free_name(target, self.offers)
 
     def find(self, name: str, kind: str = "", namespace: str | None = None) -> Offer | None:
         """Return the offer that a request means by a name; without a namespace, whichever has one of that name."""
@@ -167,6 +167,8 @@ class ToolMap:
             self._declare_client(tool, None, "", found)
         elif isinstance(tool, NamespaceTool):
             self._declare_namespace(tool, found)
+        elif not called_directly(tool) and kinds.kind_of(tool.type, tool.raw).runs == "client":
+            return
         elif _is_ignored(tool, self._run_here):
             if tool.type not in self.ignored:
                 self.ignored.append(tool.type)
@@ -243,7 +245,7 @@ class ToolMap:
         if target in self._targets:
             return
         schema = parameters if parameters is not None and bytes(parameters) != b"null" else NO_PARAMETERS
-        name = _free_name(target, self.offers)
+        name = free_name(target, self.offers)
         self._targets[target] = name
         self._index = None
         self.offers[name] = Offer(
@@ -311,13 +313,14 @@ def _is_client_search(tool: Tool) -> bool:
     return decode_search(tool.raw).execution == "client"
 
 
-def _full_name(target: Target) -> str:
+def full_name(target: Target) -> str:
+    """Return the name of a tool with its namespace."""
     return f"{target.namespace}__{target.name}" if target.namespace else target.name
 
 
-def _free_name(target: Target, taken: dict[str, Offer]) -> str:
+def free_name(target: Target, taken: Container[str]) -> str:
     """Return a name that chat backends accept: `namespace__name`, with a hash where it is too long or already taken."""
-    full = _full_name(target)
+    full = full_name(target)
     name = _NOT_IN_NAMES.sub("_", full) or "_"
     if len(name) <= NAME_LIMIT and name not in taken:
         return name

@@ -70,12 +70,17 @@ class HttpClient:
         Cancelling this closes the connection.
         """
         request = self._request(method, path, body, headers, content_type)
-        while (connection := self._pop()) is not None:
+        connection = self._pop()
+        if connection is not None:
+            response = connection.send(request)
             try:
-                return await _answer(connection, request)
+                await response.head
+                return response
             except StaleConnection:
                 log.debug("stale keep-alive connection; resending the request")
-                break
+            except asyncio.CancelledError:
+                connection.close()
+                raise
         try:
             return await _answer(await self._connect(), request)
         except StaleConnection:

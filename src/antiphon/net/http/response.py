@@ -126,6 +126,9 @@ class HttpResponse(msgspec.Struct, eq=False):
     async def read_all(self, limit: int = WHOLE_LIMIT) -> bytes:
         """Return the whole body. Raises BackendError, also where it is larger than `limit` bytes."""
         limit = min(limit, self._most)
+        if self.complete and self.size <= limit and not (self._inflate or self._error or self._discard):
+            whole, self._pieces = self._pieces, []  # it has come with its head
+            return whole[0] if len(whole) == 1 else b"".join(whole)
         pieces: list[bytes] = []
         size = 0
 

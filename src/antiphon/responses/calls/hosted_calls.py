@@ -18,6 +18,7 @@ from antiphon.core.tools.results import NO_FIELDS, ToolResult, hidden_fields, sh
 from antiphon.errors import APIError
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.tools.base import AdmittedTool, HostedRun, ToolServerError
+from antiphon.types.items import Item
 
 Take = Callable[[Mapping[str, float]], Awaitable[Taken]]
 """Takes what a call wants, by unit. Raises APIError."""
@@ -50,12 +51,25 @@ class HostedWork:
         self._take = take
         self._running: set[str] = set()
         self.offers: Sequence[Offer] = offered(admitted)
+        self._in_programs = in_programs(admitted)
 
     async def prepare(self, run: HostedRun, stream: ResponseStream) -> None:
         """Prepare them, and tell the stream how their items begin. Raises APIError."""
         for tool in self._admitted.values():
             await tool.use.prepare(run)
         stream.open_hosted({name: opening for name, tool in self._admitted.items() if (opening := tool.use.opening())})
+
+    def reaches(self, remote: Sequence[Offer]) -> None:
+        """Tell programs what they may call: hosted tools, and those of MCP servers."""
+        if remote:
+            for tool in self._admitted.values():
+                tool.use.reaches([*self._in_programs, *remote])
+            self.offers = offered(list(self._admitted.values()))
+
+    def answered(self, items: Sequence[Item]) -> None:
+        """Tell programs what their calls gave."""
+        for tool in self._admitted.values():
+            tool.use.answered(items)
 
     def resumed(self) -> list[PendingCall]:
         """Return the calls of earlier responses that go on, as they are made."""
@@ -137,12 +151,17 @@ class HostedWork:
 
 def offered(admitted: Sequence[AdmittedTool]) -> list[Offer]:
     """Return what hosted tools offer to the model."""
-    return [offer for tool in admitted for offer in tool.use.offers()]
+    return [offer for tool in admitted if tool.direct for offer in tool.use.offers()]
+
+
+def in_programs(admitted: Sequence[AdmittedTool]) -> list[Offer]:
+    """Return what hosted tools offer to programs of the model."""
+    return [offer for tool in admitted if tool.in_programs for offer in tool.use.offers()]
 
 
 def told(admitted: Sequence[AdmittedTool]) -> str:
     """Return what hosted tools tell the model as a system's text."""
-    return "\n\n".join(text for tool in admitted if (text := tool.use.instructions()))
+    return "\n\n".join(text for tool in admitted if tool.direct and (text := tool.use.instructions()))
 
 
 def _size(result: ToolResult) -> int:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
@@ -24,7 +25,7 @@ from antiphon.core.request.other_items import listed_tools
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
 from antiphon.core.stream.tool_writers import ListingWriter, approval_request
 from antiphon.core.tools.offers import Offer, Target
-from antiphon.core.tools.results import ToolResult
+from antiphon.core.tools.results import AskedCall, ToolResult
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.responses.calls import approvals
 from antiphon.responses.calls.approvals import Approval
@@ -115,7 +116,11 @@ class McpWork:
 
     def offers(self) -> list[Offer]:
         """Return what the model may call."""
-        return [_as_offered(tool) for tool in self._tools.values()]
+        return [_as_offered(tool) for (label, _), tool in self._tools.items() if self._declared[label].direct]
+
+    def in_programs(self) -> list[Offer]:
+        """Return what programs of the model may call."""
+        return [_as_offered(tool) for (label, _), tool in self._tools.items() if self._declared[label].in_programs]
 
     def needs_approval(self, label: str, name: str) -> bool:
         """Tell whether a person has to agree to a call; one of an unknown tool fails without being made."""
@@ -126,11 +131,16 @@ class McpWork:
         """Ask a person instead of making a call."""
         self._stream.ask_instead(call.key, APPROVAL_REQUEST_PREFIX, partial(self._request, call))
 
-    def _request(self, call: PendingCall, id: str) -> tuple[str, bytes]:
+    def asked_by(self, program: str, call: AskedCall) -> AskedCall:
+        """Return a program's call with the item that asks a person for it."""
+        pending = PendingCall(call.call_id, MCP, call.namespace or "", call.name, call.arguments, call.call_id)
+        return replace(call, request=partial(self._request, pending, program=program))
+
+    def _request(self, call: PendingCall, id: str, *, program: str = "") -> tuple[str, bytes]:
         """Return an approval request's signed id and its JSON."""
         about = (call.namespace, call.name, call.arguments)
         id = approvals.signed_id(self._services.sealer, self._owner, id, *about)
-        return id, approval_request(id, *about)
+        return id, approval_request(id, *about, call_id=call.call_id, program=program)
 
     async def call(self, call: PendingCall) -> ToolResult:
         """Make a call of the model's. A failure becomes the call's error; nothing is raised."""
@@ -201,8 +211,10 @@ class McpWork:
 
     async def _answered(self, approval: Approval) -> None:
         request = approval.request
-        key = f"approved:{request.id}"
-        start = CallStart(key, key, request.name, MCP, request.server_label, request.id)
+        key, caller = f"approved:{request.id}", request.caller
+        program = caller.caller_id if caller is not None and isinstance(caller.caller_id, str) else ""
+        call_id = (request.call_id or key) if program else key
+        start = CallStart(key, call_id, request.name, MCP, request.server_label, request.id, caller=program)
         self._stream.begin_call(start, request.arguments)
         if approval.approve:
             result = await self._call(request.server_label, request.name, request.arguments, agreed=True)

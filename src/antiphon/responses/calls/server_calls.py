@@ -11,13 +11,14 @@ from msgspec import Raw
 
 from antiphon.core.context import opaque_of, with_model_texts
 from antiphon.core.deltas import CallStart
-from antiphon.core.kinds import MCP
+from antiphon.core.kinds import CALLED, MCP
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
 from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
 from antiphon.responses.calls.hosted_calls import HostedWork
 from antiphon.responses.calls.mcp_calls import McpWork
+from antiphon.responses.calls.program_calls import Commit, ProgramCalls
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import LARGE
@@ -26,9 +27,11 @@ from antiphon.types.items import Item, OtherItem
 
 
 class ToolWork:
-    """The server-run tools of one Response. `show` sends the events that there are."""
+    """The server-run tools of one Response. `show` sends the events that there are, `commit` commits them."""
 
-    def __init__(self, plan: Plan, stream: ResponseStream, services: Services, show: Callable[[], object]) -> None:
+    def __init__(
+        self, plan: Plan, stream: ResponseStream, services: Services, show: Callable[[], object], commit: Commit
+    ) -> None:
         self._turn = plan.turn
         self._history = plan.turn.items
         self._stream = stream
@@ -39,6 +42,7 @@ class ToolWork:
         self._run_of = HostedRun(
             owner=plan.owner, response_id=plan.response.id, items=plan.turn.items, sources=stream.sources
         )
+        self._programs = ProgramCalls(stream, self._hosted, self._mcp, self._run, self._items_made, commit)
         self._guard = plan.guard
         self._seen = 0
         self._size = plan.turn.size
@@ -48,11 +52,14 @@ class ToolWork:
         """Do what comes before the first model call. Raises APIError (424)."""
         self._stream.announce_calls(self._needs_approval)
         await self._hosted.prepare(self._run_of, self._stream)
-        await self._mcp.prepare(self._history, decode_items([Raw(item) for item in self._stream.output]))
-        if not self._stream.output:  # a run that is taken over has done it
-            for call in self._hosted.resumed():
-                self._stream.resume_call(CallStart(call.key, call.call_id, call.name, kind=call.kind))
-                await self._run(call)
+        made = self._items_made()
+        self._called = any(type(item) is OtherItem and item.type in CALLED for item in made)  # where it is taken over
+        await self._mcp.prepare(self._history, made)
+        self._hosted.reaches(self._mcp.in_programs())
+        self._hosted.answered(self._items_made())
+        for call in self._hosted.resumed():
+            self._stream.resume_call(CallStart(call.key, call.call_id, call.name, kind=call.kind))
+            await self._run(call)
 
     def compacted(self, turn: Turn) -> None:
         """Go on from a Turn that holds all output so far; `prepare` still finds listings and approvals of the whole context."""
@@ -100,6 +107,8 @@ class ToolWork:
 
     async def _run(self, call: PendingCall) -> None:
         result = await self._call(call)
+        if result.asks:
+            result = await self._programs.go_on(call, result)
         if self._guard is not None:
             result = await self._guard.result(result)
         self._stream.tool_result(call.key, result)
@@ -107,6 +116,9 @@ class ToolWork:
 
     async def _call(self, call: PendingCall) -> ToolResult:
         return await (self._mcp.call(call) if call.kind == MCP else self._hosted.call(call))
+
+    def _items_made(self) -> Sequence[Item]:
+        return items_for_model(self._stream, self._stream.output)
 
     def _progress(self, key: str, stage: str, fields: Mapping[str, object]) -> None:
         self._stream.tool_progress(key, stage, fields)

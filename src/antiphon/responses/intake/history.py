@@ -126,6 +126,13 @@ class Gathering:
         return [b"[%b]" % b",".join([item.body for item in items])]
 
 
+def refers(request: CreateResponse, own: Sequence[Item]) -> bool:
+    """Tell whether a request refers to anything that is stored."""
+    if request.previous_response_id is not None or request.conversation is not None:
+        return True
+    return bool(context.references(own))
+
+
 def too_many_items(items: int, most: int, param: str) -> InvalidRequest:
     """Return the 400 for a request with so many items."""
     return InvalidRequest(

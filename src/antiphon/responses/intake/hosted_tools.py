@@ -11,9 +11,11 @@ from antiphon.access.caller import TOOLS
 from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights, scope_of
 from antiphon.core.kind import Kind
 from antiphon.core.kinds import BY_DECLARATION, BY_NAME, kind_of
+from antiphon.core.programs import BY_PROGRAM, DIRECT, callers_in
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.environments import SHELL, in_container
 from antiphon.errors import APIError, InvalidRequest
+from antiphon.responses.calls.hosted_calls import in_programs as offered_in_programs
 from antiphon.tools.base import AdmittedTool, Declaration, HostedTools
 from antiphon.tools.containers.skills import MOST_MOUNTED, listed_skills
 from antiphon.types.tools import OtherTool, Tool, ToolChoice
@@ -107,5 +109,10 @@ async def admitted(
     for kind, declarations in declared.items():
         tool_of_kind = hosted[kind]
         use = await tool_of_kind.admit(declarations, owner)
-        found.append(AdmittedTool(tool_of_kind.kind, tool_of_kind.bounds, use))
+        callers = {caller for one in declarations for caller in callers_in(one.raw)}
+        direct, in_programs = DIRECT in callers, BY_PROGRAM in callers
+        found.append(AdmittedTool(tool_of_kind.kind, tool_of_kind.bounds, use, direct, in_programs))
+    if reached := offered_in_programs(found):
+        for one in found:
+            one.use.reaches(reached)
     return found

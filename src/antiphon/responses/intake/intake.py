@@ -22,6 +22,7 @@ from antiphon.core.opaque import Opaque, SealedThoughts
 from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
@@ -34,7 +35,7 @@ from antiphon.responses.compaction import threshold
 from antiphon.responses.intake.abilities import EFFORT, beyond_chat, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
-from antiphon.responses.intake.history import Gathering, History
+from antiphon.responses.intake.history import Gathering, History, refers
 from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, tell_ignored, told_local_skills
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
@@ -55,6 +56,9 @@ FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
 
+
+LONG = 4096
+"""Bytes of items from which on the JSON of their texts is made once."""
 
 SEALED = frozenset((OtherItem, Reasoning))
 """The kinds of items that may hold sealed text."""
@@ -105,7 +109,10 @@ class Intake:
         if not CLIENTS_OWN.issuperset(map(type, tools)) or (tools and isinstance(request.tool_choice, ToolChoice)):
             here = await self._admit_tools(request, tools, owner, caller, identity, route)
         source = history or services.store.responses
-        own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
+        earlier: list[Item] = []
+        size = asked.size
+        if refers(request, own):
+            own, earlier, size = await self._gathering.items(request, own, owner, source, size)
         kinds = set(map(type, chain(earlier, own, prompted)))
         if UnnamedOutput in kinds:
             own = await by_size(size, with_call_ids, own, earlier)
@@ -294,6 +301,7 @@ class Intake:
             stream=bool(request.stream),
             hints=replace(draft.hints, owner=draft.owner, response=response.id, sent=sent),
             senses=Senses(can.images, can.audio),
+            encoded=EncodedTexts() if response.store and draft.size >= LONG else None,
         )
         plan = Plan(
             request=request,

@@ -42,6 +42,7 @@ EVENTS = (
     "batch.failed",
     "batch.expired",
     "batch.cancelled",
+    "budget.threshold_reached",
 )
 DELAYS = (5.0, 30.0, 120.0, 420.0)
 """Seconds between an attempt that failed and the next one."""
@@ -112,10 +113,13 @@ class Webhooks:
 
         Returns once that is in the store, without waiting for any receiver; never raises.
         """
-        now = self._clock()
         # The id follows from what it is of: who notifies twice, before and after a crash, makes no second event.
-        id = f"evt_{of.removeprefix('resp_')}"
-        body = to_json({"id": id, "object": "event", "created_at": int(now), "type": type, "data": {"id": of}})
+        await self.tell(f"evt_{of.removeprefix('resp_')}", type, owner, {"id": of})
+
+    async def tell(self, id: str, type: str, owner: str, data: Mapping[str, object]) -> None:
+        """Note an event; return once it is in the store. Never raises."""
+        now = self._clock()
+        body = to_json({"id": id, "object": "event", "created_at": int(now), "type": type, "data": data})
         try:
             urls = [url for url, receiver in self._receivers.items() if type in receiver.events]
             if self._own is not None:
@@ -124,7 +128,7 @@ class Webhooks:
                 return
             await self._deliveries.put([Delivery(id=id, url=url, owner=owner, body=body, due=now) for url in urls])
         except Exception:
-            log.exception("webhooks: storing event %s of %s failed; the event is lost", type, of)
+            log.exception("webhooks: storing event %s (%s) failed; the event is lost", id, type)
         self._wake.set()
 
     async def close(self) -> None:

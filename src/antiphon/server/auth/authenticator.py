@@ -39,6 +39,10 @@ class Authenticator(Protocol):
         """Tell whether the pages of an origin may read the answer (CORS)."""
         ...
 
+    def known(self, headers: Sequence[Header]) -> Caller | None:
+        """Return a caller who is known at once; None where `authenticate` has to look. Raises APIError 403."""
+        ...
+
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller. Raises APIError 401 (`missing_api_key`, `invalid_api_key`) or 403."""
         ...
@@ -89,6 +93,18 @@ class KeyAuthenticator:
     def shares(self, origin: bytes, headers: Sequence[Header]) -> bool:
         """Tell whether an origin is one that is named, or none is."""
         return self._names.origins.auto or self._names.origins.names(origin.decode("latin-1"))
+
+    def known(self, headers: Sequence[Header]) -> Caller | None:
+        """Return the caller of a first key that is fixed, or was looked up a moment ago."""
+        given = presented_keys(headers)
+        if not given:
+            return None
+        digest = self._digest(given[0])
+        caller = self._fixed.get(digest)
+        if caller is None:
+            found = self._remembered.get(digest)
+            caller = found.caller if found is not None and found.until > monotonic() else None
+        return caller
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller of the first good key; a bad one beside it does no harm."""
@@ -161,14 +177,14 @@ class OpenAuthenticator:
         """Tell whether an origin is our own, an app's, or one that is named."""
         return self._hosts.lets_read(origin, headers)
 
-    async def authenticate(self, headers: Sequence[Header]) -> Caller:
+    def known(self, headers: Sequence[Header]) -> Caller:
         """Return the one owner. Raises APIError 403 for a foreign web page."""
-        return self.authenticated(headers)
-
-    def authenticated(self, headers: Sequence[Header]) -> Caller:
-        """Do the same without waiting."""
         self._hosts.check_origin(headers)
         return self._caller
+
+    async def authenticate(self, headers: Sequence[Header]) -> Caller:
+        """Do the same."""
+        return self.known(headers)
 
 
 class UntilClosed:
@@ -197,6 +213,12 @@ class UntilClosed:
         """Tell whether the pages of an origin may read the answer."""
         return (self._open or self._keys).shares(origin, headers)
 
+    def known(self, headers: Sequence[Header]) -> Caller | None:
+        """Return the one owner, as long as it was looked for a key a moment ago; then who is known by one."""
+        if self._open is None:
+            return self._keys.known(headers)
+        return self._open.known(headers) if self._look_at > monotonic() else None
+
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller. Raises APIError 401 or 403."""
         if self._open is not None and self._look_at <= monotonic():
@@ -211,7 +233,7 @@ class UntilClosed:
                     raise
             self._looked = True
         if self._open is not None:
-            return self._open.authenticated(headers)
+            return self._open.known(headers)
         return await self._keys.authenticate(headers)
 
 

@@ -36,7 +36,9 @@ class Standing:
     async def _stored(self, caller: Caller) -> Caller:
         keys = [key for key in await self._keyring.list() if key.line == caller.meter]
         now = self._clock()
-        return _one([key.caller() for key in keys if key.state(now) == "active" and key.owner == caller.owner][-1:])
+        return _one(
+            [self._keyring.caller(key) for key in keys if key.state(now) == "active" and key.owner == caller.owner][-1:]
+        )
 
 
 def _one(found: list[Caller]) -> Caller:

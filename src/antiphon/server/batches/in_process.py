@@ -29,6 +29,7 @@ class InnerRequest:
 
     method = "POST"
     root_path = ""
+    slash_at_end = False
     params: Mapping[str, str] = {}
     query: Mapping[str, Sequence[str]] = {}
 

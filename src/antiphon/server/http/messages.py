@@ -60,7 +60,7 @@ class ByteSink(Protocol):
 class Request(Protocol):
     """One HTTP request. `path` has no query and no `/v1`; `params` are the path's variables, percent-decoded.
 
-    `root_path` is where the application is mounted, such as `/ai`; "" at the root.
+    `root_path` is where the application is mounted, such as `/ai`; "" at the root. `slash_at_end`: of the path as it came.
     """
 
     @property
@@ -69,6 +69,8 @@ class Request(Protocol):
     def path(self) -> str: ...
     @property
     def root_path(self) -> str: ...
+    @property
+    def slash_at_end(self) -> bool: ...
     @property
     def params(self) -> Mapping[str, str]: ...
     @property

@@ -55,6 +55,11 @@ class HTTPRequest:
         return self._exchange.root_path
 
     @property
+    def slash_at_end(self) -> bool:
+        """Whether the path came with a slash at its end, which `path` has not."""
+        return self._exchange.raw_path.endswith(b"/")
+
+    @property
     def query(self) -> Mapping[str, Sequence[str]]:
         """The query's values by name; `include[]` counts as `include`."""
         if self._query is None:

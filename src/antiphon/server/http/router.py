@@ -93,6 +93,12 @@ class RouteTable:
             method=method, path=path, handler=handler, public=public, scopes=needed, form=form
         )
 
+    def wrap(self, around: Callable[[HttpRoute], Handler]) -> None:
+        """Replace each route's handler by what `around` makes of the route."""
+        for template in self._templates.values():
+            for method, route in template.methods.items():
+                template.methods[method] = msgspec.structs.replace(route, handler=around(route))
+
     def websocket(self, path: str, handler: WebSocketHandler | None) -> None:
         """Register a handler of WebSocket connections; with None the path says 426 to whoever asks for one."""
         template = self._template(path)

@@ -6,12 +6,14 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.loaded_models import LoadedModels
 from antiphon.server.api.admin import RequestList
 from antiphon.server.api.chat.completions import ChatRequest
 from antiphon.server.api.conversations import AddItems, CreateConversation, UpdateConversation
 from antiphon.server.api.health import HealthStatus, Readiness
 from antiphon.server.api.log.shapes import DeleteResponses, LoggedPage, LoggedResponse
 from antiphon.server.api.models import Model, ModelList
+from antiphon.server.api.operator.keys import CreateKey, RotateKey, UpdateKey
 from antiphon.server.messages.decoder import MessagesRequest
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
@@ -287,6 +289,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/metrics"): Operation(tag=SERVER, summary="Figures for Prometheus", media="text/plain"),
     ("GET", "/openapi.json"): Operation(tag=SERVER, summary="This document"),
     ("GET", "/docs"): Operation(tag=SERVER, summary="This document, for people", media="text/html"),
+    ("GET", "/docs/assets/{name}"): Operation(tag=SERVER, summary="Scripts and styles of it", media="text/javascript"),
+    ("GET", "/docs/guide"): Operation(
+        tag=SERVER, summary="The guide: tutorials, how-tos, reference", media="text/html"
+    ),
+    ("GET", "/docs/guide/{path}"): Operation(
+        tag=SERVER, summary="A page of the guide", words="With `.md` behind it: its Markdown.", media="text/html"
+    ),
+    ("GET", "/llms.txt"): Operation(
+        tag=SERVER, summary="The list of the guide's pages, for language models", media="text/plain"
+    ),
+    ("GET", "/llms-full.txt"): Operation(tag=SERVER, summary="All pages of the guide, as Markdown", media="text/plain"),
     ("GET", "/"): Operation(tag=SERVER, summary="The playground", media="text/html"),
     ("GET", "/playground/{name}"): Operation(
         tag=SERVER, summary="Its style, modules and fonts", media="text/javascript"
@@ -297,11 +310,54 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         words="Of this process, without any text of a prompt or an answer. Needs the scope `admin`.",
         answer=RequestList,
     ),
+    ("GET", "/admin/engine"): Operation(
+        tag=SERVER,
+        summary="Models that the embedded engine has loaded",
+        words="With their memory, and when they are unloaded. Needs the scope `admin`.",
+        answer=LoadedModels,
+    ),
     ("GET", "/admin/usage"): Operation(
         tag=SERVER,
         summary="What was used and spent",
         words="Query: `group_by` (`owner`, `key`, `model`, `day`, `tool`, with commas), `start` and `end` (days), `owner`, `key`,"
         " `model`, `format` (`json`, `csv`). Needs the scope `admin`.",
+    ),
+    ("GET", "/admin/keys"): Operation(
+        tag=SERVER,
+        summary="List API keys",
+        words="Keys of the store, the newest first, without their secrets. Query: `limit`, `after`, `owner`. Needs the scope"
+        " `admin`, as do the next ones.",
+    ),
+    ("POST", "/admin/keys"): Operation(
+        tag=SERVER,
+        summary="Create an API key",
+        words="The secret is in the answer as `key`, this once.",
+        body=CreateKey,
+        example={"name": "laptop", "owner": "ann", "limits": ["60 requests/min"]},
+    ),
+    ("GET", "/admin/keys/{id}"): Operation(tag=SERVER, summary="Read an API key"),
+    ("POST", "/admin/keys/{id}"): Operation(
+        tag=SERVER, summary="Change an API key", words="Its owner stays.", body=UpdateKey, example={"name": "desk"}
+    ),
+    ("DELETE", "/admin/keys/{id}"): Operation(tag=SERVER, summary="Revoke an API key"),
+    ("POST", "/admin/keys/{id}/rotate"): Operation(
+        tag=SERVER,
+        summary="Rotate an API key",
+        words="Another key with the same rights; the old one stays valid for `overlap` seconds.",
+        body=RotateKey,
+        example={"overlap": 3600},
+    ),
+    ("GET", "/admin/budgets"): Operation(
+        tag=SERVER,
+        summary="List budgets of owners and keys, and what is used of them",
+        words="Query: `limit`, `after` (a key's id).",
+    ),
+    ("GET", "/admin/models"): Operation(tag=SERVER, summary="Backends and models with their state"),
+    ("POST", "/admin/reload"): Operation(tag=SERVER, summary="Read the settings again"),
+    ("GET", "/admin/audit"): Operation(
+        tag=SERVER,
+        summary="Read the audit log",
+        words="Query: `limit`, `after`, `action`, `actor`, `subject`, `start_time`, `end_time`.",
     ),
     ("GET", "/organization/usage/completions"): Operation(
         tag=SERVER,

@@ -58,6 +58,8 @@ class GracefulServer(uvicorn.Server):
         self._source = source
         self._hurry = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        if source is not None:
+            app.reload_settings = self._reload_now
         self._pending: Config | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -95,6 +97,14 @@ class GracefulServer(uvicorn.Server):
             self.handle_exit(signal.SIGTERM, None)
         else:
             self._reload(source.load)
+
+    def _reload_now(self) -> bool:
+        """Do what SIGHUP does, at a request. Raises ConfigError."""
+        assert self._source is not None
+        self._app.reload(self._source.load())
+        if self._tls is not None:
+            self._tls.renew()
+        return True
 
     def _reload(self, load: Callable[[], Config]) -> None:
         if not self.should_exit:

@@ -37,6 +37,8 @@ GOOD_ENDS = frozenset((0, -signal.SIGTERM))
 """Exit codes after a stop: a worker that is still starting heeds no signal yet, and dies of it."""
 
 POLL = 0.1
+RELOAD = signal.SIGUSR1
+"""By which a worker asks the supervisor to read the settings again: SIGHUP may mean that the terminal is gone."""
 
 
 class WorkerTask(msgspec.Struct, frozen=True):
@@ -45,15 +47,19 @@ class WorkerTask(msgspec.Struct, frozen=True):
     app_factory: str
     config: Config
     sockets: Sequence[int]
+    reloads: bool = False
+    """The supervisor reads the settings again on RELOAD."""
 
 
 class Worker:
     """One process and the sockets that it serves."""
 
-    def __init__(self, app_factory: str, config: Config, sockets: Sequence[socket.socket]) -> None:
+    def __init__(
+        self, app_factory: str, config: Config, sockets: Sequence[socket.socket], reloads: bool = False
+    ) -> None:
         self.sockets = sockets
         self.early_deaths = 0
-        self._task = WorkerTask(app_factory, config, [sock.fileno() for sock in sockets])
+        self._task = WorkerTask(app_factory, config, [sock.fileno() for sock in sockets], reloads)
         self.start()
 
     def start(self) -> None:
@@ -118,6 +124,7 @@ class Supervisor:
         handlers: dict[signal.Signals, Handler] = dict.fromkeys((signal.SIGINT, signal.SIGTERM), self._on_signal)
         if self._source is not None:
             handlers[signal.SIGHUP] = self._on_hangup
+            handlers[RELOAD] = self._on_wish
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             failed = self._watch()
@@ -159,6 +166,9 @@ class Supervisor:
             self._stop(signal.SIGTERM)
         self._wish = True
 
+    def _on_wish(self, number: int, frame: FrameType | None) -> None:
+        self._wish = True
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop(signal.SIGTERM)
 
@@ -178,7 +188,7 @@ def supervise(app_factory: str, config: Config, source: Source | None = None) ->
     listeners.announce(tls=bool(config.tls_cert))
     sockets = worker_sockets(config, listeners)
     try:
-        return Supervisor([Worker(app_factory, config, own) for own in sockets], source).run()
+        return Supervisor([Worker(app_factory, config, own, source is not None) for own in sockets], source).run()
     finally:
         listeners.remove()
 

@@ -30,6 +30,7 @@ EventType = Literal[
     "batch.failed",
     "batch.expired",
     "batch.cancelled",
+    "budget.threshold_reached",
 ]
 EventTypes = Annotated[list[EventType], Meta(min_length=1, max_length=len(EVENTS))]
 EndpointName = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -42,6 +42,9 @@ class MemoryLimits:
                 value = gcra.after(one, before, now)
                 self._meters[one.meter.name] = KeptMeter(value, gcra.expiry(one.meter, value))
         return values
+
+    async def values(self, names: Sequence[str], now: float) -> Mapping[str, float]:
+        return {name: self._value(name, now) for name in names if name in self._meters}
 
     def _value(self, name: str, now: float) -> float:
         kept = self._meters.get(name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from antiphon.core.tools.call_thoughts import BY_CALL
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
 from antiphon.stores.log_columns import fits, place_of
@@ -36,6 +38,7 @@ class MemoryResponses:
         self._serial = 0
         self._responses: dict[str, Kept] = {}
         self._foreign: dict[tuple[str, str], dict[str, int]] = {}
+        self._thoughts: Counter[str] = Counter()  # ids by calls, by owner
         database.expires(self._purge)
 
     async def put(
@@ -82,6 +85,8 @@ class MemoryResponses:
             old.response, old.entry = response, entry or old.entry
         for item_id, position in response.foreign_ids.items():
             self._foreign.setdefault((response.owner, item_id), {})[response.id] = position
+            if item_id.startswith(BY_CALL):
+                self._thoughts[response.owner] += 1
 
     async def get(self, id: str, owner: str) -> StoredResponse | None:
         kept = self._find(id, owner)
@@ -145,6 +150,10 @@ class MemoryResponses:
             del self._foreign[key][response.id]
             if not self._foreign[key]:
                 del self._foreign[key]
+            if item_id.startswith(BY_CALL):
+                self._thoughts[response.owner] -= 1
+        if not self._thoughts[response.owner]:
+            del self._thoughts[response.owner]
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
         kept = self._find(id, owner)
@@ -165,6 +174,9 @@ class MemoryResponses:
         split: Split = {}
         found = ((id, self._item(id, owner, split)) for id in dict.fromkeys(ids))
         return {id: body for id, body in found if body is not None}
+
+    async def may_have_thoughts(self, owner: str) -> bool:
+        return owner in self._thoughts
 
     async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
         kept = [self._find(id, owner) for id in responses_of(ids)]

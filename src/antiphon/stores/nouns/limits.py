@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from antiphon.core.gcra import Charge
@@ -18,6 +18,10 @@ class LimitStore(Protocol):
         All of them, or, where one does not fit (`core.gcra.fits`) and `enforce` is set, none: one atomic step.
         Each meter is named once; what has expired by `now` counts as new.
         """
+        ...
+
+    async def values(self, names: Sequence[str], now: float) -> Mapping[str, float]:
+        """Return the values of meters that are sums; those without one are left out."""
         ...
 
     async def take_slot(self, slot: Slot, now: float, lease: float) -> bool:

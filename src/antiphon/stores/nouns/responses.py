@@ -71,6 +71,10 @@ class ResponseStore(Protocol):
         """
         ...
 
+    async def may_have_thoughts(self, owner: str) -> bool:
+        """Tell whether `items` may find thoughts by their calls (`BY_CALL`); True where it would take long to tell."""
+        ...
+
     async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
         """Return what the model sees of those of these output items that have such a text, as JSON."""
         ...

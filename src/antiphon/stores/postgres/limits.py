@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -53,6 +53,10 @@ class PostgresLimits:
             return before
 
         return await self._pool.transact(work)
+
+    async def values(self, names: Sequence[str], now: float) -> Mapping[str, float]:
+        rows = await self._pool.rows(SQL["values"], names=list(names), now=now)
+        return {unescape(name): value for name, value, _ in rows}
 
     async def take_slot(self, slot: Slot, now: float, lease: float) -> bool:
         async def work(transaction: Transaction) -> bool:

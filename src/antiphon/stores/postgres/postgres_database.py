@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from antiphon.stores.condition import Census, Measure
-from antiphon.stores.postgres import upkeep
+from antiphon.stores.postgres.connection import upkeep
 from antiphon.stores.postgres.connection.address import read_address
 from antiphon.stores.postgres.connection.batcher import Batcher
 from antiphon.stores.postgres.connection.listener import Listener

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 
 from antiphon.core import gcra
@@ -69,6 +69,11 @@ class SQLiteLimits:
 
     async def charge(self, charges: Sequence[Charge], now: float, *, enforce: bool = True) -> Sequence[float]:
         return await self._writer.submit(lambda connection: charge(connection, charges, now, enforce))
+
+    async def values(self, names: Sequence[str], now: float) -> Mapping[str, float]:
+        return await self._database.read_long(
+            lambda connection: {name: value for name in names if (value := _value(connection, name, now))}
+        )
 
     async def take_slot(self, slot: Slot, now: float, lease: float) -> bool:
         return await self._writer.submit(lambda connection: take(connection, slot, now, now + lease))

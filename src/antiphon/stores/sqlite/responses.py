@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.tools.call_thoughts import BY_CALL
 from antiphon.errors import AntiphonError, InvalidRequest, StoreConflict
 from antiphon.runtime.offload import LARGE
 from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
@@ -161,6 +162,12 @@ def items(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, b
     return {id: body for id, body in found if body is not None}
 
 
+def may_have_thoughts(connection: Connection, owner: str) -> bool:
+    """Tell whether any thoughts are found by their calls."""
+    key = {"owner": owner, "first": BY_CALL, "behind": BY_CALL[:-1] + chr(ord(BY_CALL[-1]) + 1)}
+    return bool(connection.execute(SQL["may_have_thoughts"], key).fetchone()[0])
+
+
 def model_texts(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, bytes]:
     """Return what the model sees of those of the items that have such a text."""
     keys = ({"id": id, "owner": owner} for id in responses_of(ids))
@@ -288,6 +295,9 @@ class SQLiteResponses:
         if len(ids) <= SHALLOW:
             return self._database.read(items, ids, owner)
         return await self._database.read_long(lambda connection: items(connection, ids, owner))
+
+    async def may_have_thoughts(self, owner: str) -> bool:
+        return bool(self._database.read(may_have_thoughts, owner))
 
     async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
         return await self._database.read_long(lambda connection: model_texts(connection, ids, owner))

@@ -19,8 +19,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 from antiphon.stores.condition import Census, Condition, Labels, Measure
 from antiphon.stores.sqlite.database import Synchronous, connect_reader, open_database
 from antiphon.stores.sqlite.disk.keeper import WAL_LIMIT, Keeper
+from antiphon.stores.sqlite.disk.upkeep import census
 from antiphon.stores.sqlite.disk.writer import WriterThread
-from antiphon.stores.sqlite.upkeep import census
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -1,30 +1,32 @@
-"""Models from a hub (Hugging Face): which files of a repository are downloaded, and where they are kept.
+"""Models from a hub (Hugging Face): downloaded into this program's own cache, found there again, removed.
 
-A model that is here already is used as it is, without a look at the network.
+A model that is here already, in this cache or in one of `shared_caches`, is used as it is, without a look at the network.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from antiphon.backends.llama.hub.client import HubClient, HubFile, Report
+from antiphon.backends.llama.hub.choosing import Choice, choose, quant_of
+from antiphon.backends.llama.hub.client import HubClient, Report
+from antiphon.backends.llama.hub.local_model import OWN, LocalModel, matching, plain_name
+from antiphon.backends.llama.hub.shared_caches import shared_models
 from antiphon.errors import ConfigError
 
 NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<quant>[\w.-]+))?")
-SHARD = re.compile(r"-(\d{5})-of-(\d{5})$")
-QUANT = re.compile(
-    r"(?:^|[-._])((?:UD-)?(?:I?Q\d\w*|TQ\d_\d|MXFP4\w*|NVFP4|BF16|F16|FP16|F32))(?=$|[-.])", re.IGNORECASE
-)
-PREFERRED = ("Q4_K_M", "UD-Q4_K_XL", "Q4_K_S", "Q4_0", "MXFP4", "MXFP4_MOE", "Q5_K_M", "Q8_0", "F16", "BF16")
-PROJECTORS = ("F16", "BF16", "Q8_0", "F32")
 SPARE_BYTES = 64 * 1024 * 1024
+DEFAULT = "default"
+
+Begin = Callable[[Choice, int], None]
+"""Told what is downloaded, and how many bytes of it are missing, before the first is asked for."""
 
 
 class HubModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,67 +36,137 @@ class HubModel(msgspec.Struct, frozen=True, kw_only=True):
     mmproj: Path | None = None
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """The files to download from a repository."""
-
-    shards: Sequence[HubFile]
-    mmproj: HubFile | None = None
-
-    @property
-    def files(self) -> Sequence[HubFile]:
-        return [*self.shards, *([self.mmproj] if self.mmproj else [])]
-
-
 def is_hub_name(name: str) -> bool:
     """Tell whether a name reads as `owner/repo[:quant]`, not as a file's."""
+    name = plain_name(name)
     return NAME.fullmatch(name) is not None and not name.lower().endswith(".gguf") and not name.startswith(".")
 
 
-def download(name: str, cache: Path, report: Report, client: HubClient | None = None) -> HubModel:
-    """Return the model `owner/repo[:quant]`, downloading what is not in `cache` yet. Blocks; raises ConfigError."""
-    match = NAME.fullmatch(name)
+def download(
+    name: str, cache: Path, report: Report, client: HubClient | None = None, begin: Begin | None = None
+) -> HubModel:
+    """Return the model `owner/repo[:quant]`, downloading what is not here yet. Blocks; raises ConfigError."""
+    match = NAME.fullmatch(plain_name(name))
     if match is None:
         raise ConfigError(f"{name} is neither a file nor a hub repository owner/repo[:quant].")
     repo, quant = match["repo"], match["quant"] or ""
-    folder = cache / repo.replace("/", "--")
-    marker = folder / f"{quant.upper() or 'default'}.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder):
-            choice = _chosen_before(marker, folder)
-            if choice is None:
-                choice = _fetch(client or HubClient(), repo, quant, folder, report)
-                marker.write_bytes(msgspec.json.encode(choice))
-    except OSError as error:
-        raise ConfigError(f"The model cache {folder} cannot be used: {error.strerror or error}.") from None
+    folder = _folder(cache, repo)
+    marker = folder / f"{quant.upper() or DEFAULT}.json"
+    choice = _chosen_before(marker, folder)
+    if choice is None:
+        here = _here(plain_name(name), quant, cache)
+        if here is not None:
+            return HubModel(path=here.path, mmproj=here.mmproj)
+        choice = _downloaded(client or HubClient(), match, marker, report, begin)
     mmproj = folder / choice.mmproj.path if choice.mmproj else None
     return HubModel(path=folder / choice.shards[0].path, mmproj=mmproj)
 
 
-def choose(files: Sequence[HubFile], repo: str, quant: str) -> Choice:
-    """Pick the files of a quantisation, or of the best default. Raises ConfigError that names what there is."""
-    models = _models(files)
-    if not models:
-        raise ConfigError(f"{repo} has no GGUF files. Look for a repository whose name ends with -GGUF.")
-    if quant:
-        shards = _named(models, quant)
-    else:
-        shards = min(models, key=lambda shards: (_rank(shards[0], PREFERRED), sum(file.size for file in shards)))
-    if shards is None:
-        names = ", ".join(sorted({quant_of(shards[0]) for shards in models} - {""})) or "none by name"
-        raise ConfigError(f"{repo} has no quantisation {quant}. Available: {names}.")
-    projectors = [file for file in files if _is_projector(file)]
-    return Choice(shards=shards, mmproj=min(projectors, key=lambda file: _rank(file, PROJECTORS), default=None))
+def own_models(cache: Path) -> Sequence[LocalModel]:
+    """Return the models that are whole in this program's cache, one for each choice of files."""
+    found: dict[tuple[Path, ...], LocalModel] = {}
+    for marker in sorted(cache.glob("*--*/*.json")):
+        folder = marker.parent
+        choice = _chosen_before(marker, folder)
+        if choice is not None:
+            model = _own_model(folder, choice, default=marker.stem == DEFAULT)
+            before = found.get(tuple(model.files))
+            if before is None or model.default:
+                found[tuple(model.files)] = model
+    return list(found.values())
 
 
-def quant_of(file: HubFile) -> str:
-    """Return the quantisation that a file's name tells, in capitals; "" where it tells none."""
-    found = QUANT.findall(SHARD.sub("", Path(file.path).stem))
-    return str(found[-1]).upper() if found else ""
+def local_models(cache: Path) -> Sequence[LocalModel]:
+    """Return the models of all caches of this machine: the own one first, and a model of several caches once."""
+    found: dict[str, LocalModel] = {}
+    for model in [*own_models(cache), *shared_models()]:
+        found.setdefault(model.name.lower(), model)
+    return list(found.values())
 
 
-def _fetch(client: HubClient, repo: str, quant: str, folder: Path, report: Report) -> Choice:
-    choice = choose(client.files(repo), repo, quant)
+def remove(model: LocalModel, cache: Path) -> int:
+    """Delete a model of the own cache; files that another one of it shares stay. Returns the bytes; raises ConfigError."""
+    folder = _folder(cache, model.repo)
+    freed = 0
+    try:
+        with _lock(folder):
+            markers = {marker: _chosen_before(marker, folder) for marker in folder.glob("*.json")}
+            going = [one for one, choice in markers.items() if choice and _paths(folder, choice) == list(model.files)]
+            kept = {
+                path
+                for one, choice in markers.items()
+                if choice and one not in going
+                for path in _paths(folder, choice)
+            }
+            for marker in going:
+                marker.unlink(missing_ok=True)  # first: a model whose removal is cut short is none any more
+            for path in model.files:
+                if path not in kept and path.is_file():
+                    freed += path.stat().st_size
+                    path.unlink()
+            _clear(folder)
+    except OSError as error:
+        raise ConfigError(f"{model.name} cannot be removed: {error.strerror or error}.") from None
+    return freed
+
+
+def remove_unfinished(name: str, cache: Path) -> int:
+    """Delete what unfinished downloads of a repository have left. Returns the bytes."""
+    match = NAME.fullmatch(plain_name(name))
+    folder = _folder(cache, match["repo"]) if match else cache / "none"
+    if not folder.is_dir():
+        return 0
+    freed = 0
+    with _lock(folder):
+        for part in folder.rglob("*.part"):
+            freed += part.stat().st_size
+            part.unlink()
+        for mark in folder.rglob("*.etag"):
+            mark.unlink()
+        _clear(folder)
+    return freed
+
+
+def _here(name: str, quant: str, cache: Path) -> LocalModel | None:
+    """Return a model that is here under another name: downloaded as its repository's usual choice, or by another program."""
+    own = matching(own_models(cache), name) if quant else None
+    return own or matching(shared_models(), name)
+
+
+def _own_model(folder: Path, choice: Choice, *, default: bool) -> LocalModel:
+    repo, tag = folder.name.replace("--", "/", 1), quant_of(choice.shards[0])
+    paths = _paths(folder, choice)
+    return LocalModel(
+        name=f"{repo}:{tag}" if tag else repo,
+        path=paths[0],
+        mmproj=paths[-1] if choice.mmproj else None,
+        files=paths,
+        size=sum(file.size for file in choice.files),
+        modified=max(path.stat().st_mtime for path in paths),
+        cache=OWN,
+        digest=choice.shards[0].sha256,
+        default=default,
+    )
+
+
+def _downloaded(client: HubClient, name: re.Match[str], marker: Path, report: Report, begin: Begin | None) -> Choice:
+    folder = marker.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder):
+            choice = _chosen_before(marker, folder)  # another process may have downloaded it meanwhile
+            if choice is None:
+                choice = choose(client.files(name["repo"]), name["repo"], name["quant"] or "")
+                _fetch(client, name["repo"], choice, folder, report, begin)
+                fresh = marker.with_suffix(".new")
+                fresh.write_bytes(msgspec.json.encode(choice))
+                fresh.replace(marker)
+            return choice
+    except OSError as error:
+        raise ConfigError(f"The model cache {folder} cannot be used: {error.strerror or error}.") from None
+
+
+def _fetch(client: HubClient, repo: str, choice: Choice, folder: Path, report: Report, begin: Begin | None) -> None:
     missing = sum(file.size - client.present(folder / file.path, file) for file in choice.files)
     free = shutil.disk_usage(folder).free
     if missing + SPARE_BYTES > free:
@@ -102,50 +174,37 @@ def _fetch(client: HubClient, repo: str, quant: str, folder: Path, report: Repor
             f"{folder} has {free // 10**6} MB of free space, {missing // 10**6} MB are to be downloaded. "
             "Free some, or name another folder with engine.cache."
         )
+    if begin is not None:
+        begin(choice, missing)
     for file in choice.files:
         client.fetch(repo, file, folder / file.path, report)
-    return choice
+
+
+def _folder(cache: Path, repo: str) -> Path:
+    return cache / repo.replace("/", "--")
+
+
+def _paths(folder: Path, choice: Choice) -> list[Path]:
+    return [folder / file.path for file in choice.files]
 
 
 def _chosen_before(marker: Path, folder: Path) -> Choice | None:
     try:
         choice = msgspec.json.decode(marker.read_bytes(), type=Choice)
-        complete = all((folder / file.path).stat().st_size == file.size for file in choice.files)
-    except (FileNotFoundError, msgspec.MsgspecError):
+        complete = choice.shards and all((folder / file.path).stat().st_size == file.size for file in choice.files)
+    except (OSError, msgspec.MsgspecError):
         return None
     return choice if complete else None
 
 
-def _models(files: Sequence[HubFile]) -> list[list[HubFile]]:
-    """Group the files into models: split ones by their common name, those with all parts only."""
-    groups: dict[str, list[HubFile]] = {}
-    for file in sorted(files, key=lambda file: file.path):
-        stem = file.path.removesuffix(".gguf")
-        if stem != file.path and not _is_projector(file) and "imatrix" not in stem.lower():
-            groups.setdefault(SHARD.sub("", stem), []).append(file)
-    return [shards for shards in groups.values() if len(shards) == _parts(shards[0])]
-
-
-def _parts(file: HubFile) -> int:
-    match = SHARD.search(file.path.removesuffix(".gguf"))
-    return int(match[2]) if match else 1
-
-
-def _named(models: Sequence[list[HubFile]], quant: str) -> list[HubFile] | None:
-    wanted = quant.upper()
-    exact = (shards for shards in models if quant_of(shards[0]) == wanted)
-    near = (shards for shards in models if quant_of(shards[0]).removeprefix("UD-") == wanted)
-    return next(exact, None) or next(near, None)
-
-
-def _rank(file: HubFile, order: Sequence[str]) -> int:
-    quant = quant_of(file)
-    return order.index(quant) if quant in order else len(order)
-
-
-def _is_projector(file: HubFile) -> bool:
-    name = Path(file.path).name.lower()
-    return "mmproj" in name and name.endswith(".gguf")
+def _clear(folder: Path) -> None:
+    """Remove a folder in which there is nothing but its lock, and empty folders below it."""
+    for inner in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        if not any(inner.iterdir()):
+            inner.rmdir()
+    if all(path.name == ".lock" for path in folder.iterdir()):
+        (folder / ".lock").unlink(missing_ok=True)
+        os.rmdir(folder)
 
 
 @contextmanager

@@ -117,6 +117,7 @@ NOUNS = (
         batch=8,
         unpack=lambda row: [{**row, "pairs": msgspec.json.decode(row["pairs"])}],
     ),
+    Noun(name="audit", source="SELECT * FROM audit", key=["number"]),
     Noun(name="usage", source="SELECT * FROM usage", key=["day", "owner", "key", "model", "tool"]),
     Noun(name="skills", source="SELECT * FROM skills", key=["number"]),
     Noun(name="skill_versions", source="SELECT * FROM skill_versions", key=["number"], batch=1),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from antiphon.errors import ConfigError
 from antiphon.stores.sqlite.database import damage
-from antiphon.stores.sqlite.upkeep import detach
+from antiphon.stores.sqlite.disk.upkeep import detach
 
 PAGES = 2_000
 """Pages that are copied at a time: writers wait for no longer than that takes."""

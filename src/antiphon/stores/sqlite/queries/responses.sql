@@ -61,6 +61,9 @@ SELECT rowid, owner, foreign_ids, id FROM responses WHERE expires_at <= :now LIM
 SELECT response, position FROM foreign_items WHERE owner = :owner AND item_id = :item_id
 ORDER BY generation DESC LIMIT 1
 
+-- name: may_have_thoughts
+SELECT EXISTS (SELECT 1 FROM foreign_items WHERE owner = :owner AND item_id >= :first AND item_id < :behind)
+
 -- name: insert_foreign
 INSERT INTO foreign_items (owner, item_id, generation, response, position) VALUES (
     :owner, :item_id,

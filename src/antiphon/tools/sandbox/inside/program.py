@@ -63,11 +63,23 @@ class ProgramText(io.TextIOBase):
         return "".join(self._pieces).rstrip("\n") + note
 
 
-class ProgramTools:
-    """`tools` in a program: `await tools.NAME(argument=value)`, or `tools["NAME"]` where that is no name of Python."""
+class ToolError(Exception):
+    """A tool failed: its message says why."""
 
-    def __init__(self, names: list[str], known: list[dict[str, Any]], loop: asyncio.AbstractEventLoop) -> None:
+    __module__ = "__main__"  # a program's own, as its tracebacks name it
+
+
+class ProgramTools:
+    """`tools` in a program: `await tools.NAME(argument=value)`, or `tools["NAME"]` where that is no name of Python.
+
+    Those of `texts` take one text.
+    """
+
+    def __init__(
+        self, names: list[str], texts: list[str], known: list[dict[str, Any]], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._names = names
+        self._texts = texts
         self._known = known
         self._loop = loop
         self.asked: list[dict[str, Any]] = []
@@ -84,7 +96,9 @@ class ProgramTools:
         return lambda *values, **arguments: self._call(name, values, arguments)
 
     def _call(self, name: str, values: tuple[Any, ...], arguments: dict[str, Any]) -> asyncio.Future[Any]:
-        if len(values) == 1 and isinstance(values[0], dict):
+        if name in self._texts and len(values) == 1 and isinstance(values[0], str) and not arguments:
+            arguments = {"input": values[0]}
+        elif len(values) == 1 and isinstance(values[0], dict):
             arguments = {**values[0], **arguments}
         elif values:
             raise TypeError(f"tools.{name}() takes its arguments by name")
@@ -95,12 +109,16 @@ class ProgramTools:
             self.asked.append({"name": name, "arguments": text})
             return result
         known = self._known[number]
-        if known["name"] != name or json.loads(known["arguments"]) != json.loads(text):
+        before = known["arguments"]
+        if known["name"] != name or (before is not None and json.loads(before) != json.loads(text)):
             raise RuntimeError(
                 f"The program was run again and called {name}({text}) where it had called {known['name']}"
-                f"({known['arguments']}): what it does must follow from the results of tools alone."
+                f"({before}): what it does must follow from the results of tools alone."
             )
-        result.set_result(known["value"])
+        if known["failed"]:
+            result.set_exception(ToolError(known["value"]))
+        else:
+            result.set_result(known["value"])
         return result
 
 
@@ -113,7 +131,7 @@ def run() -> None:
     waiting = WaitingSelector()
     loop = asyncio.SelectorEventLoop(waiting)
     asyncio.set_event_loop(loop)
-    tools = ProgramTools(given["names"], given["known"], loop)
+    tools = ProgramTools(given["names"], given["texts"], given["known"], loop)
     random.seed(0)
     failed = False
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -138,7 +156,7 @@ def _run(code: str, tools: ProgramTools, said: ProgramText, loop: asyncio.Abstra
     def text(value: Any) -> None:
         said.write((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) + "\n")
 
-    space = {"__name__": "__main__", "tools": tools, "text": text}
+    space = {"__name__": "__main__", "tools": tools, "text": text, "ToolError": ToolError}
     result = eval(compiled, space)  # noqa: S307 (it is what this is for)
     if inspect.iscoroutine(result):
         loop.run_until_complete(result)

@@ -12,7 +12,7 @@ export class ItemView {
   #growth = growth();
   #due = 0;
   #cost = 0; // milliseconds that it took to lay the text out: the longer, the less often
-
+  #settled = "";
   #raw = false;
   #flow = new Flow(h("div.text"));
 
@@ -32,6 +32,9 @@ export class ItemView {
 
   // Takes the finished item.
   settle(item) {
+    const settled = JSON.stringify(item);
+    if (settled === this.#settled) return this; // told twice: with its own event, and with the response
+    this.#settled = settled;
     this.item = item;
     this.#growth = growth();
     this.#draw(true);

@@ -1,15 +1,17 @@
 // Code with a copy button. Colours come from highlight.js, which is loaded when the first code with a language is shown.
 
 import { copy, h } from "../dom.mjs";
+import { Memo } from "./memo.mjs";
 
 const MOST = 30_000; // characters of one block that are coloured
 
 // What the page itself names its blocks, and in which language they are; "" is none.
-const NAMES = { arguments: "json", item: "json", shell: "bash", output: "", input: "", error: "", stdout: "", stderr: "", text: "" };
+const NAMES = new Map(Object.entries({ arguments: "json", item: "json", shell: "bash", output: "", input: "", error: "", stdout: "", stderr: "", text: "" }));
 
 let library = null; // highlight.js, once it is there
 let loading = null;
 const waiting = new Set(); // blocks that were shown before
+const memo = new Memo();
 
 export function code(text, language = "") {
   const button = h("button.link", { type: "button", onclick: () => copy(block.textContent, button) }, "copy");
@@ -19,9 +21,10 @@ export function code(text, language = "") {
 }
 
 function paint(block, text, language) {
-  const name = NAMES[language] ?? language;
+  const name = NAMES.get(language) ?? language;
   if (!name || text.length > MOST) return block.replaceChildren(text);
-  if (library) return block.replaceChildren(...(library.getLanguage(name) ? coloured(text, name) : [text]));
+  if (library && !library.getLanguage(name)) return block.replaceChildren(text);
+  if (library) return memo.into(block, `${name} ${text}`, (parent) => parent.append(...coloured(text, name)));
   waiting.add([block, language]);
   load();
   return block.replaceChildren(text);

@@ -1,12 +1,14 @@
 // Formulas: KaTeX, which is loaded with its fonts when the first formula is shown; until then its source stands there.
 
 import { h } from "../dom.mjs";
+import { Memo } from "./memo.mjs";
 
 const FOLDER = new URL("../vendor/katex/", import.meta.url).href;
 const SETTINGS = { throwOnError: false, trust: false, strict: "ignore", maxSize: 20, maxExpand: 200, output: "htmlAndMathml" };
 
 let loading = null;
 const waiting = new Set();
+const memo = new Memo();
 
 export function formula(source, { display, source: whole }) {
   const made = h(display ? "span.math.display" : "span.math", { title: whole }, whole);
@@ -28,7 +30,11 @@ function load() {
 
 function typeset(made, source, displayMode) {
   try {
-    globalThis.katex.render(source, made, { ...SETTINGS, displayMode });
+    memo.into(made, `${displayMode} ${source}`, (parent) => {
+      const holder = h("span");
+      globalThis.katex.render(source, holder, { ...SETTINGS, displayMode });
+      parent.append(...holder.childNodes);
+    });
   } catch {
     made.textContent = made.title; // not a formula that KaTeX reads
   }

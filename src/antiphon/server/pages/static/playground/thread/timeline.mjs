@@ -3,7 +3,8 @@
 import { $, h, pretty } from "../dom.mjs";
 
 const MOST = 5000; // rows that are shown; all events are counted
-const SLICE = 250; // rows that are made at once: a long queue is shown over several frames
+const SLICE = 150; // rows that are made at once: a long queue is shown over several frames
+const CHUNK = 100; // rows of a list: lists that are out of view are not laid out
 
 function kind(type) {
   if (type.endsWith(".delta")) return "delta";
@@ -31,6 +32,7 @@ export class Timeline {
   #frame = 0;
   #cost = 0;
   #events = 0;
+  #shown = 0;
 
   constructor() {
     this.rows = $("rows");
@@ -45,7 +47,7 @@ export class Timeline {
 
   clear() {
     this.#marks = [];
-    this.#events = 0;
+    this.#events = this.#shown = 0;
     this.#waiting = [];
     this.rows.replaceChildren();
     this.#later();
@@ -60,7 +62,7 @@ export class Timeline {
   }
 
   #later() {
-    this.#frame ||= setTimeout(() => this.show(), Math.min(40 + 5 * this.#cost, 500));
+    this.#frame ||= setTimeout(() => this.show(), Math.min(80 + 5 * this.#cost, 500));
   }
 
   // Renders pending events, a slice of them in each frame.
@@ -69,13 +71,19 @@ export class Timeline {
     this.#frame = 0;
     const began = performance.now();
     const atEnd = this.rows.scrollTop + this.rows.clientHeight > this.rows.scrollHeight - 40;
-    const room = Math.max(0, MOST - this.rows.childElementCount);
-    this.rows.append(...this.#waiting.splice(0, SLICE).slice(0, room).map(row));
+    for (const one of this.#waiting.splice(0, SLICE)) this.#append(one);
     if (atEnd) this.rows.scrollTop = this.rows.scrollHeight;
     $("count").textContent = this.#events ? `${this.#events.toLocaleString("en")} events${this.#events > MOST ? `, ${MOST} shown` : ""}` : "";
     this.#draw();
     this.#cost = performance.now() - began;
     if (this.#waiting.length) this.#later();
+  }
+
+  #append(one) {
+    if (this.#shown >= MOST) return;
+    if (this.#shown % CHUNK === 0) this.rows.append(h("ol", { "aria-label": `Events from ${this.#shown + 1}` }));
+    this.rows.lastChild.append(row(one));
+    this.#shown += 1;
   }
 
   // A stroke for each event on the time axis of the response.

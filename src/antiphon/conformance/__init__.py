@@ -1,0 +1,1 @@
+"""A suite that holds any server's answers against the APIs: `antiphon conform`."""

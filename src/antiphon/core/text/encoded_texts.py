@@ -1,0 +1,26 @@
+"""EncodedTexts: JSON of long texts that are written twice: to the backend, and into the store."""
+
+from __future__ import annotations
+
+from antiphon.core.text.pieces import text_json
+
+SHORTEST = 512
+"""Characters from which on it is kept: a shorter one is encoded as fast."""
+
+
+class EncodedTexts:
+    """Encodes the long texts of one request once each. They are known by identity: texts of items are passed on as they are."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[str, bytes]] = {}  # the text is kept, so that no other one has its identity
+
+    def json_of(self, text: str) -> bytes:
+        """Return a text as JSON."""
+        if len(text) < SHORTEST:
+            return text_json(text)
+        known = self._known.get(id(text))
+        if known is None:
+            known = self._known[id(text)] = text, text_json(text)
+        return known[1]
