@@ -1,8 +1,9 @@
-"""The view of stored responses: search and filters in the address, rows while it is scrolled, deletion, an open response, Fork."""
+"""The view of stored responses: filters in the address, rows while it is scrolled, deletion, an open response, Fork."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -266,14 +267,11 @@ def test_what_was_sent_is_shown_and_copied_as_curl(visit: Open) -> None:
             page.wait("document.querySelector('.sent .code')")
             assert "/v1/chat/completions" in page.text(".sent summary")
             assert "It's here" in page.text(".sent .code")
-            command = page.js(
-                f"import('./playground/log/sent.mjs').then(async (m) => m.curl((await (await fetch('/admin/responses/{id}')).json()).sent[0]))"
-            )
+            read = f"fetch('/admin/responses/{id}').then((answer) => answer.json())"
+            command = page.js(f"import('./playground/log/sent.mjs').then(async (m) => m.curl((await {read}).sent[0]))")
             assert command.startswith(f"curl '{url}/chat/completions'")
             assert "$BACKEND_API_KEY" in command
             assert "sk-hidden" not in command
-            import shlex
-
             words = shlex.split(command.replace("\\\n", " "))
             assert json.loads(words[words.index("-d") + 1])["messages"][1]["content"] == "It's here"
 
