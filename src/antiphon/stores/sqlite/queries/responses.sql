@@ -25,12 +25,6 @@ UPDATE responses SET {updates} WHERE id = :id
 -- name: get
 SELECT {columns} FROM responses WHERE id = :id AND owner = :owner
 
--- name: recent
--- Along the index of ids, backwards: an index of its own would cost every insert.
-SELECT id, model, status, created_at, background, previous_response_id, conversation_id
-FROM responses WHERE owner = :owner AND id < :after
-ORDER BY id DESC LIMIT :limit
-
 -- name: rowid
 SELECT rowid FROM responses WHERE id = :id AND owner = :owner
 
