@@ -28,7 +28,7 @@ from antiphon.composition.from_settings import (
     schema_bounds,
     sealing_secrets,
 )
-from antiphon.composition.purging import purge_forever
+from antiphon.composition.purging import store_upkeep
 from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.composition.routes import add_routes
 from antiphon.composition.search_models import SearchModels
@@ -51,6 +51,7 @@ from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.log.captures import Captures
 from antiphon.responses.moderation.moderators import Moderators
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.recall import Recall
@@ -289,6 +290,8 @@ class Parts:
             guards=self.guards,
             prompts=PromptMemory(config.prompt_memory_bytes),
             observer=Observers(self.ring, *self.watch.observers),
+            cost=self.ledger.cost,
+            captures=Captures(config.capture_bytes),
         )
 
     def reload(self, config: Config) -> Authenticator:
@@ -344,10 +347,7 @@ class Parts:
         await self.ingestion.start()
         await self.batches.machine.start()
         self.sandboxes.begin(self._tools.code_off)
-        tasks = [
-            asyncio.create_task(purge_forever(self.store.database, self.services.clock, self.access.audit)),
-            asyncio.create_task(self.store_watch.run()),
-        ]
+        tasks = [asyncio.create_task(work) for work in (*store_upkeep(self), self.store_watch.run())]
         if isinstance(self._engine, Loadable):
             tasks.append(asyncio.create_task(self._load(self._engine)))
         try:
@@ -359,6 +359,7 @@ class Parts:
             await self.ingestion.close()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
+            await self.services.leftovers.close()
             await self.containers.close()
             await self.sandboxes.close()
             await self.limiter.close()
