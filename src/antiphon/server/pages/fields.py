@@ -289,6 +289,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "CreateKey": {**_KEY, "owner": "Owner of what is made with it; without one a new owner."},
     "UpdateKey": _KEY,
     "RotateKey": {"overlap": "Seconds for which the old key stays valid."},
+    "DeleteResponses": {"ids": "Ids of the responses to delete."},
     "NetworkPolicy": {"type": "`disabled` or `allowlist`."},
     "ModerationRequest": {
         "input": "A text, several texts, or the parts of one input with pictures.",
