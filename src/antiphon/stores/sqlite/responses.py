@@ -165,7 +165,7 @@ def items(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, b
 def may_have_thoughts(connection: Connection, owner: str) -> bool:
     """Tell whether any thoughts are found by their calls."""
     key = {"owner": owner, "first": BY_CALL, "behind": BY_CALL[:-1] + chr(ord(BY_CALL[-1]) + 1)}
-    return bool(connection.execute(SQL["may_have_thoughts"], key).fetchone()[0])
+    return connection.execute(SQL["may_have_thoughts"], key).fetchone() is not None
 
 
 def model_texts(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, bytes]:

@@ -62,7 +62,7 @@ SELECT response, position FROM foreign_items WHERE owner = :owner AND item_id = 
 ORDER BY generation DESC LIMIT 1
 
 -- name: may_have_thoughts
-SELECT EXISTS (SELECT 1 FROM foreign_items WHERE owner = :owner AND item_id >= :first AND item_id < :behind)
+SELECT 1 FROM foreign_items WHERE owner = :owner AND item_id >= :first AND item_id < :behind LIMIT 1
 
 -- name: insert_foreign
 INSERT INTO foreign_items (owner, item_id, generation, response, position) VALUES (

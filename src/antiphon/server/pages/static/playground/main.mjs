@@ -7,12 +7,13 @@ import { fillForm, readForm, setUpForm, showConversations, showModels } from "./
 import { setUpPresets } from "./form/presets.mjs";
 import { setUpShare } from "./form/share.mjs";
 import { Library } from "./library.mjs";
+import { Operator } from "./operator/operator.mjs";
 import { Playground } from "./play.mjs";
 import { Stores } from "./stores.mjs";
 import { setUpPanes } from "./view/panes.mjs";
 import { setUpPreferences } from "./view/preferences.mjs";
 
-const VIEWS = ["play", "library", "stores", "activity"];
+const VIEWS = ["play", "library", "stores", "activity", "operator"];
 const narrow = matchMedia("(max-width: 60rem)");
 
 setUpForm();
@@ -21,21 +22,25 @@ const playground = new Playground();
 const library = new Library(playground);
 const activity = new Activity();
 const stores = new Stores();
+const operator = new Operator();
 
 let came = true; // whether another view was shown before: lists are read anew then
 
 function show() {
-  const [wanted] = location.hash.slice(1).split(/[/?]/);
+  const [wanted, ...rest] = location.hash.slice(1).split(/[/?]/);
   const view = VIEWS.includes(wanted) ? wanted : "play";
   for (const name of VIEWS) $(name).hidden = name !== view;
   for (const link of document.querySelectorAll(".top nav a")) {
     if (link.hash === `#${view}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  const name = document.querySelector(".top nav [aria-current]").textContent;
+  document.title = view === "play" ? playground.title : `${name} · Antiphon`;
   activity.hide();
   stores.hide();
   if (view === "activity") activity.show();
   if (view === "stores") stores.show();
+  if (view === "operator") operator.show(rest[0]);
   if (view === "library") library.show(came);
   came = view !== "library";
 }

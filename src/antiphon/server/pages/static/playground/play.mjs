@@ -45,6 +45,11 @@ export class Playground {
     return [this.lane, this.compare.lane].filter(Boolean);
   }
 
+  // The tab's: the thread's last prompt.
+  get title() {
+    return `${this.lane.title ? `${this.lane.title.slice(0, 40)} · ` : ""}${TITLE}`;
+  }
+
   get running() {
     return this.lanes.some((lane) => lane.run);
   }
@@ -66,13 +71,13 @@ export class Playground {
 
   // Follows a stored response that is still being made.
   async watch(response, input) {
-    this.fresh();
+    await this.#begin();
     await this.lane.watch(response, input);
   }
 
   // Begins a thread after a stored response; `items` are shown as its history.
-  fork(response, items) {
-    this.fresh();
+  async fork(response, items) {
+    await this.#begin();
     this.lane.begin(items, response);
     if ([...$("model").options].some((option) => option.value === response.model)) $("model").value = response.model;
     this.#standing();
@@ -82,7 +87,7 @@ export class Playground {
   // Copies the request of a stored response: settings, the thread before it, its prompt; all can be changed before it is sent.
   async forkRequest(whole) {
     const before = await earlier(whole);
-    this.fresh();
+    await this.#begin();
     const body = requestOf(whole);
     fillForm(body);
     const input = inputOf(whole);
@@ -99,12 +104,18 @@ export class Playground {
     $("input").focus();
   }
 
-  converse(conversation, items) {
-    this.fresh();
+  async converse(conversation, items) {
+    await this.#begin();
     this.lane.begin(items);
     showConversations(conversation);
     this.#standing();
     $("input").focus();
+  }
+
+  // Makes room for another thread.
+  async #begin() {
+    await Promise.all(this.lanes.map((lane) => lane.abandon()));
+    this.fresh();
   }
 
   fresh() {
@@ -112,7 +123,8 @@ export class Playground {
     for (const lane of this.lanes) lane.clear();
     this.timeline.clear();
     $("figures").textContent = "";
-    document.title = TITLE;
+    for (const lane of this.lanes) lane.title = "";
+    document.title = this.title;
     this.#edited(null);
     this.#welcome();
     this.#standing();
@@ -150,6 +162,7 @@ export class Playground {
 
   async #submit(event) {
     event.preventDefault();
+    await this.attachments.ready;
     const items = this.#items();
     if (this.running || !items) return;
     if (!$("model").value) return this.#noModel();
@@ -199,7 +212,7 @@ export class Playground {
 
   began(lane) {
     if (lane === this.watched) this.timeline.clear();
-    document.title = `${this.lane.title ? `${this.lane.title.slice(0, 40)} · ` : ""}${TITLE}`;
+    document.title = this.title;
     $("send").disabled = true;
     $("stop").hidden = false;
     clearInterval(this.#ticker);
