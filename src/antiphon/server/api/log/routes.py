@@ -52,7 +52,7 @@ class ResponseLog:
 
     async def own(self, request: Request) -> Reply | None:
         """GET /responses; where WebSocket mode is off, whoever asks for it is told so."""
-        if b"websocket" in (request.header(b"upgrade") or b"").lower():
+        if request.header(b"sec-websocket-key") is not None:
             raise upgrade_required()
         return await self._list(request, request.owner)
 

@@ -25,7 +25,7 @@ export function row(entry, href, picked, { open = false, owners = false } = {}) 
         entry.background ? h("span", {}, "background") : null,
         h("span.model", {}, entry.model),
         owners && entry.owner !== "local" ? h("span.owner", { title: entry.owner }, entry.owner) : null,
-        h("span.figure", { title: `${usage.input_tokens} input, ${usage.output_tokens} output tokens` }, usage.total_tokens ? `${count(usage.total_tokens)} tokens` : ""),
+        usage.total_tokens ? h("span.figure", { title: `${usage.input_tokens} input, ${usage.output_tokens} output tokens` }, `${count(usage.total_tokens)} tokens`) : null,
         entry.cost ? h("span.figure", {}, cost(entry.cost)) : null,
         entry.duration !== null && entry.duration !== undefined ? h("span.figure", {}, seconds(entry.duration)) : null,
         h("time", {}, when(entry.created_at)))));

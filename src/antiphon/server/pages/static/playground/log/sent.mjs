@@ -8,7 +8,7 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 // The key is never known here: the command takes it from the environment.
 export function curl({ url, body }) {
   const unix = /^unix:([^:]*):(.*)$/.exec(url);
-  const lines = [unix ? `curl --unix-socket ${quoted(unix[1])} ${quoted(`http://localhost${unix[2]}`)}` : `curl ${quoted(url)}`];
+  const lines = [unix ? `curl --unix-socket ${quoted(unix[1])} ${quoted(`localhost${unix[2]}`)}` : `curl ${quoted(url)}`];
   if (url.endsWith("/messages")) lines.push('-H "x-api-key: $BACKEND_API_KEY"', "-H 'anthropic-version: 2023-06-01'");
   else lines.push('-H "Authorization: Bearer $BACKEND_API_KEY"');
   lines.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(body))}`);
