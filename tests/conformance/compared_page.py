@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ from tests.conformance.rivals import RIVALS
 
 Json = dict[str, Any]
 COMPARED = Path(__file__).with_name("compared.json")
+_PORT = re.compile(r"127\.0\.0\.1:\d+")
 SIGNS = {"yes": "✓", "part": "(✓)", "no": "✗", "not offered": "–", "not tried": "?"}
 HEAD = """# Compared
 
 What `antiphon conform` ([conformance.md](conformance.md)) finds at other servers, with the demo model (3 million parameters)
 behind each of them. `scripts/compare` installs and runs them, and writes this page; `scripts/compare --only litellm` one of
-them. The suite follows the documents of the APIs. It comes with this server, whose own faults it has found and which were
-mended; those of others stand here as they are. A server is compared as it is configured below: an option that is not named was
-not tried.
+them. The suite follows the documents of the APIs, and comes with Antiphon. A server is compared as it is configured below: an
+option that is not named was not tried. `--json` of `antiphon conform` gives the requests and answers behind each mark.
 
 ✓ right. (✓) it works, and something that the documents require is missing. ✗ wrong: clients break. – not offered, and the
 server says so. The reasons stand below the table.
@@ -53,7 +54,11 @@ def _servers(servers: Json) -> str:
     ]
     for name, one in servers.items():
         rival = RIVALS[name]
-        command = f"`{one['command']}`" if "command" in one else f"not run: {' '.join(one['failed'].split())[-200:]}"
+        command = (
+            f"`{_PORT.sub('127.0.0.1:PORT', one['command'])}`"
+            if "command" in one
+            else f"not run: {' '.join(one['failed'].split())[-200:]}"
+        )
         rows.append(
             f"| {rival.title} | {one.get('version', '')} | {one['date']} | {rival.how} | {command} |".replace(
                 "|  |", "| |"

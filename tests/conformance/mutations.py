@@ -252,7 +252,7 @@ ROWS: list[Row] = [
         "chat completions",
         "stream",
         Mutation(CHAT, events=lambda events: [event for event in events if event["choices"]]),
-        NO,
+        PART,
         "usage",
     ),
     Row(

@@ -26,7 +26,7 @@ _OTHER = (401, 403, 408, 429)
 """Refusals that are about who asks, and when."""
 _UNSUPPORTED = (
     *("not support", "unsupported", "not implemented", "not enabled", "disabled", "not available"),
-    *("is not set", "not configured", "missing credentials"),
+    *("is not set", "not configured", "missing credentials", "must be created with"),
 )
 """How servers say that they do not have what a request asks for."""
 
