@@ -360,6 +360,11 @@ OWED = {kind.owed_for or kind.call: kind for kind in KINDS if kind.owes}
 CALLED: dict[str, Kind] = {kind.call: kind for kind in KINDS if kind.call}
 """Type of the item that a call is → its kind; of two kinds with such items that which this server runs."""
 
+OWN_CALLERS = {kind.call for kind in KINDS if kind.in_programs and kind.serve is not None and not kind.output} | {
+    APPROVAL_REQUEST
+}
+"""Types of items in which only this server tells the program that made a call."""
+
 OUTPUTS = frozenset(kind.output for kind in KINDS if kind.output)
 """Types of items that hold what a hosted tool gave."""
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import OWN_CALLERS
 from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS, OTHER_ITEMS, STATUSES, WORKED_ON
 from antiphon.core.request.validation import decode, decode_fields
 from antiphon.core.seals import is_seal
@@ -59,12 +60,6 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
     thoughts: bool = True
     seals: bool = True
     ids: bool = False
-
-
-OWN_CALLERS = frozenset(
-    "mcp_call mcp_approval_request web_search_call file_search_call code_interpreter_call image_generation_call".split()
-)
-"""Types of items in which this server tells the program that made a call, and the document has no field for that."""
 
 
 def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
@@ -224,7 +219,7 @@ def _other(item: OtherItem, form: RequestForm) -> Fields:
     }
     if item.type not in NEEDS_ID:
         fields.pop("id", None)
-    if item.type in OWN_CALLERS:
+    if item.type in OWN_CALLERS:  # the document has no field there for the program that made a call
         fields.pop("call_id", None)
         fields.pop("caller", None)
     call_id = fields.get("call_id")

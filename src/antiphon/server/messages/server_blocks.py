@@ -139,17 +139,17 @@ def _found_tools(call: CallStart, result: ToolResult, emitter: MessagesEmitter, 
         error = {"type": "tool_search_tool_result_error", "error_code": code, "error_message": result.error}
         return {"type": "tool_search_tool_result", "content": error}
     tools = result.fields.get("tools")
-    names = [_named.decode(tool).name for tool in tools] if isinstance(tools, list) else []
+    names = [_found_tool.decode(tool).name for tool in tools] if isinstance(tools, list) else []
     found = [{"type": "tool_reference", "tool_name": name} for name in names]
     content = {"type": "tool_search_tool_search_result", "tool_references": found}
     return {"type": "tool_search_tool_result", "content": content}
 
 
-class _Named(msgspec.Struct):
+class _FoundTool(msgspec.Struct):
     name: str = ""
 
 
-_named = msgspec.json.Decoder(_Named)
+_found_tool = msgspec.json.Decoder(_FoundTool)
 
 FORMS: Mapping[str, CallForm] = {
     "web_search": CallForm("srvtoolu_", _web_head, _web_input, _web_result),
