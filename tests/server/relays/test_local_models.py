@@ -196,5 +196,36 @@ def test_models_of_this_machine_are_served_without_a_restart(tmp_path: Path, mon
         assert server.client.get("/v1/models")[1]["data"][0]["id"] == file.name
 
 
+def test_what_is_cached_of_a_conversation_is_told() -> None:
+    """The next turn of a conversation reads all of the one before from the cache; another model's turn does not."""
+    with running(context=2048) as server:
+        first = server.client.create(model="antiphon-demo", input="Tell me a story. " * 20, max_output_tokens=30)
+        assert first["usage"]["input_tokens_details"]["cached_tokens"] < 20
+        said = first["usage"]["total_tokens"]
+        events = server.client.stream(
+            model="antiphon-demo", input="And then?", previous_response_id=first["id"], max_output_tokens=30
+        )
+        usage = events[-1]["response"]["usage"]
+        assert said - 5 <= usage["input_tokens_details"]["cached_tokens"] <= usage["input_tokens"]
+
+
+def test_several_answers_at_a_time() -> None:
+    """As many requests as the engine has slots are answered together, not one after the other."""
+    with running(models=[], parallel=3) as server:
+
+        def ask(number: int) -> list[dict[str, Any]]:
+            return server.client.stream(
+                model="antiphon-demo", input=f"Tell me a story of {number}.", max_output_tokens=60
+            )
+
+        most = 0
+        with ThreadPoolExecutor(3) as pool:
+            answers = [pool.submit(ask, number) for number in range(3)]
+            while not all(answer.done() for answer in answers):
+                most = max(most, *(one["running"] for one in server.client.get("/admin/engine")[1]["data"]))
+        assert most == 3
+        assert {answer.result()[-1]["type"] for answer in answers} <= {"response.completed", "response.incomplete"}
+
+
 def _lives(pid: int | None) -> bool:
     return subprocess.run(["kill", "-0", str(pid)], capture_output=True, check=False).returncode == 0

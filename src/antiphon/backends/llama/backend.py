@@ -18,6 +18,7 @@ from msgspec import Raw
 from antiphon.backends.base import Backend, BackendModel, ByteStream, JsonEndpoints, Relays, TurnStream
 from antiphon.backends.chat.backend import ChatBackend
 from antiphon.backends.llama.child import ChildParams
+from antiphon.backends.llama.demo_answers import bounded_body, bounded_turn
 from antiphon.backends.llama.model import EngineModel
 from antiphon.backends.llama.process import EngineFailure, EngineProcess
 from antiphon.backends.relaying import not_offered
@@ -177,6 +178,7 @@ class LlamaCppBackend:
 
     async def open(self, turn: Turn) -> TurnStream:
         """Start a model call, waiting for the engine if it loads or restarts. Raises BackendError."""
+        turn = bounded_turn(turn) if self.model.demo else turn
         return await self._call(lambda inner: inner.open(turn))
 
     async def models(self) -> Sequence[BackendModel]:
@@ -189,6 +191,7 @@ class LlamaCppBackend:
 
     async def chat_completions(self, body: bytes) -> ByteStream:
         """Relay a chat completions request. Raises BackendError."""
+        body = bounded_body(body) if self.model.demo else body
         return await self._call(lambda inner: inner.chat_completions(body))
 
     async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> ByteStream:
