@@ -24,6 +24,7 @@ OTHERS = {
     "core/tools/declared_defaults.py": "fields that a declaration may leave out, type by type",
     "backends/responses/items.py": "which fields OpenAI's document requires of an item",
     "server/messages/server_blocks.py": "how the calls of each kind look in another API",
+    "server/pages/fields.py": "what the documentation says of the fields of each",
     "core/relay/shapes.py": "what the items of another server have to hold, field by field",
 }
 

@@ -22,7 +22,7 @@ SPEC = document(
     ).router.routes
 )
 SCHEMAS = SPEC["components"]["schemas"]
-WITHOUT_BODY = re.compile(r"/(cancel)$|^/v1/chat/completions/\{id\}$")
+WITHOUT_BODY = re.compile(r"/(cancel|reload)$|^/v1/chat/completions/\{id\}$")
 BODIES = {
     f"{method.upper()} {path}": [content["schema"] for content in operation["requestBody"]["content"].values()]
     for path, methods in SPEC["paths"].items()

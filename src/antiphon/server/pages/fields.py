@@ -196,6 +196,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     },
     "UpdateWebhookEndpoint": {"event_types": "Other events.", "name": "Another name.", "url": "Another URL."},
     "RotateSecret": {"keep_old_secret_active_for_24_hours": "Sign with both secrets for a day."},
+    "DeleteResponses": {"ids": "Ids of the responses to delete."},
     "CreateKey": {
         "name": "Name of the key.",
         "owner": "Owner of the objects made with the key; without it an owner of its own.",
