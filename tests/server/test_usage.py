@@ -91,6 +91,19 @@ def test_each_way_to_an_answer_counts_once(tmp_path: Path, way: str) -> None:
     assert row["cost"] == row["input_tokens"] + 2 * row["output_tokens"]
 
 
+def test_metrics_tell_owners_where_they_are_asked_for(tmp_path: Path) -> None:
+    for asked in (False, True):
+        with server(tmp_path, metrics_by_owner=asked) as url:
+            assert ask(url, "key-ann", "/v1/responses", {"model": "dear", "input": "hi"}).status == 200
+            chat = {"model": "dear", "messages": [{"role": "user", "content": "hi"}]}
+            assert ask(url, "key-ann", "/v1/chat/completions", chat).status == 200
+            wait_until(lambda: used(url)[0]["requests"] >= 2)
+            page = ask(url, "key-op", "/metrics").body.decode()
+        line = 'antiphon_owner_answers_total{owner="team-a",key="config/ann"} 2'
+        assert (line in page, "team-a" in page) == (asked, asked)
+        assert ('antiphon_owner_tokens_total{owner="team-a",key="config/ann",kind="output"}' in page) == asked
+
+
 def test_sums_are_told_apart_and_kept(tmp_path: Path) -> None:
     with server(tmp_path) as url:
         for key, model in (("key-ann", "dear"), ("key-amy", "dear"), ("key-ann", "cheap"), ("key-bob", "cheap")):

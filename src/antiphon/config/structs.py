@@ -318,6 +318,9 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["key", "open", "off"],
         Meta(description="Access to /metrics: `key` with scope `admin`, `open` to all, `off`."),
     ] = "key"
+    metrics_by_owner: Annotated[
+        bool, Meta(description="Answers and tokens by owner and key in /metrics: owners' names are then in it.")
+    ] = False
     otlp_endpoint: Annotated[
         str, Meta(description="Traces: OTLP/HTTP endpoint, such as http://127.0.0.1:4318; empty: no traces.")
     ] = ""

@@ -24,7 +24,7 @@ from antiphon.telemetry.prometheus import Samples
 from antiphon.telemetry.request_record import RecordRuns, Watcher
 from antiphon.telemetry.store_timing import timed_store
 from antiphon.telemetry.tracing import RequestSpans, TracedRouter, TracedToolServers, Tracer
-from antiphon.telemetry.usage_watch import UsageWatch
+from antiphon.telemetry.usage_watch import OwnerCounts, UsageWatch
 from antiphon.tools.base import HostedTools, ToolServers
 
 
@@ -36,12 +36,14 @@ class Watch:
         self._public = config.metrics == "open"
         self._metrics: Metrics | None = None
         self._peers: Peers | None = None
+        self._owners = OwnerCounts() if config.metrics_by_owner else None
         self._loop = LoopWatch()
         self.observers: list[Observer] = [RecordRuns()]
         self.watchers: list[Watcher] = []
         if config.metrics != "off":
             self._peers = Peers(config.workers, self._scrape) if config.workers > 1 else None
-            self._metrics = Metrics(lambda: chain(gauges(), self._loop.samples()), self._peers)
+            owners = self._owners or tuple[Samples]
+            self._metrics = Metrics(lambda: chain(gauges(), self._loop.samples(), owners()), self._peers)
             self.observers.append(self._metrics)
             self.watchers.append(self._metrics)
         self._access_log = AccessLog() if config.access_log else None
@@ -74,7 +76,7 @@ class Watch:
     def usage(self, ledger: UsageLedger) -> None:
         """Tell a ledger what is used from now on."""
         self._usage = ledger
-        watch = UsageWatch(ledger)
+        watch = UsageWatch(ledger, self._owners)
         self.observers.append(watch)
         self.watchers.append(watch)
 

@@ -51,6 +51,9 @@ def test_deletes_of_all_and_reads_of_operators_are_written(tmp_path: Path) -> No
         assert ask(url, "DELETE", f"/v1/responses/{id}", "key-ann").status == 200
         (gone,) = entries(url, "&action=object.deleted")
         assert (gone["actor"], gone["owner"], gone["subject"]) == ("config/ann", "ann", f"/responses/{id}")
+        some = respond(url, "key-ann").json()["id"]
+        assert ask(url, "POST", "/v1/responses/delete", "key-ann", {"ids": [some]}).status == 200
+        assert entries(url, "&action=object.deleted")[0]["subject"] == f"/responses/{some}"
         for _ in range(3):
             done(url, "GET", "/admin/usage?group_by=owner")
             ask(url, "GET", "/metrics")

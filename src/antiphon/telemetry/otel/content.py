@@ -66,25 +66,20 @@ def _text(value: Sequence[object]) -> str:
 
 
 def _message(item: Mapping[str, Any], role: str = "user") -> Message | None:
-    """Return an item as a message; None for one without text."""
-    match item.get("type", "message"):
-        case "message":
-            return _of_parts(str(item.get("role", role)), item.get("content"))
-        case "reasoning":
-            texts = [*_texts(item.get("content")), *_texts(item.get("summary"))]
-            return {"role": "assistant", "parts": [{"type": "reasoning", "content": text} for text in texts]}
-        case "function_call" | "custom_tool_call" | "mcp_call" as kind:
-            call = {"type": "tool_call", "id": item.get("call_id") or item.get("id"), "name": item.get("name")}
-            arguments = item.get("input" if kind == "custom_tool_call" else "arguments")
-            return {"role": "assistant", "parts": [{**call, "content": str(arguments or "")}]}
-        case "function_call_output" | "custom_tool_call_output":
-            output = "\n".join(_texts(item.get("output")))
-            return {
-                "role": "tool",
-                "parts": [{"type": "tool_call_response", "id": item.get("call_id"), "content": output}],
-            }
-        case _:
-            return None
+    """Return an item, which its fields tell, as a message; None for one without text."""
+    if "role" in item:
+        return _of_parts(str(item.get("role") or role), item.get("content"))
+    if "summary" in item:
+        texts = [*_texts(item.get("content")), *_texts(item["summary"])]
+        return {"role": "assistant", "parts": [{"type": "reasoning", "content": text} for text in texts]}
+    if "call_id" in item and "output" in item:
+        output = "\n".join(_texts(item["output"]))
+        return {"role": "tool", "parts": [{"type": "tool_call_response", "id": item["call_id"], "content": output}]}
+    given = item.get("arguments", item.get("input"))
+    if "name" in item and isinstance(given, str):
+        call = {"type": "tool_call", "id": item.get("call_id") or item.get("id"), "name": item["name"]}
+        return {"role": "assistant", "parts": [{**call, "content": given}]}
+    return None
 
 
 def _of_parts(role: str, content: object) -> Message:

@@ -141,7 +141,7 @@ class ResponseLog:
     async def _delete(self, request: Request, owner: str | None) -> Reply:
         gone: list[dict[str, object]] = []
         for id in dict.fromkeys(decode(_delete, await request.body()).ids):
-            await self._audit.record("object.deleted", actor_of(request), f"/v1/responses/{id[:LONGEST_ID]}", {})
+            await self._audit.record("object.deleted", actor_of(request), f"/responses/{id[:LONGEST_ID]}", {})
             entry = await self._responses.entry(id) if owner is None else None
             whose = owner or (entry.owner if entry is not None else request.owner)
             gone.append({"id": id, "object": "response", "deleted": await self._remove(id, whose)})
