@@ -110,7 +110,10 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/", playground, public=True)
     router.add("GET", "/playground/{name:path}", playground_file, public=True)
     router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
-    add_response_log(router, ResponseLog(parts.store.responses, parts.responses.remove, parts.services.captures))
+    responses, access = parts.responses, parts.access
+    add_response_log(
+        router, ResponseLog(parts.store.responses, responses.remove, parts.services.captures, access.audit)
+    )
     engine = EngineRoutes(parts.loaded_models)
     router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)

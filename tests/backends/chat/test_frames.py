@@ -53,13 +53,25 @@ KINDS: list[dict[str, Any]] = [
 ]
 
 
-def test_nothing_but_the_messages_differs() -> None:
+ANSWERED = [
+    {"role": "user", "content": "Hello"},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]},
+    {"role": "user", "content": "Go on."},
+]
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"needs_reasoning": True}, {"needs_reasoning": True, "reasoning_out": "reasoning"}]
+)
+@pytest.mark.parametrize("thoughts_in", ["", "thinking"])
+def test_nothing_but_the_messages_differs(changes: dict[str, Any], thoughts_in: str) -> None:
     """All kinds, by turns and with several texts, through the same frames."""
-    for profile in PROFILES.values():
-        options, frames = CodecOptions(profile=profile, window=100, most_output=5), Frames()
-        for text in TEXTS:
+    for known in PROFILES.values():
+        profile = msgspec.structs.replace(known, **changes)
+        options, frames = CodecOptions(profile=profile, window=100, most_output=5, thoughts_in=thoughts_in), Frames()
+        for asked in (*map(turn, TEXTS), turn(items=ANSWERED), turn(items=ANSWERED)):
             for fields in KINDS:
-                one = msgspec.structs.replace(turn(text), **fields)
+                one = msgspec.structs.replace(asked, **fields)
                 assert _made(one, options, frames) == _made(one, options, None), (profile.name, fields)
 
 

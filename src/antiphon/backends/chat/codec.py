@@ -85,15 +85,16 @@ def request(turn: Turn, options: CodecOptions, frames: Frames | None = None) -> 
         return body.render(), call
     frame = frames.find(key, options)
     if frame is not None:
-        messages = Messages(frame.call.tools, frame.profile, turn.senses, _NOTHING_CARRIED)
+        messages = Messages(frame.call.tools, frame.profile, turn.senses, frame.carried)
         messages.add(turn.instructions, turn.items)
         return joined([frame.head, *messages.pieces(), frame.tail]), frame.call
     body, call, profile = _request(turn, options)
-    frames.keep(key, options, Frame(*body.frame(), profile, call))
+    frames.keep(key, options, Frame(*body.frame(), profile, _carried(turn, options, profile), call))
     return body.render(), call
 
 
-_NOTHING_CARRIED = Carried()  # messages carry nothing
+def _carried(turn: Turn, options: CodecOptions, profile: Profile) -> Carried:
+    return Carried(options.origin(turn.model), turn.opaque, options.thoughts_in or profile.reasoning_out)
 
 
 def _request(turn: Turn, options: CodecOptions) -> tuple[_Body, ChatCall, Profile]:
@@ -106,8 +107,7 @@ def _request(turn: Turn, options: CodecOptions) -> tuple[_Body, ChatCall, Profil
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
         raise unusable.error(turn.tools) from None
-    origin = options.origin(turn.model)
-    carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
+    carried = _carried(turn, options, profile)
     messages = Messages(tools, profile, turn.senses, carried, turn.encoded)
     messages.add(all_instructions(turn), turn.items)
     body = _Body()
@@ -130,7 +130,7 @@ def _request(turn: Turn, options: CodecOptions) -> tuple[_Body, ChatCall, Profil
         forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
         ignored += drop(body.fields, profile.drop, choice.mode if emulation is None else "auto")
     think, keep_ids = _think_policy(options, profile, thinking), profile.call_ids == "keep"
-    call = ChatCall(tools, emulation, ignored, forced, think, carried.removed, origin, keep_ids)
+    call = ChatCall(tools, emulation, ignored, forced, think, carried.removed, options.origin(turn.model), keep_ids)
     return body, call, profile
 
 

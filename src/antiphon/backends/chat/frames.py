@@ -13,6 +13,7 @@ import msgspec
 
 from antiphon.backends.chat.emulation import Emulation
 from antiphon.backends.chat.opaque.fields import NOBODY, Origin
+from antiphon.backends.chat.opaque.sending import Carried
 from antiphon.backends.chat.profiles import Profile, ThinkPolicy
 from antiphon.core.deltas import InputRemoved
 from antiphon.core.request.text_format import PLAIN
@@ -45,11 +46,12 @@ class ChatCall(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What stands before and behind a request's messages, and what is known of its answer."""
+    """What stands before and behind a request's messages, how these are made, and what is known of its answer."""
 
     head: bytes
     tail: bytes
     profile: Profile
+    carried: Carried
     call: ChatCall
 
 
@@ -76,10 +78,15 @@ class Frames:
 
 def frame_key(turn: Turn, forward: frozenset[str]) -> Key | None:
     """Return what a Turn's frame depends on; None for a Turn with more. `forward`: further request fields that are sent."""
-    if turn.tools or turn.server_tools or turn.extra or turn.tool_choice != "auto" or turn.options is not NO_OPTIONS:
+    if turn.tools or turn.server_tools or turn.extra or turn.opaque or turn.tool_choice != "auto":
         return None
     rare = _rare(forward)(turn.request)
-    if turn.text is not PLAIN or turn.tool_instructions or rare.count(None) < len(rare):
+    if (
+        turn.text is not PLAIN
+        or turn.options is not NO_OPTIONS
+        or turn.tool_instructions
+        or rare.count(None) < len(rare)
+    ):
         return None
     effort = turn.reasoning_effort
     if (effort is not None and len(effort) > LONGEST_EFFORT) or not _MESSAGES.issuperset(map(type, turn.items)):
