@@ -305,10 +305,6 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "source": "Its files.",
     },
     "InlineSource": {"type": "`base64`.", "media_type": "`application/zip`.", "data": "The ZIP file in base64."},
-    "CreateKey": {**_KEY, "owner": "Owner of what is made with it; without one a new owner."},
-    "UpdateKey": _KEY,
-    "RotateKey": {"overlap": "Seconds for which the old key stays valid."},
-    "DeleteResponses": {"ids": "Ids of the responses to delete."},
     "NetworkPolicy": {"type": "`disabled` or `allowlist`."},
     "ModerationRequest": {
         "input": "A text, several texts, or the parts of one input with pictures.",

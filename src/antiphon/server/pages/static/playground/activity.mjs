@@ -42,7 +42,7 @@ export class Activity {
   }
 }
 
-const HEADS = ["Started", "Response", "Model", "Status", "First token", "Took", "In", "Cached", "Out", "Tokens/s"];
+const HEADS = ["Started", "Response", "Model", "Status", "First token", "Duration", "Input", "Cached", "Output", "Tokens/s"];
 
 function sheet(rows) {
   return h("div.scroll", { tabIndex: 0, role: "group", "aria-label": "Requests" },

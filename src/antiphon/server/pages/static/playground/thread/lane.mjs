@@ -22,7 +22,12 @@ export class Lane {
   // `settings()` gives the request without its input, or null. `owner` is told what happens: began, took, ended, edit.
   constructor(name, element, settings, owner) {
     Object.assign(this, { name, element, settings, owner });
-    element.addEventListener("scroll", () => (this.#sticks = element.scrollTop + element.clientHeight > element.scrollHeight - STICKY), { passive: true });
+    let top = 0;
+    element.addEventListener("scroll", () => {
+      if (element.scrollTop < top - 2) this.#sticks = false; // the person reads further up
+      if (element.scrollTop + element.clientHeight > element.scrollHeight - STICKY) this.#sticks = true;
+      top = element.scrollTop;
+    }, { passive: true });
     this.sizes = new ResizeObserver(() => this.#sticks && (element.scrollTop = element.scrollHeight));
     this.sizes.observe(element);
   }
