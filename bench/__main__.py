@@ -35,10 +35,13 @@ def main() -> None:
         metavar="LOADS",
         help="count instructions with callgrind (apt-get install valgrind), and nothing else; with --against, of both",
     )
+    parser.add_argument(
+        "--caches", action="store_true", help="with --instructions: misses of a core's own caches, simulated, instead"
+    )
     parser.add_argument("--profiles", type=Path, help="a folder for callgrind's files (callgrind_annotate reads them)")
     arguments = parser.parse_args()
     if arguments.instructions:
-        count(arguments.instructions, arguments.against, arguments.profiles)
+        count(arguments.instructions, arguments.against, arguments.profiles, caches=arguments.caches)
         return
     found: Figures = json.loads(arguments.keep.read_text()) if arguments.keep.exists() else {}
     with laboratory() as lab:
@@ -63,12 +66,14 @@ def main() -> None:
     arguments.page.write_text(page.page(found, machine(), "scripts/bench"))
 
 
-def count(loads: str, against: str, profiles: Path | None) -> None:
-    """Count instructions of this checkout, and of a commit before it."""
+def count(loads: str, against: str, profiles: Path | None, *, caches: bool) -> None:
+    """Count instructions of this checkout, and of a commit before it; or misses of caches."""
     harness.build()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         sources = {"before": turns.unpacked(commit(against), Path(folder) / "before")} if against else {}
-        print(instructions.table(instructions.counted(loads, {**sources, "now": ROOT / "src"}, profiles)))
+        print(
+            instructions.table(instructions.counted(loads, {**sources, "now": ROOT / "src"}, profiles, caches=caches))
+        )
 
 
 def _keep(found: Figures, path: Path) -> None:

@@ -1,7 +1,8 @@
 """Instructions per request or token, counted by callgrind: a figure that does not depend on what else the machine does.
 
 What it leaves out: the kernel, and what a cache that others fill costs. Where two versions differ by less than their caches
-do, this is the only way to see it.
+do, this is the only way to see it. Misses of a simulated cache can be counted in their place: where the code and the data of a
+request are more than a cache holds, two versions of as many instructions differ in time.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +30,18 @@ SETTLING = 3.0
 IDLE = 0.15
 """Seconds of CPU in such a time, of a server that does nothing: callgrind makes its timers dear."""
 
+CACHES = ("--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,8,64")
+"""A processor core's own caches: 32 KiB, and 1 MiB as the last level."""
+
+MISSES = ("ILmr", "DLmr", "DLmw")
+"""What callgrind calls the misses of the last level: of instructions, of reads, of writes."""
+
 CONCURRENCY = 4
 """Requests at a time: so few that a server this slow does not gather more of them than it would."""
+
+
+CROWD = 32
+"""Requests at a time where caches are simulated: what the one leaves in them, the next drives out."""
 
 
 class Setup(NamedTuple):
@@ -77,10 +88,10 @@ class Load(NamedTuple):
         return f"{self.work}, {self.way}" if self.way else self.work
 
 
-def counted(names: str, sources: Mapping[str, Path], profiles: Path | None = None) -> Figures:
+def counted(names: str, sources: Mapping[str, Path], profiles: Path | None = None, *, caches: bool = False) -> Figures:
     """Return thousands of instructions per request, per token of streams, of each load with each source, by turns.
 
-    `profiles`: a folder for callgrind's files.
+    `profiles`: a folder for callgrind's files. `caches`: thousands of misses of the last level in their place.
     """
     found: dict[str, dict[str, float]] = {}
     loads = [Load.read(name) for name in names.split(",")]
@@ -90,7 +101,7 @@ def counted(names: str, sources: Mapping[str, Path], profiles: Path | None = Non
             for label, source in sources.items():
                 for load in [load for load in loads if load.way == way]:
                     keep = profiles / f"{label}-{load.name.replace(', ', '-')}" if profiles is not None else None
-                    found.setdefault(load.name, {})[label] = _count(load, source, keep)
+                    found.setdefault(load.name, {})[label] = _count(load, source, keep, caches=caches)
                     print(load.name, label, f"{found[load.name][label]:.2f}", flush=True)
     finally:
         mock.terminate()
@@ -98,20 +109,24 @@ def counted(names: str, sources: Mapping[str, Path], profiles: Path | None = Non
     return {"instructions": found}
 
 
-def _count(load: Load, source: Path, keep: Path | None) -> float:
+def _count(load: Load, source: Path, keep: Path | None, *, caches: bool) -> float:
     work: Figures = harness.WORK[load.work]
     way = SETUPS[load.way]
-    with tempfile.TemporaryDirectory(prefix="instructions-") as name, _server(way, source, Path(name)) as pid:
+    with (
+        tempfile.TemporaryDirectory(prefix="instructions-") as name,
+        _server(way, source, Path(name), CACHES if caches else ()) as pid,
+    ):
         folder = Path(name)
         body = folder / "body.json"
         body.write_bytes(_bodies(load, way))
-        many = REQUESTS.get(load.work, 40)
+        many = REQUESTS.get(load.work, 40) * (4 if caches else 1)
+        together = CROWD if caches else CONCURRENCY
         path = MESSAGES_PATH if way.api == "messages" else PATH
         peer = {"name": "antiphon", "api": way.api, "path": path, "port": PORT, "model": "{m}"}
-        _run(peer, load, many, body)  # what is made once is made
+        _run(peer, load, many, body, together)  # what is made once is made
         _settle(pid)
         _control(pid, "-i", "on")
-        _run(peer, load, many, body)
+        _run(peer, load, many, body, together)
         time.sleep(SETTLING)
         _control(pid, "-i", "off")
         _control(pid, "-d")
@@ -121,10 +136,17 @@ def _count(load: Load, source: Path, keep: Path | None) -> float:
         if keep is not None:
             keep.parent.mkdir(parents=True, exist_ok=True)
             keep.write_text(text)
-        total = re.search(r"^totals: (\d+)", text, re.MULTILINE)
-        if total is None:
-            raise RuntimeError("callgrind has counted nothing.")
-        return int(total[1]) / many / (work["tok"] if work["stream"] else 1) / 1000
+        return _total(text, MISSES if caches else ("Ir",)) / many / (work["tok"] if work["stream"] else 1) / 1000
+
+
+def _total(profile: str, events: Sequence[str]) -> int:
+    """Return how often some events came, by a profile's text."""
+    names = re.search(r"^events: (.+)", profile, re.MULTILINE)
+    counts = re.search(r"^totals: (.+)", profile, re.MULTILINE)
+    if names is None or counts is None:
+        raise RuntimeError("callgrind has counted nothing.")
+    found = dict(zip(names[1].split(), map(int, counts[1].split()), strict=False))
+    return sum(found.get(event, 0) for event in events)
 
 
 def _bodies(load: Load, way: Setup) -> bytes:
@@ -139,10 +161,10 @@ def _bodies(load: Load, way: Setup) -> bytes:
     return bodies
 
 
-def _run(peer: Figures, load: Load, many: int, body: Path) -> None:
+def _run(peer: Figures, load: Load, many: int, body: Path, together: int) -> None:
     work: Figures = harness.WORK[load.work]
     before = dict(work)
-    work["conc"] = min(CONCURRENCY, work["conc"])
+    work["conc"] = min(together, work["conc"])
     try:
         found = harness.load(peer, load.work, many, 600, str(body))
     finally:
@@ -152,10 +174,11 @@ def _run(peer: Figures, load: Load, many: int, body: Path) -> None:
 
 
 @contextmanager
-def _server(way: Setup, source: Path, folder: Path) -> Iterator[int]:
+def _server(way: Setup, source: Path, folder: Path, simulated: Sequence[str] = ()) -> Iterator[int]:
     """Run the command under callgrind, which counts nothing yet. Raises RuntimeError."""
     store = str(folder / "store.db") if "store" not in way.fields and way.api != "messages" else "memory"
     callgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/callgrind"]
+    callgrind += simulated
     options = ["--port", str(PORT), "--backend", f"http://127.0.0.1:{harness.MOCK_PORT}/v1", "--store", store]
     command = [
         *callgrind,

@@ -322,6 +322,8 @@ INSIDE = frozenset(
     cli.monitor.scrape:_LABEL
     cli.monitor.scrape:_ESCAPE
     config.tables:_USERINFO
+    server.pages.guide:ROW
+    server.pages.guide:TEST
     server.pages.openapi:_VARIABLE
     server.pages.openapi:from_docstring
     server.pages.openapi:operation_id

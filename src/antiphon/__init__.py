@@ -28,8 +28,9 @@ _HOMES = {
     ),
     "antiphon.stores.condition": "Census Condition Measure",
     "antiphon.stores.open": "open_store",
+    "antiphon.stores.log_records": "LogEntry LogPage LogQuery",
     "antiphon.stores.records": (
-        "Delivery EventBatch FileUsage Job ListedResponse LoggedEvent Slot "
+        "Delivery EventBatch FileUsage Job LoggedEvent Slot "
         "StoredConversation StoredFile StoredItem StoredKey StoredPart StoredResponse StoredUpload"
     ),
     "antiphon.tools.base": (

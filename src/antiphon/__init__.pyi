@@ -57,12 +57,14 @@ from antiphon.stores.base import UploadStore as UploadStore
 from antiphon.stores.condition import Census as Census
 from antiphon.stores.condition import Condition as Condition
 from antiphon.stores.condition import Measure as Measure
+from antiphon.stores.log_records import LogEntry as LogEntry
+from antiphon.stores.log_records import LogPage as LogPage
+from antiphon.stores.log_records import LogQuery as LogQuery
 from antiphon.stores.open import open_store as open_store
 from antiphon.stores.records import Delivery as Delivery
 from antiphon.stores.records import EventBatch as EventBatch
 from antiphon.stores.records import FileUsage as FileUsage
 from antiphon.stores.records import Job as Job
-from antiphon.stores.records import ListedResponse as ListedResponse
 from antiphon.stores.records import LoggedEvent as LoggedEvent
 from antiphon.stores.records import Slot as Slot
 from antiphon.stores.records import StoredConversation as StoredConversation

@@ -13,7 +13,7 @@ from tests.acceptance.command import serving
 from tests.cli.command import environment
 from tests.conformance.able import MODELS, able_settings
 
-PATIENCE = 600.0
+PATIENCE = 900.0
 
 DEMO: Mapping[tuple[str, str], tuple[str, str]] = {
     ("embeddings", "vectors"): ("not offered", "--embeddings"),
@@ -44,6 +44,7 @@ async def conform(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(PATIENCE)
 async def test_all_is_right_with_a_model_that_can_all(tmp_path: Path) -> None:
     with (
         able_settings(tmp_path) as file,
@@ -66,6 +67,7 @@ async def test_all_is_right_with_a_model_that_can_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(PATIENCE)
 async def test_all_is_right_with_the_demo_model_or_the_reason_is_told(tmp_path: Path) -> None:
     with serving(tmp_path, "--store", "memory") as command:
         code, out, _ = await conform(tmp_path, command.url, "--json", "--timeout", "120")

@@ -159,8 +159,8 @@ ENGINES: dict[str, Engine] = {
 class Running:
     """An engine that runs: its base URL, and how it is killed and started again."""
 
-    def __init__(self, name: str, folder: Path, behind: str) -> None:
-        self.engine = ENGINES[name]
+    def __init__(self, name: str, folder: Path, behind: str, engine: Engine | None = None) -> None:
+        self.engine = engine or ENGINES[name]
         self.place = Place(free_port(), folder, behind)
         self.url = f"http://127.0.0.1:{self.place.port}/v1"
         self.log = folder / f"{name}.log"
@@ -205,9 +205,9 @@ class Running:
 
 
 @contextmanager
-def started(name: str, folder: Path, behind: str = "") -> Iterator[Running]:
-    """Run an engine until the block ends."""
-    running = Running(name, folder, behind)
+def started(name: str, folder: Path, behind: str = "", engine: Engine | None = None) -> Iterator[Running]:
+    """Run an engine until the block ends: one of the table, or another one under this name."""
+    running = Running(name, folder, behind, engine)
     try:
         running.start()
         yield running

@@ -58,6 +58,25 @@ def test_axe_finds_nothing_serious(page: Page, axe: str, width: int, dark: bool)
         )
 
 
+def test_axe_finds_nothing_serious_in_dialogs_and_beside_a_second_thread(page: Page, axe: str) -> None:
+    ask_and_wait(page, "What is an antiphon?")
+    page.click("#compare")
+    page.js("document.querySelectorAll('#settings details').forEach((one) => (one.open = true)); 1")
+    page.js("document.querySelector('.menu').open = true")
+    page.js(axe + "; 1")
+    for kind in ("", "function", "mcp"):
+        if kind:
+            page.js(f"document.querySelector('#tool-add').value = '{kind}'")
+            page.js("document.querySelector('#tool-add').dispatchEvent(new Event('change', {bubbles: true}))")
+        found = page.js("axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations)")
+        assert not [
+            (one["id"], [node["html"][:200] for node in one["nodes"]])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        page.js("document.querySelector('#tool-dialog').close()")
+
+
 def test_all_can_be_done_from_the_keyboard(page: Page) -> None:
     assert page.js("document.activeElement.id") == "input"  # one may type at once
     page.js("document.querySelector('.skip').focus()")
@@ -90,10 +109,20 @@ def test_pictures(page: Page, tmp_path: Path, pytestconfig: pytest.Config) -> No
     page.wait("!document.querySelector('#continues').hidden && document.querySelector('#rows').scrollTop > 0")
     page.screenshot(folder / "playground-light.png")
     page.look(400, 800)
-    page.js("scrollTo(0, 0)")
+    page.wait("!document.querySelector('#events').open")
+    page.js("document.querySelector('#thread').scrollTop = 1e6")
     page.screenshot(folder / "playground-narrow.png")
+    page.look(1440, 900)
+    page.click("#compare")
+    page.type("#differences", '{"temperature": 1.2}')
+    page.type("#input", "Say it as a poem.")
+    page.press("Enter")
+    page.wait("document.querySelectorAll('.turn-actions').length === 4")
+    page.screenshot(folder / "compare.png")
+    page.click("#compare")
     page.look(1280, 800, dark=True)
     page.click("[data-example=tools]")
+    page.js("document.querySelector('#settings').scrollTop = 0")
     ask_and_wait(page, "And what is the weather where they sing it?")
     page.wait("document.querySelector('.outputs')")
     page.screenshot(folder / "playground-dark.png")
@@ -101,4 +130,4 @@ def test_pictures(page: Page, tmp_path: Path, pytestconfig: pytest.Config) -> No
     for view in ("library", "activity"):
         show(page, view)
         page.screenshot(folder / f"{view}.png")
-    assert len(list(folder.glob("*.png"))) >= 5
+    assert len(list(folder.glob("*.png"))) >= 6

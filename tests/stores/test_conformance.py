@@ -10,7 +10,7 @@ import pytest
 from antiphon.core.tools.call_thoughts import thoughts_id
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.base import FenceError, Store
-from antiphon.stores.records import EventBatch, ListedResponse, LoggedEvent, StoredResponse
+from antiphon.stores.records import EventBatch, LoggedEvent, StoredResponse
 
 from .samples import ANN, BOB, base, conversation, event, item, response
 
@@ -84,30 +84,6 @@ async def test_delete(store: Store) -> None:
     assert await store.responses.get(row.id, ANN) is None
     assert await store.responses.items([f"msg_{base(1)}0000"], ANN) == {}
     assert not await store.responses.delete(row.id, ANN)
-
-
-async def test_recent_responses_come_newest_first_and_in_pages(store: Store) -> None:
-    first, second, third = await chain(store, 1, 2, 3)
-    await store.responses.put(response(4, owner=BOB))
-    await store.responses.put(response(2, previous_response_id=first.id, status="failed", conversation_id="conv_1"))
-    await store.responses.enqueue(response(5, status="queued", background=True), b"{}", [])
-    page = await store.responses.recent(ANN, 2)
-    assert [(one.id, one.status, one.background) for one in page] == [
-        (response(5).id, "queued", True),
-        (third.id, "completed", False),
-    ]
-    assert await store.responses.recent(ANN, 10, page[-1].id) == [
-        ListedResponse(
-            id=second.id,
-            model="a-model",
-            status="failed",
-            created_at=second.created_at,
-            previous_response_id=first.id,
-            conversation_id="conv_1",
-        ),
-        ListedResponse(id=first.id, model="a-model", status="completed", created_at=first.created_at),
-    ]
-    assert await store.responses.recent(ANN, 10, first.id) == []
 
 
 async def test_many_writers_at_once(store: Store) -> None:

@@ -21,6 +21,13 @@ INSERT INTO antiphon.responses (
 SELECT 'resp_' || lpad(n::text, 32, '0'), 'owner' || n % 50, 'm', 'completed', n, 1000000 + n, false,
     'resp_' || lpad((n - 1)::text, 32, '0'), 0, 2, '[]', '[]'
 FROM generate_series(1, 20000) AS n;
+INSERT INTO antiphon.response_log (
+    id, owner, model, status, created_at, background, question, answer, reason, error_code, tools, pairs,
+    input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost, parameters, folded
+)
+SELECT id, owner, model, CASE WHEN number % 1000 = 0 THEN 'queued' ELSE status END, created_at, false,
+    repeat('word ', 20), repeat('word ', 20), '', '', '', '{}', 1, 0, 1, 0, 0, '', repeat('word ', 40)
+FROM antiphon.responses;
 INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
 SELECT 'owner' || n % 50, 'item' || n, n, 0 FROM generate_series(1, 20000) AS n;
 INSERT INTO antiphon.conversations (id, owner, created_at, metadata)
@@ -137,9 +144,14 @@ def test_what_has_expired_is_found_by_its_time(filled: Postgres) -> None:
         assert f"using {index}" in plan, plan
 
 
-def test_an_owners_responses_are_found_by_the_owner(filled: Postgres) -> None:
-    plan = filled.psql(f"EXPLAIN (GENERIC_PLAN) {queries('responses')['recent'].text}", "filled")
-    assert "using responses_by_owner" in plan, plan
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [("page", "response_log_by_owner"), ("page_of_all", "response_log_id_key"), ("sorted", "response_log_by_owner")],
+)
+def test_a_page_of_the_log_is_read_along_an_index(filled: Postgres, name: str, index: str) -> None:
+    plan = filled.psql(f"EXPLAIN (GENERIC_PLAN) {queries('response_log')[name].text}", "filled")
+    assert f"using {index}" in plan, plan
+    assert name == "sorted" or "Sort" not in plan, plan
 
 
 async def test_a_broken_index_is_built_again(filled: Postgres) -> None:

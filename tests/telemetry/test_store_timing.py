@@ -14,7 +14,7 @@ from antiphon.telemetry.store_timing import label, operations, timed_store
 from tests.stores.samples import ANN, conversation, file
 
 LABELS = """
-put get delete recent history items may_have_thoughts model_texts enqueue
+put get delete history items may_have_thoughts model_texts enqueue
 create_conversation get_conversation update_conversation delete_conversation add_items conversation_items get_item delete_item
 claim release_job heartbeat finish_job cancel_job append_events append_batches events wait_for_events checkpoint
 put_file get_file file_content files delete_file begin_file append_file finish_file drop_file file_row file_usage
@@ -35,6 +35,7 @@ containers.get containers.list containers.put containers.put_file containers.rel
 containers.put_skill containers.skill_content containers.skills
 audit.add audit.list audit.drop
 usage.add usage.read usage.drop
+response_log log_entry unlogged_responses outdated_entries fill_log
 chats.put chats.get chats.list chats.update chats.delete
 skills.add_version skills.content skills.count skills.create skills.delete skills.delete_version skills.get skills.list
 skills.set_default skills.version skills.versions

@@ -70,9 +70,14 @@ class UsageLedger:
         counts[_CACHED] += cached
         counts[_OUTPUT] += written
         counts[_REASONING] += usage.output_tokens_details.reasoning_tokens
+        counts[_COST] += self.cost(model, usage)
+
+    def cost(self, model: str, usage: Usage) -> float:
+        """Return what an answer costs."""
         price = self._prices.get(model)
-        if price is not None:
-            counts[_COST] += price.of(read, cached, written)
+        if price is None:
+            return 0.0
+        return price.of(usage.input_tokens, usage.input_tokens_details.cached_tokens, usage.output_tokens)
 
     def called(self, owner: str, tool: str, *, failed: bool) -> None:
         """Take note of a call of a hosted tool."""

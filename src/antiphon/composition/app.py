@@ -51,6 +51,8 @@ from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.log.captures import Captures
+from antiphon.responses.log.filling import LogFiller
 from antiphon.responses.moderation.moderators import Moderators
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.recall import Recall
@@ -289,6 +291,8 @@ class Parts:
             guards=self.guards,
             prompts=PromptMemory(config.prompt_memory_bytes),
             observer=Observers(self.ring, *self.watch.observers),
+            cost=self.ledger.cost,
+            captures=Captures(config.capture_bytes),
         )
 
     def reload(self, config: Config) -> Authenticator:
@@ -347,6 +351,7 @@ class Parts:
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock, self.access.audit)),
             asyncio.create_task(self.store_watch.run()),
+            asyncio.create_task(LogFiller(self.store.responses, self.services.cost).run()),
         ]
         if isinstance(self._engine, Loadable):
             tasks.append(asyncio.create_task(self._load(self._engine)))
@@ -359,6 +364,7 @@ class Parts:
             await self.ingestion.close()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
+            await self.services.leftovers.close()
             await self.containers.close()
             await self.sandboxes.close()
             await self.limiter.close()

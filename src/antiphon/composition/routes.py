@@ -17,6 +17,7 @@ from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
+from antiphon.server.api.log.routes import ResponseLog, add_response_log
 from antiphon.server.api.models import Models
 from antiphon.server.api.operator.auditing import AuditRoutes, audited
 from antiphon.server.api.operator.budgets import BudgetRoutes
@@ -107,15 +108,14 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/llms-full.txt", llms_full, public=True)
     router.add("GET", "/", playground, public=True)
     router.add("GET", "/playground/{name:path}", playground_file, public=True)
-    admin = Admin(parts.store.responses, parts.ring)
-    router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
+    router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
+    add_response_log(router, ResponseLog(parts.store.responses, parts.responses.remove, parts.services.captures))
     engine = EngineRoutes(parts.loaded_models)
     router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
     router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/costs", usage.costs, scopes=frozenset((ADMIN,)))
-    router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))
     add_operators(router, parts)
     router.wrap(audited(parts.access.audit))
 

@@ -227,6 +227,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 32 * 1024 * 1024
+    capture_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of requests to backends that each process keeps in memory, so that operators see what was"
+            " sent for the last stored responses (docs/response-log.md). 0: none.",
+            ge=0,
+        ),
+    ] = 8 * 1024 * 1024
     background_lease: Annotated[
         float,
         Meta(

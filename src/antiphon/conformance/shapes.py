@@ -76,19 +76,14 @@ TEXT = shape("type:=output_text text:str", "annotations")
 FUNCTION_CALL = shape("type:=function_call call_id:str name:str arguments:str", "id status")
 CUSTOM_CALL = shape("type:=custom_tool_call call_id:str name:str input:str")
 REASONING = shape("type:=reasoning id:str summary:list")
-PAGE = shape("object:=list data:list has_more:bool", "first_id last_id")
+PAGE = shape("object:=list data:list", "has_more first_id last_id")
 COUNT = shape("object:=response.input_tokens input_tokens:int")
 COMPACTION = shape("id:str object:=response.compaction output:list created_at:num", "usage")
 CONVERSATION = shape("id:str object:=conversation created_at:num", "metadata")
-ITEMS: dict[str, ObjectShape] = {
-    "message": MESSAGE,
-    "function_call": FUNCTION_CALL,
-    "custom_tool_call": CUSTOM_CALL,
-    "reasoning": REASONING,
-}
+ITEMS = {one.must["type"].removeprefix("="): one for one in (MESSAGE, FUNCTION_CALL, CUSTOM_CALL, REASONING)}
 """Items of an output whose shapes are looked at; others pass."""
 
-ERROR = shape("message:str type:str", "param code")
+ERROR = shape("message:str", "type param code")
 """The value of `error` in an error body."""
 
 EVENTS: dict[str, ObjectShape] = {
@@ -99,8 +94,8 @@ EVENTS: dict[str, ObjectShape] = {
     "response.failed": shape("response:obj"),
     "response.output_item.added": shape("output_index:int item:obj"),
     "response.output_item.done": shape("output_index:int item:obj"),
-    "response.content_part.added": shape("item_id:str output_index:int content_index:int part:obj"),
-    "response.content_part.done": shape("item_id:str output_index:int content_index:int part:obj"),
+    "response.content_part.added": shape("item_id:str output_index:int part:obj", "content_index"),
+    "response.content_part.done": shape("item_id:str output_index:int part:obj", "content_index"),
     "response.output_text.delta": shape("item_id:str output_index:int content_index:int delta:str", "logprobs"),
     "response.output_text.done": shape("item_id:str output_index:int content_index:int text:str", "logprobs"),
     "response.function_call_arguments.delta": shape("item_id:str output_index:int delta:str"),

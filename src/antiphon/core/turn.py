@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -24,17 +24,23 @@ TEMPLATE_FIELDS = "chat_template_kwargs"
 _object = msgspec.json.Decoder(dict[str, Raw] | None)
 
 
+Sent = Callable[[str, str, bytes], None]
+"""Told of a request as it goes to a backend: the backend's name, the URL, the body."""
+
+
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
     """Hints: what a request says for routing, apart from its body.
 
     `owner`: for fair queues. `response`: id of the response that waits. `backend_id`: the backend that answered an earlier
-    call of the same turn. `traceparent`: parent span for the backend's own trace (W3C Trace Context).
+    call of the same turn. `traceparent`: parent span for the backend's own trace (W3C Trace Context). `sent` is told of each
+    request, where somebody wants to see it.
     """
 
     owner: str = ""
     response: str = ""
     backend_id: str = ""
     traceparent: str = ""
+    sent: Sent | None = None
 
 
 NO_HINTS = Hints()

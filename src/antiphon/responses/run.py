@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from time import perf_counter
 
 from antiphon.access.limits import FREE, Permit
@@ -18,6 +19,7 @@ from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.errors import APIError, Gone, spelled
 from antiphon.responses.caching.cache_diagnostics import CacheOutcome, compared, outcome, succeed
+from antiphon.responses.log.entries import Timing
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet, Sink
@@ -67,7 +69,7 @@ class Run:
         self._quiet = self._seen = 0
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
-        self._cancel = self._observed = False
+        self._cancel = self._observed = self._ended = False
 
     def hold(self, fence: int, boundary: Boundary) -> None:
         """Run under a lease: writes carry its fence, `boundary` commits what was sent, and a checkpoint between two Turns."""
@@ -170,6 +172,21 @@ class Run:
         if self._observed:
             self._observed = False
             self._services.observer.ended(self)
+            if self.plan.stored and not self._ended and not self.plan.request.background:
+                self._keep_the_rest()
+
+    def _keep_the_rest(self) -> None:
+        """Keep what there is of a response that the backend refused, or that its client left, without waiting for it."""
+        stream, plan, now = self.stream, self.plan, int(self._services.clock())
+        self._ended = True
+        if stream.terminal is None:
+            body = stream.cancel(now) if self.error is None else stream.fail(self.error, now)
+            if not self._is_openai:
+                body = to_json(stream.response)
+            store = partial(
+                commit, self._services, plan, body, stream.output, 0, stream.model_texts, NO_IDS, self._timing()
+            )
+            self._services.leftovers.keep(partial(store, joins=False))
 
     # Endings
 
@@ -193,10 +210,11 @@ class Run:
             thoughts = self._services.recall.keep(
                 plan.owner, plan.turn.items, output, texts, plan.response.id, plan.turn.model
             )
+        self._ended = True
         if plan.stored:
             try:
                 body = self.body if self._is_openai else to_json(self.stream.response)
-                await commit(self._services, plan, body, output, self._fence, texts, thoughts)
+                await commit(self._services, plan, body, output, self._fence, texts, thoughts, self._timing())
             except FenceError:
                 raise
             except APIError as error:  # the store is away, which its own log line tells
@@ -223,6 +241,10 @@ class Run:
             self._permit.settle(self.plan.response.usage, seen)
 
     # Onlookers
+
+    def _timing(self) -> Timing:
+        """Return how long it took, and when its first token came."""
+        return Timing(perf_counter() - self.began, self.spoke - self.began if self.spoke else None)
 
     @property
     def backend_id(self) -> str:

@@ -16,6 +16,9 @@ from antiphon.core.token_count import Estimator
 from antiphon.responses.caching.prompt_memory import PromptMemory
 from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.log.captures import Captures
+from antiphon.responses.log.entries import Costing
+from antiphon.responses.log.leftovers import Leftovers
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.runtime.checker.pool import Checker
@@ -24,6 +27,7 @@ from antiphon.runtime.timer import Pulse
 from antiphon.stores.base import Store
 from antiphon.telemetry.observers import Observer, Observers
 from antiphon.tools.base import HostedTools, ToolServers
+from antiphon.types.response import Usage
 
 _RANDOM_DIGITS = 33
 _random: list[str] = []  # digits in stock: a system call for each id would cost 3 % of a short request
@@ -44,6 +48,11 @@ def new_id_base() -> str:
 
 
 os.register_at_fork(after_in_child=_random.clear)
+
+
+def free_of_charge(model: str, usage: Usage) -> float:
+    """Return what answers cost where no prices are known."""
+    return 0.0
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,5 +76,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     tool_meters: ToolAdmission = msgspec.field(default_factory=Unmetered)
     guards: Guards = NO_GUARDS
+    captures: Captures = msgspec.field(default_factory=Captures)
+    leftovers: Leftovers = msgspec.field(default_factory=Leftovers)
+    cost: Costing = free_of_charge
     clock: Callable[[], float] = time.time
     new_id_base: Callable[[], str] = new_id_base

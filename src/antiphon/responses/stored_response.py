@@ -8,6 +8,7 @@ from antiphon.core.context import LONGEST_ID, item_id, split_array
 from antiphon.core.json_encoding import to_json
 from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import NotFound, StoreUnknown
+from antiphon.responses.log.entries import UNTIMED, Timing, log_entry, request_parameters
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import LARGE, by_size
@@ -26,19 +27,25 @@ async def commit(
     fence: int,
     texts: ModelTexts,
     thoughts: Mapping[str, int],
+    timing: Timing = UNTIMED,
+    *,
+    joins: bool = True,
 ) -> None:
     """Store a response that has ended; `thoughts` are ids by which some of its output is found too, and indexes there.
 
+    Unless it `joins`, its items stay out of its conversation.
     Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError.
     """
-    days = services.config.store_days
-    if plan.turn.size < LARGE:
+    days, size = services.config.store_days, max(plan.turn.size, len(body))
+    if size < LARGE:
         response = stored_response(plan, body, output, days, texts, thoughts)
+        entry = log_entry(response, services.cost, timing, request_parameters(plan))
     else:
-        response = await by_size(plan.turn.size, stored_response, plan, body, output, days, texts, thoughts)
-    joined = items_of(response) if plan.conversation_id is not None else []
+        response = await by_size(size, stored_response, plan, body, output, days, texts, thoughts)
+        entry = await by_size(size, log_entry, response, services.cost, timing, request_parameters(plan))
+    joined = items_of(response) if joins and plan.conversation_id is not None else []
     try:
-        await services.store.responses.put(response, conversation_items=joined, fence=fence)
+        await services.store.responses.put(response, conversation_items=joined, fence=fence, entry=entry)
     except StoreUnknown:
         raise NotFound(
             f"Conversation with id '{plan.conversation_id}' was deleted while the response was being generated.",

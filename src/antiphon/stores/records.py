@@ -43,18 +43,6 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
         return self.body[start:end]
 
 
-class ListedResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A response as a list shows it: without its body and its input."""
-
-    id: str
-    model: str
-    status: str
-    created_at: int
-    background: bool = False
-    previous_response_id: str | None = None
-    conversation_id: str | None = None
-
-
 class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation without its items; `metadata` is a JSON object."""
 

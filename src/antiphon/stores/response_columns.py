@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from antiphon.stores.log_columns import LOG_COLUMNS, SHOWN
 from antiphon.stores.records import StoredResponse
 
 COLUMNS = {
@@ -82,13 +83,24 @@ def spelled(statement: str, value: str, update: str) -> str:
     """Return a statement whose marks are replaced by lists of the columns.
 
     `{columns}`: the names. `{values}`: `value` for each. `{updates}`: `update` for each that is not KEPT. In `value` and `update`
-    `{0}` is the column and `{1}` its type.
+    `{0}` is the column and `{1}` its type. With `log_` before them they are the columns of the response log; `{log_shown}` are
+    those that a LogEntry has.
     """
-    lists = {
-        "{columns}": ", ".join(COLUMNS),
-        "{values}": ", ".join(value.format(name, type) for name, type in COLUMNS.items()),
-        "{updates}": ", ".join(update.format(name, type) for name, type in COLUMNS.items() if name not in KEPT),
-    }
+    lists = {"{log_shown}": ", ".join(SHOWN)}
+    for before, table in (("", COLUMNS), ("log_", LOG_COLUMNS)):
+        lists[f"{{{before}columns}}"] = ", ".join(table)
+        lists[f"{{{before}values}}"] = ", ".join(value.format(name, type) for name, type in table.items())
+        changed = [update.format(name, type) for name, type in table.items() if name not in KEPT]
+        lists[f"{{{before}updates}}"] = ", ".join(changed)
     for mark, list in lists.items():
         statement = statement.replace(mark, list)
     return statement
+
+
+def without_marks(blocks: Mapping[str, str]) -> dict[str, str]:
+    """Return named statements without the marks that stand for texts of the same file: those named `{mark}`."""
+    marks = {name: text for name, text in blocks.items() if name.startswith("{")}
+    plain = {name: text for name, text in blocks.items() if name not in marks}
+    for mark, meant in marks.items():
+        plain = {name: text.replace(mark, meant) for name, text in plain.items()}
+    return plain

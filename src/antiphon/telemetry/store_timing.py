@@ -53,7 +53,13 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "change": "keys.change",
         "used": "keys.used",
     },
-    "responses": {},
+    "responses": {
+        "log": "response_log",
+        "entry": "log_entry",
+        "unlogged": "unlogged_responses",
+        "outdated": "outdated_entries",
+        "fill": "fill_log",
+    },
     "limits": {},
     "database": {},
 }

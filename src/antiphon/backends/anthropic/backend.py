@@ -152,6 +152,8 @@ class AnthropicBackend:
         return replace(options, mode=options.mode or listed.mode, most_output=options.most_output or listed.max_tokens)
 
     async def _send(self, body: bytes, hints: Hints) -> HttpResponse:
+        if hints.sent is not None:
+            hints.sent(self.name, self._client.address.url("/messages"), body)
         response = await self._client.send("POST", self._path, body, self._headers() + trace_header(hints))
         self._note(response)
         return await accepted(response)

@@ -171,6 +171,8 @@ class ChatBackend:
             small = turn.size < LARGE and not codec.is_slow(turn, options)
             frames = self._frames if asking.changed is NOTHING else None
             body, call = codec.request(turn, options, frames) if small else await _written(turn, options)
+            if turn.hints.sent is not None:
+                turn.hints.sent(self.name, self._client.address.url("/chat/completions"), body)
             try:
                 response = await self._client.send("POST", self._path, body, trace_header(turn.hints))
                 if not 200 <= response.status < 300:

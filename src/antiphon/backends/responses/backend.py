@@ -237,6 +237,8 @@ class ResponsesBackend:
         small = turn.size < LARGE
         body = codec.request(turn, form) if small else await by_size(turn.size, codec.request, turn, form)
         while True:
+            if turn.hints.sent is not None:
+                turn.hints.sent(self.name, self._client.address.url("/responses"), body)
             response = await self._client.send("POST", self._path, body, trace_header(turn.hints))
             if response.status not in REFUSED:
                 if not 200 <= response.status < 300:

@@ -10,7 +10,7 @@ from antiphon.conformance.wire import Json
 
 AREA = Area("responses")
 CREATE = "API reference, Responses, Create a response"
-ROOM = 1024
+ROOM = 512
 """Tokens that an answer may take: enough for a model that thinks first."""
 
 

@@ -87,7 +87,7 @@ async def _paging(talk: CheckTalk) -> None:
         page = talk.fits(await talk.ok("GET", f"{path}{after}"), PAGE, "page")
         talk.need(0 < len(page["data"]) <= 2, f"a page of {len(page['data'])} items, with limit=2")
         seen += [str(item.get("id") if isinstance(item, dict) else item) for item in page["data"]]
-        if not page["has_more"]:
+        if not page.get("has_more", len(page["data"]) == 2):
             break
         after = f"&after={quote(seen[-1], safe='')}"
     talk.need(len(seen) == len(set(seen)) == len(SAID), f"{len(seen)} items on all pages, not {len(SAID)}")

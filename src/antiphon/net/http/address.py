@@ -36,6 +36,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == usual else f"{host}:{self.port}"
 
+    def url(self, path: str) -> str:
+        """Return the URL of a path below the base URL, without the query, which may hold a key."""
+        before = f"unix:{self.socket}:" if self.socket else f"{'https' if self.tls else 'http'}://{self.authority}"
+        return f"{before}{self.path}{path}"
+
     def target(self, path: str) -> str:
         """Return the target of a request below the base URL: its query stays behind the path."""
         return self.with_query(f"{self.path}{path}")

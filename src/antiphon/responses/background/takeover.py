@@ -19,11 +19,13 @@ from antiphon.core.stream.terms import terminal_type
 from antiphon.errors import APIError
 from antiphon.responses.background.event_log import WORKING, logged
 from antiphon.responses.background.job_request import unpacked
+from antiphon.responses.log.entries import UNTIMED, log_entry
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
 from antiphon.responses.stored_response import model_texts_json, output_span
 from antiphon.responses.webhooks.delivery import Webhooks
+from antiphon.runtime.offload import by_size
 from antiphon.stores.records import Job, LoggedEvent, StoredResponse
 from antiphon.types.events import Event
 from antiphon.types.response import Response
@@ -104,7 +106,10 @@ class Takeover:
         span = output_span(body, stream.output)
         texts = model_texts_json(stream.model_texts)
         ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span, model_texts=texts)
-        await self._store.responses.put(ended, fence=job.fence)
+        before = await self._store.responses.entry(stored.id)
+        parameters = before.parameters if before is not None else ""
+        entry = await by_size(len(body), log_entry, ended, self._services.cost, UNTIMED, parameters)
+        await self._store.responses.put(ended, fence=job.fence, entry=entry)
         await self._append(job, response.status, [*stream.take(), stream.terminal], state.sequence_number)
 
     async def _complete_log(self, job: Job, stored: StoredResponse, state: Restart) -> None:

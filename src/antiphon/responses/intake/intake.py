@@ -281,6 +281,7 @@ class Intake:
         beyond = beyond_chat(request)
         if beyond and not route.runs_hosted_tools:
             ignored = [*ignored, *beyond]
+        sent = self._services.captures.of(response.id, draft.owner) if response.store else None
         turn = Turn(
             model=route.card.id,
             request=request,
@@ -298,7 +299,7 @@ class Intake:
             extra=with_operators(asked.extra, route.extra_body),
             options=asked.options,
             stream=bool(request.stream),
-            hints=replace(draft.hints, owner=draft.owner, response=response.id),
+            hints=replace(draft.hints, owner=draft.owner, response=response.id, sent=sent),
             senses=Senses(can.images, can.audio),
             encoded=EncodedTexts() if response.store and draft.size >= LONG else None,
         )

@@ -1,4 +1,4 @@
-"""`/admin`: running and recent requests of this process, and stored responses, without prompts and answers."""
+"""`/admin/requests`: running and recent requests of this process, without prompts and answers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections import deque
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.server.api.paging import listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
-from antiphon.stores.base import ResponseStore
 from antiphon.telemetry.observers import Observed
 from antiphon.types.response import Usage
 
@@ -27,6 +25,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A running or ended response. Times in seconds after `started_at` (Unix).
 
     `cache` is what the backend's prompt cache did for a request that continues a conversation: `hit`, or why not.
+    `stored`: it can be read by its id, once it has ended.
     `events` are those made so far, about one per token of a streamed response; `status` "abandoned" means that the client left.
     """
 
@@ -40,6 +39,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     time_to_first_token: float | None = None
     duration: float
     events: int = 0
+    stored: bool = True
     usage: Usage | None = None
     error: Failure | None = None
     cache: str | None = None
@@ -91,6 +91,7 @@ def _record(run: Observed) -> RequestRecord:
         time_to_first_token=spoke - run.began if spoke else None,
         duration=time.perf_counter() - run.began,
         events=run.events_made,
+        stored=plan.stored,
         usage=response.usage,
         error=None if error is None else Failure(error.status, error.type, error.code),
         cache=run.cache.outcome if run.cache is not None else None,
@@ -98,20 +99,11 @@ def _record(run: Observed) -> RequestRecord:
 
 
 class Admin:
-    """The handlers of `/admin`."""
+    """The handler of `/admin/requests`."""
 
-    def __init__(self, responses: ResponseStore, ring: Ring) -> None:
-        self._responses = responses
+    def __init__(self, ring: Ring) -> None:
         self._ring = ring
 
     async def requests(self, request: Request) -> Reply:
         """GET /admin/requests."""
         return json_reply(self._ring.list(), headers=((b"cache-control", b"no-store"),))
-
-    async def responses(self, request: Request) -> Reply:
-        """GET /admin/responses: the caller's own stored responses, newest first; `limit` and `after`."""
-        query = page_query(request)
-        found = await self._responses.recent(request.owner, query.limit + 1, query.after)
-        shown = found[: query.limit]
-        data = [{"object": "response", **msgspec.structs.asdict(one)} for one in shown]
-        return json_reply(listing(data, [one.id for one in shown], len(found) > query.limit))

@@ -96,12 +96,19 @@ class Responses:
     async def delete(self, request: Request) -> Reply:
         """DELETE: a running background response is cancelled first."""
         id = request.params["id"]
-        await self._live.discard(id, request.owner)
-        if not await self._services.store.responses.delete(id, request.owner):
+        if not await self.remove(id, request.owner):
             raise _not_found(id)
-        self._services.recall.forget(request.owner, id)
-        self._services.prompts.forget(request.owner, id)
         return json_reply({"id": id, "object": "response", "deleted": True})
+
+    async def remove(self, id: str, owner: str) -> bool:
+        """Delete a response with all that is remembered of it; tell whether it was there."""
+        await self._live.discard(id, owner)
+        if not await self._services.store.responses.delete(id, owner):
+            return False
+        self._services.recall.forget(owner, id)
+        self._services.prompts.forget(owner, id)
+        self._services.captures.forget(id)
+        return True
 
     async def cancel(self, request: Request) -> Reply:
         """POST …/cancel: idempotent, for background responses only."""

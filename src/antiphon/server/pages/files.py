@@ -64,7 +64,7 @@ def html_page(template: str, request: Request, **filled: str) -> StaticFile:
     """
     text = read_static(template).decode()
     for name, value in {"root": "../" * (request.path.count("/") - 1 + request.slash_at_end) or "./", **filled}.items():
-        text = text.replace(f"{{{{{name}}}}}", value)
+        text = text.replace("{{" + name + "}}", value)
     return made(text.encode(), "text/html; charset=utf-8")
 
 

@@ -11,10 +11,10 @@ from antiphon.server.api.admin import RequestList
 from antiphon.server.api.chat.completions import ChatRequest
 from antiphon.server.api.conversations import AddItems, CreateConversation, UpdateConversation
 from antiphon.server.api.health import HealthStatus, Readiness
+from antiphon.server.api.log.shapes import DeleteResponses, LoggedPage, LoggedResponse
 from antiphon.server.api.models import Model, ModelList
 from antiphon.server.api.operator.keys import CreateKey, RotateKey, UpdateKey
 from antiphon.server.messages.decoder import MessagesRequest
-from antiphon.stores.records import ListedResponse
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 
@@ -55,14 +55,29 @@ class ItemList(msgspec.Struct, frozen=True, kw_only=True):
     has_more: bool
 
 
-class ResponseList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of responses, the newest first."""
+class SentToBackend(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it went to a backend, without secrets."""
+
+    at: float
+    backend: str
+    url: str
+    body: dict[str, Any]
+
+
+class WholeResponse(LoggedResponse, frozen=True, kw_only=True):
+    """A response with all that is stored of it."""
+
+    parameters: dict[str, Any] | None
+    response: dict[str, Any]
+    input: list[Item]
+    sent: list[SentToBackend] | msgspec.UnsetType = msgspec.UNSET
+
+
+class DeletedList(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of each id: `deleted` is false where there was no such response."""
 
     object: str = "list"
-    data: list[ListedResponse]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
+    data: list[Deleted]
 
 
 class InputTokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +151,24 @@ PAGE = (
     QueryParameter("limit", "integer", "How many, 1 to 100; 20 if left out."),
     QueryParameter("order", "string", "`desc` (newest first) or `asc`."),
     QueryParameter("after", "string", "The id of the item behind which the page begins."),
+)
+LOG = (
+    QueryParameter(
+        "q", "string", "Up to 6 words: all of them are in the first words of question and answer, or the reason."
+    ),
+    QueryParameter("model", "string", "Only those of this model."),
+    QueryParameter("status", "string", "`queued`, `in_progress`, `completed`, `incomplete`, `failed` or `cancelled`."),
+    QueryParameter("tool", "string", "Only those that called this tool."),
+    QueryParameter("metadata[KEY]", "string", "Only those whose metadata have this value."),
+    QueryParameter("conversation", "string", "Only those of this conversation."),
+    QueryParameter("background", "boolean", "Only background responses, or only others."),
+    QueryParameter("since", "integer", "Only those created from this Unix time on."),
+    QueryParameter("until", "integer", "Only those created before this Unix time."),
+    QueryParameter("sort", "string", "`created_at`, `cost`, `total_tokens` or `duration`."),
+    *PAGE,
+    QueryParameter(
+        "format", "string", "`json` or `jsonl`: an export, a line for each response with all that is stored of it."
+    ),
 )
 FOLLOW = (
     QueryParameter("stream", "boolean", "Follow a background response as server-sent events."),
@@ -335,11 +368,38 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/organization/costs"): Operation(
         tag=SERVER, summary="Costs by day, as OpenAI tells them", words="Query as above. Needs the scope `admin`."
     ),
+    ("GET", "/responses"): Operation(
+        tag=RESPONSES,
+        summary="List stored responses, search in their first words",
+        words="The newest first; `format=jsonl` exports them. A page looks at a bounded number of responses: `next` tells where"
+        " the search goes on, also from a page without any.",
+        answer=LoggedPage,
+        query=LOG,
+    ),
+    ("GET", "/responses/{id}/log"): Operation(
+        tag=RESPONSES, summary="Read a response with its input, timings and cost", answer=WholeResponse
+    ),
+    ("POST", "/responses/delete"): Operation(
+        tag=RESPONSES, summary="Delete up to 100 responses", body=DeleteResponses, answer=DeletedList
+    ),
     ("GET", "/admin/responses"): Operation(
         tag=SERVER,
-        summary="List the key's own stored responses",
+        summary="List the stored responses of all owners",
+        words="As `GET /responses`. Needs the scope `admin`.",
+        answer=LoggedPage,
+        query=(*LOG, QueryParameter("owner", "string", "Only those of this owner.")),
+    ),
+    ("GET", "/admin/responses/{id}"): Operation(
+        tag=SERVER,
+        summary="Read any owner's response, and what was sent to the backend",
         words="Needs the scope `admin`.",
-        answer=ResponseList,
-        query=(PAGE[0], PAGE[2]),
+        answer=WholeResponse,
+    ),
+    ("POST", "/admin/responses/delete"): Operation(
+        tag=SERVER,
+        summary="Delete up to 100 responses of any owner",
+        words="Needs the scope `admin`.",
+        body=DeleteResponses,
+        answer=DeletedList,
     ),
 }

@@ -8,19 +8,22 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from antiphon.core.tools.call_thoughts import BY_CALL
-from antiphon.errors import StoreConflict
+from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
+from antiphon.stores.log_columns import fits, place_of
+from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
 from antiphon.stores.memory.conversations import MemoryConversations
 from antiphon.stores.memory.jobs import MemoryJobs
 from antiphon.stores.memory.memory_database import MemoryDatabase
-from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
+from antiphon.stores.records import Job, LoggedEvent, StoredItem, StoredResponse
 
 
 class Kept(msgspec.Struct):
-    """A response; `serial` counts first insertions: a parent's is below its children's."""
+    """A response and its entry of the log; `serial` counts first insertions: a parent's is below its children's."""
 
     serial: int
     response: StoredResponse
+    entry: LogEntry | None = None
 
 
 class MemoryResponses:
@@ -39,7 +42,12 @@ class MemoryResponses:
         database.expires(self._purge)
 
     async def put(
-        self, response: StoredResponse, *, conversation_items: Sequence[StoredItem] = (), fence: int = 0
+        self,
+        response: StoredResponse,
+        *,
+        conversation_items: Sequence[StoredItem] = (),
+        fence: int = 0,
+        entry: LogEntry | None = None,
     ) -> None:
         if fence:
             self._jobs.held(response.id, fence)
@@ -48,7 +56,7 @@ class MemoryResponses:
             raise StoreConflict(response.id)
         if conversation_items:
             self._conversations.append(response.conversation_id or "", response.owner, conversation_items)
-        self._keep(response, old)
+        self._keep(response, old, entry)
         while len(self._responses) > self._max_responses:
             self._remove(next(iter(self._responses.values())).response)
 
@@ -60,20 +68,21 @@ class MemoryResponses:
         *,
         worker: str | None = None,
         lease_until: float = 0.0,
+        entry: LogEntry | None = None,
     ) -> Job | None:
         if response.id in self._jobs:
             raise StoreConflict(response.id)
-        await self.put(response)
+        await self.put(response, entry=entry)
         job = self._jobs.insert(response, request, events, None if worker is None else lease_until)
         return None if worker is None else job
 
-    def _keep(self, response: StoredResponse, old: Kept | None) -> None:
+    def _keep(self, response: StoredResponse, old: Kept | None, entry: LogEntry | None) -> None:
         if old is None:
             self._serial += 1
-            self._responses[response.id] = Kept(self._serial, response)
+            self._responses[response.id] = Kept(self._serial, response, entry)
         else:
             self._forget_foreign(old.response)
-            old.response = response
+            old.response, old.entry = response, entry or old.entry
         for item_id, position in response.foreign_ids.items():
             self._foreign.setdefault((response.owner, item_id), {})[response.id] = position
             if item_id.startswith(BY_CALL):
@@ -89,11 +98,42 @@ class MemoryResponses:
             self._remove(kept.response)
         return kept is not None
 
-    async def recent(self, owner: str, limit: int, after: str | None = None) -> Sequence[ListedResponse]:
-        mine = (kept.response for kept in self._responses.values() if kept.response.owner == owner)
-        older = [each for each in mine if after is None or each.id < after]
-        older.sort(key=lambda each: each.id, reverse=True)
-        return [msgspec.convert(each, ListedResponse, from_attributes=True) for each in older[:limit]]
+    async def log(self, query: LogQuery) -> LogPage:
+        found = [kept.entry for kept in self._responses.values() if kept.entry and fits(kept.entry, query)]
+        if query.by_age:
+            found.sort(key=lambda entry: entry.id, reverse=True)
+            behind = [entry for entry in found if query.after is None or entry.id < query.after]
+        else:
+            found.sort(key=lambda entry: place_of(entry, query))
+            place = self._place(query)
+            behind = [entry for entry in found if place is None or place_of(entry, query) > place]
+        shown = behind[: query.limit]
+        return LogPage(shown, shown[-1].id if len(behind) > query.limit else None)
+
+    def _place(self, query: LogQuery) -> tuple[float, str] | None:
+        if query.after is None:
+            return None
+        last = self._responses.get(query.after)
+        if last is None or last.entry is None:
+            raise StoreUnknown(query.after)
+        return place_of(last.entry, query)
+
+    async def entry(self, id: str) -> LogEntry | None:
+        kept = self._responses.get(id)
+        return None if kept is None else kept.entry
+
+    async def unlogged(self, before: str, since: str, limit: int) -> Sequence[tuple[str, str]]:
+        bare = [kept.response for kept in self._responses.values() if kept.entry is None]
+        ids = sorted(((one.id, one.owner) for one in bare if since <= one.id < before), reverse=True)
+        return ids[:limit]
+
+    async def outdated(self, limit: int) -> Sequence[tuple[str, str]]:
+        return []  # no other version shares this store
+
+    async def fill(self, entry: LogEntry) -> None:
+        kept = self._find(entry.id, entry.owner)
+        if kept is not None and kept.response.status == entry.status:
+            kept.entry = kept.entry or entry
 
     def _find(self, id: str, owner: str) -> Kept | None:
         kept = self._responses.get(id)

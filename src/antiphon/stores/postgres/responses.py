@@ -14,13 +14,15 @@ from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.runtime.offload import by_size
 from antiphon.stores.base import FenceError
 from antiphon.stores.item_ids import ItemPosition, ResponseItems, pick_texts, positions, responses_of
+from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
 from antiphon.stores.postgres import conversations
 from antiphon.stores.postgres.connection.batcher import Batcher
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row, Transaction
 from antiphon.stores.postgres.jobs import event_arrays
+from antiphon.stores.postgres.listing import response_log
 from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase, Values
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
+from antiphon.stores.records import Job, LoggedEvent, StoredItem, StoredResponse
 from antiphon.stores.response_columns import columns, response_of
 
 SQL = queries("responses")
@@ -39,12 +41,18 @@ class PostgresResponses:
         database.expires(self._purge)
 
     async def put(
-        self, response: StoredResponse, *, conversation_items: Sequence[StoredItem] = (), fence: int = 0
+        self,
+        response: StoredResponse,
+        *,
+        conversation_items: Sequence[StoredItem] = (),
+        fence: int = 0,
+        entry: LogEntry | None = None,
     ) -> None:
+        values = _values(response, entry)
         if fence or conversation_items:
-            refusal = await self._bound_puts.submit(_bound_values(response, conversation_items, fence))
+            refusal = await self._bound_puts.submit({**values, **_bound_values(conversation_items, fence)})
         else:
-            refusal = await self._puts.submit(_values(response))
+            refusal = await self._puts.submit(values)
         if refusal == "fence":
             raise FenceError(response.id)
         if refusal == "conversation":
@@ -60,10 +68,11 @@ class PostgresResponses:
         *,
         worker: str | None = None,
         lease_until: float = 0.0,
+        entry: LogEntry | None = None,
     ) -> Job | None:
         times = 0 if worker is None else 1
         lease = {"worker": worker, "lease_until": None if worker is None else lease_until, "times": times}
-        values = {**_values(response), "request": request, **event_arrays(events), **lease}
+        values = {**_values(response, entry), "request": request, **event_arrays(events), **lease}
         if not await self._pool.value(SQL["enqueue"], **values):
             raise StoreConflict(response.id)
         job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)
@@ -79,21 +88,6 @@ class PostgresResponses:
             return number is not None and await _remove(transaction, [number], [id]) > 0
 
         return await self._pool.transact(work)
-
-    async def recent(self, owner: str, limit: int, after: str | None = None) -> Sequence[ListedResponse]:
-        rows = await self._pool.rows(SQL["recent"], owner=owner, limit=limit, after=after)
-        return [
-            ListedResponse(
-                id=unescape(id),
-                model=unescape(model),
-                status=status,
-                created_at=created_at,
-                background=background,
-                previous_response_id=previous and unescape(previous),
-                conversation_id=conversation and unescape(conversation),
-            )
-            for id, model, status, created_at, background, previous, conversation in rows
-        ]
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
         rows = await self._pool.rows(SQL["history"], id=id, owner=owner)
@@ -115,6 +109,21 @@ class PostgresResponses:
         stored = [row[0] for row in rows]
         return await by_size(sum(map(len, stored)), pick_texts, ids, stored)
 
+    async def log(self, query: LogQuery) -> LogPage:
+        return await response_log.page(self._pool, query)
+
+    async def entry(self, id: str) -> LogEntry | None:
+        return await response_log.get(self._pool, id)
+
+    async def unlogged(self, before: str, since: str, limit: int) -> Sequence[tuple[str, str]]:
+        return await response_log.unlogged(self._pool, before, since, limit)
+
+    async def outdated(self, limit: int) -> Sequence[tuple[str, str]]:
+        return await response_log.outdated(self._pool, limit)
+
+    async def fill(self, entry: LogEntry) -> None:
+        await response_log.fill(self._pool, entry)
+
     async def _purge(self, now: int) -> int:
         """Delete up to `PURGE_GROUP` expired responses; return how many. 0 while another server does it."""
 
@@ -129,19 +138,19 @@ class PostgresResponses:
         return await self._pool.transact(work, UPKEEP_PATIENCE)
 
 
-def _values(response: StoredResponse) -> dict[str, Any]:
-    """Return the parameters that say what a response is."""
+def _values(response: StoredResponse, entry: LogEntry | None) -> dict[str, Any]:
+    """Return the parameters that say what a response is, and what the log says of it."""
     return {
+        **response_log.entry_values(entry),
         **columns(response),
         "item_ids": list(response.foreign_ids),
         "positions": list(response.foreign_ids.values()),
     }
 
 
-def _bound_values(response: StoredResponse, items: Sequence[StoredItem], fence: int) -> dict[str, Any]:
-    """Return the parameters of a response that needs a lease, or whose items join its conversation."""
-    joining = [item.id for item in items]
-    return {**_values(response), "fence": fence, "joining": joining, "bodies": [item.body for item in items]}
+def _bound_values(items: Sequence[StoredItem], fence: int) -> dict[str, Any]:
+    """Return the further parameters of a response that needs a lease, or whose items join its conversation."""
+    return {"fence": fence, "joining": [item.id for item in items], "bodies": [item.body for item in items]}
 
 
 async def _remove(transaction: Transaction, numbers: list[int], ids: list[str]) -> int:

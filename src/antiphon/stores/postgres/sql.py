@@ -1,6 +1,7 @@
 """SQL as SQL: named blocks of the .sql files beside this one, with `:name` for a parameter.
 
-A response's columns are written `{columns}`, `{values}` and `{updates}` there (`response_columns.spelled`).
+A response's columns are written `{columns}`, `{values}` and `{updates}` there (`response_columns.spelled`), those of its entry
+in the log likewise. A block with the name `{mark}` is what that mark stands for in the others of its file.
 
 `clock(:name)` converts a time of this server's clock to the database's: unchanged if the two agree within a second, else
 shifted by their difference. So leases of servers with different clocks are compared by one clock.
@@ -16,7 +17,7 @@ from importlib.resources import files
 from time import time
 from typing import Any
 
-from antiphon.stores.response_columns import spelled
+from antiphon.stores.response_columns import spelled, without_marks
 
 FOLDER = files("antiphon.stores.postgres")
 
@@ -84,10 +85,8 @@ def imports() -> Mapping[str, Query]:
 
 def _blocks(text: str) -> Mapping[str, Query]:
     blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
-    return {
-        name.strip(): Query(spelled(_bare(statement), ":{0}::{1}", "{0} = excluded.{0}"))
-        for name, _, statement in blocks
-    }
+    bare = without_marks({name.strip(): _bare(statement) for name, _, statement in blocks})
+    return {name: Query(spelled(statement, ":{0}::{1}", "{0} = excluded.{0}")) for name, statement in bare.items()}
 
 
 def _bare(statement: str) -> str:

@@ -16,10 +16,12 @@ from antiphon.core.tools.call_thoughts import BY_CALL
 from antiphon.errors import AntiphonError, InvalidRequest, StoreConflict
 from antiphon.runtime.offload import LARGE
 from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
-from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
+from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
+from antiphon.stores.records import Job, LoggedEvent, StoredItem, StoredResponse
 from antiphon.stores.response_columns import columns, response_of
 from antiphon.stores.sqlite import conversations, jobs
 from antiphon.stores.sqlite.jobs import Claim
+from antiphon.stores.sqlite.listing import response_log
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SHALLOW, SQLiteDatabase
 
@@ -31,8 +33,6 @@ MOST_HISTORY = 256 * 1024 * 1024
 """Bytes of a chain's items: what is read for one request is held in memory."""
 MOST_ARRAYS = 200_000
 """Arrays of a chain's items, two for each response."""
-
-LAST_ID = "~"  # sorts behind every id
 
 _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
@@ -58,23 +58,6 @@ def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
     for row in connection.execute(SQL["get"], {"id": id, "owner": owner}).fetchall():
         return response_of(row)
     return None
-
-
-def recent(connection: Connection, owner: str, limit: int, after: str | None) -> list[ListedResponse]:
-    """Return an owner's responses, newest first."""
-    rows = connection.execute(SQL["recent"], {"owner": owner, "limit": limit, "after": after or LAST_ID}).fetchall()
-    return [
-        ListedResponse(
-            id=id,
-            model=model,
-            status=status,
-            created_at=created_at,
-            background=bool(background),
-            previous_response_id=previous,
-            conversation_id=conversation,
-        )
-        for id, model, status, created_at, background, previous, conversation in rows
-    ]
 
 
 def delete(connection: Connection, id: str, owner: str) -> bool:
@@ -182,7 +165,7 @@ def items(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, b
 def may_have_thoughts(connection: Connection, owner: str) -> bool:
     """Tell whether any thoughts are found by their calls."""
     key = {"owner": owner, "first": BY_CALL, "behind": BY_CALL[:-1] + chr(ord(BY_CALL[-1]) + 1)}
-    return bool(connection.execute(SQL["may_have_thoughts"], key).fetchone()[0])
+    return connection.execute(SQL["may_have_thoughts"], key).fetchone() is not None
 
 
 def model_texts(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, bytes]:
@@ -253,9 +236,19 @@ class SQLiteResponses:
         database.expires(purge)
 
     async def put(
-        self, response: StoredResponse, *, conversation_items: Sequence[StoredItem] = (), fence: int = 0
+        self,
+        response: StoredResponse,
+        *,
+        conversation_items: Sequence[StoredItem] = (),
+        fence: int = 0,
+        entry: LogEntry | None = None,
     ) -> None:
-        await self._writer.submit(lambda connection: put(connection, response, conversation_items, fence))
+        def operation(connection: Connection) -> None:
+            put(connection, response, conversation_items, fence)
+            if entry is not None:
+                response_log.put(connection, entry)
+
+        await self._writer.submit(operation)
 
     async def enqueue(
         self,
@@ -265,9 +258,12 @@ class SQLiteResponses:
         *,
         worker: str | None = None,
         lease_until: float = 0.0,
+        entry: LogEntry | None = None,
     ) -> Job | None:
         def operation(connection: Connection) -> Job | None:
             put(connection, response)
+            if entry is not None:
+                response_log.put(connection, entry)
             jobs.insert(connection, response.id, response.owner, request)
             jobs.append(connection, response.id, 0, events)
             if worker is None:
@@ -281,9 +277,6 @@ class SQLiteResponses:
 
     async def delete(self, id: str, owner: str) -> bool:
         return await self._writer.submit(lambda connection: delete(connection, id, owner), erases=True)
-
-    async def recent(self, owner: str, limit: int, after: str | None = None) -> Sequence[ListedResponse]:
-        return await self._database.read_long(lambda connection: recent(connection, owner, limit, after))
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
         if self._database.read(is_short, id, owner, SHALLOW, LARGE):
@@ -308,3 +301,20 @@ class SQLiteResponses:
 
     async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
         return await self._database.read_long(lambda connection: model_texts(connection, ids, owner))
+
+    async def log(self, query: LogQuery) -> LogPage:
+        return await self._database.read_long(lambda connection: response_log.page(connection, query))
+
+    async def entry(self, id: str) -> LogEntry | None:
+        return self._database.read(response_log.get, id)
+
+    async def unlogged(self, before: str, since: str, limit: int) -> Sequence[tuple[str, str]]:
+        return await self._database.read_long(
+            lambda connection: response_log.unlogged(connection, before, since, limit)
+        )
+
+    async def outdated(self, limit: int) -> Sequence[tuple[str, str]]:
+        return await self._database.read_long(lambda connection: response_log.outdated(connection, limit))
+
+    async def fill(self, entry: LogEntry) -> None:
+        await self._writer.submit(lambda connection: response_log.fill(connection, entry))

@@ -1,6 +1,7 @@
 """SQL as SQL: named blocks of the .sql files beside this one.
 
-A response's columns are written `{columns}`, `{values}` and `{updates}` there (`response_columns.spelled`).
+A response's columns are written `{columns}`, `{values}` and `{updates}` there (`response_columns.spelled`), those of its entry
+in the log likewise. A block with the name `{mark}` is what that mark stands for in the others of its file.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from sqlite3 import complete_statement
 
-from antiphon.stores.response_columns import spelled
+from antiphon.stores.response_columns import spelled, without_marks
 
 FOLDER = files("antiphon.stores.sqlite")
 
@@ -18,7 +19,8 @@ def queries(noun: str) -> Mapping[str, str]:
     """Return the statements of `queries/<noun>.sql` by the names in their `-- name:` lines."""
     text = (FOLDER / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
     blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
-    return {name.strip(): spelled(statement.strip(), ":{0}", "{0} = :{0}") for name, _, statement in blocks}
+    bare = without_marks({name.strip(): statement.strip() for name, _, statement in blocks})
+    return {name: spelled(statement, ":{0}", "{0} = :{0}") for name, statement in bare.items()}
 
 
 def migrations() -> list[str]:

@@ -58,6 +58,12 @@ NOUNS = (
     ),
     Noun(name="responses", source="SELECT * FROM responses", key=["place"], batch=200),
     Noun(
+        name="response_log",
+        source="SELECT * FROM response_log",
+        key=["number"],
+        unpack=lambda row: [{**row, "pairs": msgspec.json.decode(row["pairs"])}],
+    ),
+    Noun(
         name="foreign_items",
         source="SELECT item.*, response.id FROM foreign_items AS item"
         " JOIN responses AS response ON response.place = item.response",

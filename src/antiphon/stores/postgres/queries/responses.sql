@@ -11,6 +11,9 @@ WITH written AS (
     INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
     SELECT :owner, item.id, written.number, item.position
     FROM written, unnest(:item_ids::text[], :positions::integer[]) AS item (id, position)
+), entered AS (
+    INSERT INTO antiphon.response_log ({log_columns}) SELECT {log_values} FROM written WHERE :has_entry::boolean
+    ON CONFLICT (id) DO UPDATE SET {log_updates}
 )
 SELECT CASE WHEN EXISTS (SELECT FROM written) THEN '' ELSE 'owner' END
 
@@ -47,6 +50,9 @@ WITH held AS (
     INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
     SELECT :owner, item.id, written.number, item.position
     FROM written, unnest(:item_ids::text[], :positions::integer[]) AS item (id, position)
+), entered AS (
+    INSERT INTO antiphon.response_log ({log_columns}) SELECT {log_values} FROM written WHERE :has_entry::boolean
+    ON CONFLICT (id) DO UPDATE SET {log_updates}
 )
 SELECT CASE WHEN refusal <> '' THEN refusal WHEN EXISTS (SELECT FROM written) THEN '' ELSE 'owner' END FROM allowed
 
@@ -67,6 +73,9 @@ WITH taken AS (
     INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
     SELECT :owner, item.id, written.number, item.position
     FROM written, unnest(:item_ids::text[], :positions::integer[]) AS item (id, position)
+), entered AS (
+    INSERT INTO antiphon.response_log ({log_columns}) SELECT {log_values} FROM written WHERE :has_entry::boolean
+    ON CONFLICT (id) DO UPDATE SET {log_updates}
 ), job AS (
     INSERT INTO antiphon.jobs (response_id, owner, request, worker, lease_until, fence, attempts)
     SELECT :id, :owner, :request::bytea, :worker::text, clock(:lease_until), :times::integer, :times
@@ -82,10 +91,6 @@ SELECT EXISTS (SELECT FROM written)
 
 -- name: get
 SELECT {columns} FROM antiphon.responses WHERE id = :id AND owner = :owner
-
--- name: recent
-SELECT id, model, status, created_at, background, previous_response_id, conversation_id FROM antiphon.responses
-WHERE owner = :owner AND id < coalesce(:after::text, '~') ORDER BY id DESC LIMIT :limit
 
 -- name: history
 -- A parent's number is always below its children's: this also keeps a walk from going round.

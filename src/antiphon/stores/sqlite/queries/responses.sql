@@ -25,12 +25,6 @@ UPDATE responses SET {updates} WHERE id = :id
 -- name: get
 SELECT {columns} FROM responses WHERE id = :id AND owner = :owner
 
--- name: recent
--- Along the index of ids, backwards: an index of its own would cost every insert.
-SELECT id, model, status, created_at, background, previous_response_id, conversation_id
-FROM responses WHERE owner = :owner AND id < :after
-ORDER BY id DESC LIMIT :limit
-
 -- name: rowid
 SELECT rowid FROM responses WHERE id = :id AND owner = :owner
 
@@ -68,7 +62,7 @@ SELECT response, position FROM foreign_items WHERE owner = :owner AND item_id = 
 ORDER BY generation DESC LIMIT 1
 
 -- name: may_have_thoughts
-SELECT EXISTS (SELECT 1 FROM foreign_items WHERE owner = :owner AND item_id >= :first AND item_id < :behind)
+SELECT 1 FROM foreign_items WHERE owner = :owner AND item_id >= :first AND item_id < :behind LIMIT 1
 
 -- name: insert_foreign
 INSERT INTO foreign_items (owner, item_id, generation, response, position) VALUES (

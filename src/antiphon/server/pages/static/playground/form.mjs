@@ -10,7 +10,6 @@ import { conversations } from "./memory.mjs";
 const KEPT = "antiphon-form";
 const KEPT_TOOLS = "antiphon-tools"; // with the credentials of MCP servers: in this tab only
 const TEXTS = ["instructions", "tools", "schema", "extra"];
-const CHECKS = ["background", "store", "listen"];
 const JSONS = { tools: "array", schema: "object", extra: "object" };
 const OURS = ["input", "stream", "conversation", "previous_response_id"]; // what the thread itself puts into a request
 

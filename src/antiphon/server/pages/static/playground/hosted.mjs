@@ -30,6 +30,7 @@ function print(output, at, { stdout, stderr }) {
 }
 
 const VIEWS = {
+  __proto__: null,
   web_search_call: (item) => web(item.action ?? {}),
   file_search_call: (item) => [...searched(item.queries ?? []), hits(item.results)],
   code_interpreter_call: (item) => [item.code ? code(item.code, "python") : null, ...(item.outputs ?? []).map(shown)],

@@ -1,108 +1,123 @@
-// Stored responses and conversations: browse, read, fork, delete.
+// Responses and conversations: the list, and what is open beside it.
 
 import { call, id } from "./api.mjs";
-import { $, h, laidOut, pretty, seconds, short, when } from "./dom.mjs";
+import { $, h, when } from "./dom.mjs";
 import { showConversations } from "./form.mjs";
 import { itemView, problem } from "./items.mjs";
-import { code } from "./markdown.mjs";
+import { detail, readWhole, table } from "./log/detail.mjs";
+import { LogList } from "./log/list.mjs";
+import { address, readAddress } from "./log/query.mjs";
 import { conversations, responses } from "./memory.mjs";
 import { WORKING } from "./thread/run.mjs";
 
-const PAGE = 50;
-
 export class Library {
-  #kind = "responses";
-  #after = "";
-  #shown = new Map();
+  #list = new LogList();
+  #open = null; // [id, what was read]
 
   constructor(playground) {
     this.playground = playground;
-    for (const kind of ["responses", "conversations"]) $(`list-${kind}`).addEventListener("click", () => this.list(kind));
-    $("more").addEventListener("click", () => this.#fetchMore());
     $("find").addEventListener("submit", (event) => {
       event.preventDefault();
-      if ($("find-id").value.trim()) location.hash = `library/${$("find-id").value.trim()}`;
+      const wanted = $("find-id").value.trim();
+      if (wanted) location.hash = address(wanted, {});
+      $("find-id").value = "";
     });
+    $("reading-close").addEventListener("click", () => (location.hash = address("", readAddress().filters)));
+    $("list-conversations").addEventListener("click", () => (location.hash = "library/conversations"));
+    $("list-responses").addEventListener("click", () => (location.hash = "library"));
   }
 
-  // Lists the entries known to this browser and, with the scope admin, those of the server.
-  async list(kind = this.#kind) {
-    this.#kind = kind;
-    for (const one of ["responses", "conversations"]) $(`list-${one}`).setAttribute("aria-pressed", one === kind);
-    const known = kind === "responses" ? responses : conversations;
-    this.#shown = new Map(known.list().map((entry) => [entry.id, entry]));
-    this.#after = "";
-    $("more").hidden = true;
-    $("shelf-note").textContent = this.#shown.size ? "" : `No ${kind} yet.`;
-    this.#draw();
-    if (kind === "responses") await this.#fetchMore();
+  // Shows what the address names. `force`: the list is read anew.
+  async show(force = false) {
+    const { id: wanted } = readAddress();
+    const talks = wanted === "conversations" || wanted.startsWith("conv");
+    for (const [name, yes] of [["conversations", talks], ["responses", !talks]]) $(`list-${name}`).setAttribute("aria-pressed", yes);
+    $("log").hidden = talks;
+    $("talks").hidden = !talks;
+    const key = wanted === "conversations" ? "" : wanted;
+    $("library").classList.toggle("reads", Boolean(key));
+    if (talks) this.#talks(key);
+    else this.#list.show({ force });
+    if (key === this.#open) return;
+    this.#open = key;
+    await this.#read(key);
   }
 
-  async #fetchMore() {
+  async #read(key) {
+    if (!key) return this.#fill();
     try {
-      const page = await call("GET", `/admin/responses?limit=${PAGE}${this.#after && `&after=${this.#after}`}`);
-      for (const one of page.data) this.#shown.set(one.id, { ...this.#shown.get(one.id), ...one });
-      this.#after = page.last_id ?? "";
-      $("more").hidden = !page.has_more;
-      $("shelf-note").textContent = this.#shown.size ? "" : "No responses yet.";
-      this.#draw();
+      const parts = await (key.startsWith("conv") ? this.#conversation(key) : this.#response(key));
+      if (this.#open === key) this.#fill(...parts);
     } catch (error) {
-      $("shelf-note").textContent = error.status === 401 || error.status === 403 ? "Responses made on this page. A key with the scope admin lists all stored responses of its owner." : error.message;
+      if (this.#open !== key) return;
+      this.#fill(problem(error.message, error.code));
+      if (error.status === 404) this.#fill(problem(error.message, error.code), h("p.note", {}, "It was deleted, has expired, was made with store: false, or belongs to another owner."));
     }
-  }
-
-  #draw() {
-    const entries = [...this.#shown.values()].sort((one, other) => (one.id < other.id ? 1 : -1));
-    const open = location.hash.split("/")[1];
-    $("shelf").replaceChildren(...entries.map((entry) => h("li", {}, h("a", { href: `#library/${entry.id}`, "aria-current": entry.id === open ? "page" : null },
-      h("span.title", {}, entry.title || short(entry.id)), h("span.note", {}, [entry.model, entry.status === "completed" ? "" : entry.status, when(entry.created_at)].filter(Boolean).join(" · "))))));
-  }
-
-  async open(key) {
-    $("find-id").value = "";
-    this.#draw();
-    if (!key) return this.#show(h("p.note", {}, "Select a response or conversation, or open one by its id."));
-    try {
-      await (key.startsWith("conv") ? this.#conversation(key) : this.#response(key));
-    } catch (error) {
-      this.#show(problem(error.message, error.code));
-      if (error.status === 404) this.#show(problem(error.message, error.code), h("p", {}, button("Remove from this list", () => this.#forget(key))));
-    }
-    return undefined;
   }
 
   async #response(key) {
-    const path = `/v1/responses/${id(key)}`;
-    const [response, input] = await Promise.all([call("GET", path), call("GET", `${path}/input_items?order=asc&limit=100`)]);
-    const items = [...input.data, ...response.output];
-    const kept = responses.get(key);
+    const whole = await readWhole(key);
+    const { response, input } = whole;
     const working = response.background && WORKING.includes(response.status);
-    const facts = {
-      model: response.model,
-      status: response.status,
-      made: when(response.created_at),
-      tokens: response.usage && `${response.usage.input_tokens} in, ${response.usage.output_tokens} out`,
-      "first token": kept?.first && seconds(kept.first),
-      took: kept?.total && seconds(kept.total),
-      continues: response.previous_response_id && h("a", { href: `#library/${response.previous_response_id}` }, short(response.previous_response_id)),
-      conversation: response.conversation && h("a", { href: `#library/${response.conversation.id}` }, short(response.conversation.id)),
-    };
-    this.#show(h("h2", {}, kept?.title || "Response"), h("p.id", {}, key), table(facts),
-      h("div.actions", {},
-        working ? button("Watch it", () => this.#leave(() => this.playground.watch(response, input.data))) : button("Fork", () => this.#leave(() => this.playground.fork(response, items))),
-        deleter(() => this.#delete(path, key, responses))),
-      input.has_more ? h("p.note", {}, "The first 100 items of its input:") : "",
-      ...items.map(itemView), raw(response));
+    const actions = working
+      ? [button("Watch it", () => this.#leave(() => this.playground.watch(response, input)))]
+      : [button("Fork", () => this.#leave(() => this.playground.forkRequest(whole)), "", "Copy the request into the playground"),
+        response.status === "completed" || response.status === "incomplete" ? button("Continue", () => this.#leave(() => this.#goOn(whole)), "quiet", "Begin a thread after this response") : null];
+    return detail(whole, [...actions, deleter(() => this.#delete([key]))].filter(Boolean));
+  }
+
+  async #goOn({ response }) {
+    const input = await call("GET", `/v1/responses/${id(response.id)}/input_items?order=asc&limit=100`);
+    this.playground.fork(response, [...input.data, ...response.output]);
+  }
+
+  // Conversations
+
+  #talks(open) {
+    const known = conversations.list();
+    $("talk-rows").replaceChildren(...known.map((one) => h("li", {}, h("a", { href: `#library/${one.id}`, "aria-current": one.id === open ? "page" : null },
+      h("span.title", {}, one.title || one.id), h("span.note", {}, when(one.created_at))))));
+    $("talk-note").textContent = known.length ? "" : "Conversations that are begun on this page are listed here; others can be opened by id.";
   }
 
   async #conversation(key) {
     const path = `/v1/conversations/${id(key)}`;
     const [conversation, items] = await Promise.all([call("GET", path), call("GET", `${path}/items?order=asc&limit=100`)]);
     conversations.put({ id: key, created_at: conversation.created_at });
-    const metadata = Object.keys(conversation.metadata ?? {}).length ? laidOut(JSON.stringify(conversation.metadata)) : null;
-    this.#show(h("h2", {}, conversations.get(key)?.title || "Conversation"), h("p.id", {}, key), table({ made: when(conversation.created_at), metadata }),
-      h("div.actions", {}, button("Go on", () => this.#leave(() => this.playground.converse(key, items.data))), deleter(() => this.#delete(path, key, conversations))),
-      ...items.data.map(itemView), items.has_more ? h("p.note", {}, "These are the first 100 items.") : "");
+    const metadata = Object.entries(conversation.metadata ?? {}).map(([name, value]) => `${name}=${value}`).join(", ");
+    const made = h("a", { href: address("", { conversation: key }) }, "its responses");
+    return [h("h2", {}, conversations.get(key)?.title || "Conversation"), h("p.id", {}, key), table({ created: when(conversation.created_at), metadata, responses: made }),
+      h("div.actions", {}, button("Continue", () => this.#leave(() => this.playground.converse(key, items.data))), deleter(() => this.#deleteTalk(path, key))),
+      ...items.data.map((item) => itemView(item)), items.has_more ? h("p.note", {}, "These are the first 100 items.") : ""];
+  }
+
+  async #deleteTalk(path, key) {
+    try {
+      await call("DELETE", path);
+      conversations.remove(key);
+      showConversations();
+      location.hash = "library/conversations";
+    } catch (error) {
+      this.#fill(problem(error.message, error.code));
+    }
+  }
+
+  async #delete(ids) {
+    try {
+      for (const key of ids) {
+        await call("DELETE", `/v1/responses/${id(key)}`).catch((error) => this.#deleteAnothers(key, error));
+        responses.remove(key);
+      }
+      this.#list.gone(ids);
+    } catch (error) {
+      this.#fill(problem(error.message, error.code));
+    }
+  }
+
+  // An operator's key deletes what is another owner's by a route of its own.
+  async #deleteAnothers(key, error) {
+    if (error.status !== 404) throw error;
+    await call("POST", "/admin/responses/delete", { ids: [key] });
   }
 
   // Switches to the playground, and goes on once it is visible: hidden elements take no focus.
@@ -114,32 +129,13 @@ export class Library {
     location.hash = "play";
   }
 
-  async #delete(path, key, memory) {
-    try {
-      await call("DELETE", path);
-      memory.remove(key);
-      location.hash = "library";
-      await this.list();
-      showConversations();
-    } catch (error) {
-      this.#show(problem(error.message, error.code));
-    }
-  }
-
-  #forget(key) {
-    responses.remove(key);
-    conversations.remove(key);
-    location.hash = "library";
-    this.list();
-  }
-
-  #show(...parts) {
-    $("reading").replaceChildren(...parts.filter(Boolean));
+  #fill(...parts) {
+    $("reading-body").replaceChildren(...parts.filter(Boolean));
     $("reading").scrollTop = 0;
   }
 }
 
-const button = (text, onclick, look = "") => h("button", { type: "button", onclick, className: look }, text);
+const button = (text, onclick, look = "", title = "") => h("button", { type: "button", onclick, className: look, title }, text);
 
 // Asks for confirmation, in the button itself.
 function deleter(then) {
@@ -149,15 +145,4 @@ function deleter(then) {
     return setTimeout(() => (made.textContent = "Delete"), 4000);
   }, "quiet danger");
   return made;
-}
-
-function table(facts) {
-  const rows = Object.entries(facts).filter(([, value]) => value);
-  return h("dl", {}, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-}
-
-function raw(response) {
-  const details = h("details.raw", {}, h("summary", {}, "JSON"));
-  details.addEventListener("toggle", () => details.append(code(pretty(response), "json")), { once: true });
-  return details;
 }

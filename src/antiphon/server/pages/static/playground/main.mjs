@@ -22,22 +22,24 @@ const library = new Library(playground);
 const activity = new Activity();
 const stores = new Stores();
 
+let came = true; // whether another view was shown before: lists are read anew then
+
 function show() {
-  const [wanted, ...rest] = location.hash.slice(1).split("/");
+  const [wanted] = location.hash.slice(1).split(/[/?]/);
   const view = VIEWS.includes(wanted) ? wanted : "play";
   for (const name of VIEWS) $(name).hidden = name !== view;
   for (const link of document.querySelectorAll(".top nav a")) {
     if (link.hash === `#${view}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  const name = document.querySelector(".top nav [aria-current]").textContent;
+  document.title = view === "play" ? playground.title : `${name} · Antiphon`;
   activity.hide();
   stores.hide();
   if (view === "activity") activity.show();
   if (view === "stores") stores.show();
-  if (view === "library") {
-    library.open(rest.join("/"));
-    if (!rest.length || !$("shelf").childElementCount) library.list();
-  }
+  if (view === "library") library.show(came);
+  came = view !== "library";
 }
 
 async function loadModels() {

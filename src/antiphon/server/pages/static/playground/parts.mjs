@@ -21,6 +21,7 @@ export function shownParts(content) {
 }
 
 const VIEWS = {
+  __proto__: null,
   input_image: (part) => image(part.image_url, "Attached image") ?? chip("image", nameOf(part)),
   input_file: (part) => chip("file", nameOf(part), part.file_data),
   input_audio: (part) => chip("audio", part.input_audio?.format ?? "", part.input_audio?.data),

@@ -1,8 +1,9 @@
 // The playground: a thread, or two side by side; the composer; the events of the last request.
 
 import { $, h, rate, seconds, short } from "./dom.mjs";
-import { readForm, showConversations } from "./form.mjs";
+import { fillForm, readForm, showConversations } from "./form.mjs";
 import { problem } from "./items.mjs";
+import { earlier, inputOf, isRedacted, requestOf } from "./log/fork.mjs";
 import { textOf } from "./parts.mjs";
 import { Attachments } from "./thread/attachments.mjs";
 import { Compare } from "./thread/compare.mjs";
@@ -10,6 +11,7 @@ import { Lane, message } from "./thread/lane.mjs";
 import { Run } from "./thread/run.mjs";
 import { setUpSnippets } from "./thread/snippets.mjs";
 import { Timeline } from "./thread/timeline.mjs";
+import { Turn } from "./thread/turn.mjs";
 import { preferences } from "./view/preferences.mjs";
 
 const TITLE = "Antiphon";
@@ -43,6 +45,11 @@ export class Playground {
     return [this.lane, this.compare.lane].filter(Boolean);
   }
 
+  // The tab's: the thread's last prompt.
+  get title() {
+    return `${this.lane.title ? `${this.lane.title.slice(0, 40)} · ` : ""}${TITLE}`;
+  }
+
   get running() {
     return this.lanes.some((lane) => lane.run);
   }
@@ -64,25 +71,51 @@ export class Playground {
 
   // Follows a stored response that is still being made.
   async watch(response, input) {
-    this.fresh();
+    await this.#begin();
     await this.lane.watch(response, input);
   }
 
   // Begins a thread after a stored response; `items` are shown as its history.
-  fork(response, items) {
-    this.fresh();
+  async fork(response, items) {
+    await this.#begin();
     this.lane.begin(items, response);
     if ([...$("model").options].some((option) => option.value === response.model)) $("model").value = response.model;
     this.#standing();
     $("input").focus();
   }
 
-  converse(conversation, items) {
-    this.fresh();
+  // Copies the request of a stored response: settings, the thread before it, its prompt; all can be changed before it is sent.
+  async forkRequest(whole) {
+    const before = await earlier(whole);
+    await this.#begin();
+    const body = requestOf(whole);
+    fillForm(body);
+    const input = inputOf(whole);
+    const done = (shown, response) => new Turn({ shown, status: "done", response: { output: [], ...response } });
+    const turns = [];
+    if (whole.response.previous_response_id) turns.push(done(before, { id: whole.response.previous_response_id, store: true }));
+    if (input.before.length) turns.push(Object.assign(done(input.before, { store: false }), { basis: turns.map((turn) => turn.key) }));
+    this.lane.load(turns);
+    if (whole.response.conversation) showConversations(whole.response.conversation.id);
+    this.#compose(input.prompt?.content ?? "");
+    this.#standing();
+    const notes = [isRedacted(body) && "Credentials of its MCP servers are not stored: enter them again.", !input.prompt && "Its input ended with outputs of tools: they are part of the thread, and are sent with the next prompt."];
+    for (const note of notes.filter(Boolean)) $("thread").append(h("p.note", {}, note));
+    $("input").focus();
+  }
+
+  async converse(conversation, items) {
+    await this.#begin();
     this.lane.begin(items);
     showConversations(conversation);
     this.#standing();
     $("input").focus();
+  }
+
+  // Makes room for another thread.
+  async #begin() {
+    await Promise.all(this.lanes.map((lane) => lane.abandon()));
+    this.fresh();
   }
 
   fresh() {
@@ -90,7 +123,8 @@ export class Playground {
     for (const lane of this.lanes) lane.clear();
     this.timeline.clear();
     $("figures").textContent = "";
-    document.title = TITLE;
+    for (const lane of this.lanes) lane.title = "";
+    document.title = this.title;
     this.#edited(null);
     this.#welcome();
     this.#standing();
@@ -128,6 +162,7 @@ export class Playground {
 
   async #submit(event) {
     event.preventDefault();
+    await this.attachments.ready;
     const items = this.#items();
     if (this.running || !items) return;
     if (!$("model").value) return this.#noModel();
@@ -150,12 +185,15 @@ export class Playground {
   // Puts a turn's prompt back into the composer.
   edit(lane, turn) {
     if (this.running) return;
-    const { content } = turn.items[0];
+    this.#compose(turn.items[0].content);
+    this.#edited({ lane, turn });
+    $("input").focus();
+  }
+
+  #compose(content) {
     const parts = Array.isArray(content) ? content : [];
     $("input").value = Array.isArray(content) ? textOf(parts.filter((part) => part.type === "input_text")) : content;
     this.attachments.replace(parts.filter((part) => part.type !== "input_text"));
-    this.#edited({ lane, turn });
-    $("input").focus();
   }
 
   #edited(editing) {
@@ -174,7 +212,7 @@ export class Playground {
 
   began(lane) {
     if (lane === this.watched) this.timeline.clear();
-    document.title = `${this.lane.title ? `${this.lane.title.slice(0, 40)} · ` : ""}${TITLE}`;
+    document.title = this.title;
     $("send").disabled = true;
     $("stop").hidden = false;
     clearInterval(this.#ticker);

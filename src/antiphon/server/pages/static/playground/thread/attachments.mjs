@@ -11,6 +11,7 @@ const OTHERS = /^(image|audio|video)\//; // what no model takes
 
 export class Attachments {
   #all = [];
+  ready = Promise.resolve(); // once all files have been read
 
   constructor() {
     this.list = $("attached");
@@ -42,7 +43,12 @@ export class Attachments {
     this.add([...from.files]);
   }
 
-  async add(files) {
+  add(files) {
+    this.ready = this.ready.then(() => this.#add(files)).catch((error) => (this.note.textContent = error.message));
+    return this.ready;
+  }
+
+  async #add(files) {
     this.note.textContent = "";
     for (const file of files) {
       const total = this.#all.reduce((sum, one) => sum + one.size, 0) + file.size;

@@ -10,6 +10,7 @@ import { outputsForm } from "./outputs.mjs";
 import { Run, WORKING } from "./run.mjs";
 import { Turn } from "./turn.mjs";
 
+const FIRST = "a"; // the lane whose background responses go on after a reload
 const STICKY = 80; // pixels from its end at which a thread follows what is written
 
 export class Lane {
@@ -60,7 +61,7 @@ export class Lane {
     this.#add(turn);
     this.#changed();
     if ("conversation" in body && !(await this.#converse(turn, body))) return true;
-    await this.#follow(turn, new Run(body, (at, frame) => this.#take(turn, at, frame)), (run) => run.send($("listen").checked));
+    await this.#follow(turn, new Run(body, (at, frame) => this.#take(turn, at, frame), this.name === FIRST), (run) => run.send($("listen").checked));
     return true;
   }
 
@@ -87,9 +88,16 @@ export class Lane {
     this.title = titleOf(turn) || titleOf({ items: run.body.input });
     this.owner.began(this);
     this.toEnd();
-    await work(run);
+    this.working = work(run);
+    await this.working;
     this.run = null;
     this.#ended(turn, run);
+  }
+
+  // Lets go of what runs, so that another thread can be shown.
+  async abandon() {
+    this.run?.abandon();
+    await this.working;
   }
 
   #take(turn, at, frame) {
@@ -228,7 +236,7 @@ export class Lane {
 
   // Shows what was kept before a reload; a request that ran then has stopped, or goes on in the background. Tells whether there was something.
   restore() {
-    const all = kept(this.name).filter((data) => data.status !== "running" || !(data.background && Run.kept()));
+    const all = kept(this.name).filter((data) => data.status !== "running" || !(data.background && this.name === FIRST && Run.kept()));
     if (all.length) this.load(all.map((data) => new Turn(data.status === "running" ? { ...data, status: "stopped" } : data)));
     return all.length > 0;
   }

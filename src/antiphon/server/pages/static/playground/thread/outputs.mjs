@@ -3,7 +3,7 @@
 import { h } from "../dom.mjs";
 import { called } from "../items.mjs";
 
-const CALLS = { function_call: "function_call_output", custom_tool_call: "custom_tool_call_output" };
+const CALLS = { __proto__: null, function_call: "function_call_output", custom_tool_call: "custom_tool_call_output" };
 const APPROVAL = "mcp_approval_request";
 
 // The form for a response's calls; null where it has none. `send` gets the items.

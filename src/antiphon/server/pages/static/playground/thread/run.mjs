@@ -16,9 +16,9 @@ export class Run {
   #log = [];
   #saving = 0;
 
-  // `take(at, frame)` gets each event and Delta of the backend, `at` in seconds since the request was sent.
-  constructor(body, take) {
-    Object.assign(this, { body, response: null, error: null, began: clock(), first: null, last: null, end: null, deltas: 0, stopped: false, ignored: "" });
+  // `resumable`: whether a reload goes on with it. `take(at, frame)` gets each event and Delta of the backend, `at` in seconds since the request was sent.
+  constructor(body, take, resumable = true) {
+    Object.assign(this, { body, resumable, response: null, error: null, began: clock(), first: null, last: null, end: null, deltas: 0, stopped: false, ignored: "" });
     this.sequence = -1;
     this.take = take;
   }
@@ -50,6 +50,13 @@ export class Run {
     this.stopped = true;
     if (this.body.background && this.response) await call("POST", `/v1/responses/${id(this.response.id)}/cancel`);
     else this.#controller.abort();
+  }
+
+  // Lets go of a stream; a background response goes on without a reader.
+  abandon() {
+    this.stopped = true;
+    this.#controller.abort();
+    this.#forget();
   }
 
   // A broken stream (also when the page is left) does not end a background response: its kept events stay.
@@ -101,13 +108,13 @@ export class Run {
   save() {
     clearTimeout(this.#saving);
     this.#saving = 0;
-    if (this.end || !this.response || !this.body.background) return;
+    if (this.end || !this.response || !this.body.background || !this.resumable) return;
     const text = JSON.stringify({ body: this.body, began: this.began, log: this.#log });
     if (text.length < MOST_KEPT) sessionStorage.setItem(KEPT, text);
   }
 
   #forget() {
     clearTimeout(this.#saving);
-    if (this.body.background) sessionStorage.removeItem(KEPT);
+    if (this.body.background && this.resumable) sessionStorage.removeItem(KEPT);
   }
 }

@@ -33,6 +33,7 @@ export class Timeline {
   #cost = 0;
   #events = 0;
   #shown = 0;
+  #follows = true; // whether the newest row is in view
 
   constructor() {
     this.rows = $("rows");
@@ -40,6 +41,13 @@ export class Timeline {
     for (const name of ["deltas", "said"]) {
       $(`show-${name}`).addEventListener("change", (change) => this.rows.classList.toggle(`without-${name}`, !change.target.checked));
     }
+    let top = 0;
+    this.rows.addEventListener("scroll", () => {
+      const { scrollTop, clientHeight, scrollHeight } = this.rows;
+      if (scrollTop < top - 2) this.#follows = false; // the person reads further up
+      if (scrollTop + clientHeight > scrollHeight - 40) this.#follows = true;
+      top = scrollTop;
+    }, { passive: true });
     new ResizeObserver(() => this.#draw()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
     addEventListener("theme", () => this.#draw());
@@ -48,6 +56,7 @@ export class Timeline {
   clear() {
     this.#marks = [];
     this.#events = this.#shown = 0;
+    this.#follows = true;
     this.#waiting = [];
     this.rows.replaceChildren();
     this.#later();
@@ -70,9 +79,8 @@ export class Timeline {
     clearTimeout(this.#frame);
     this.#frame = 0;
     const began = performance.now();
-    const atEnd = this.rows.scrollTop + this.rows.clientHeight > this.rows.scrollHeight - 40;
     for (const one of this.#waiting.splice(0, SLICE)) this.#append(one);
-    if (atEnd) this.rows.scrollTop = this.rows.scrollHeight;
+    if (this.#follows) this.rows.scrollTop = this.rows.scrollHeight;
     $("count").textContent = this.#events ? `${this.#events.toLocaleString("en")} events${this.#events > MOST ? `, ${MOST} shown` : ""}` : "";
     this.#draw();
     this.#cost = performance.now() - began;

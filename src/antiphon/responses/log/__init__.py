@@ -1,0 +1,1 @@
+"""The log of responses: what lists show of each stored response."""

@@ -1,0 +1,222 @@
+"""StoredResponse → LogEntry: first words of question and answer, tools, tokens, why it failed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import OUTPUTS
+from antiphon.responses.plan import Plan
+from antiphon.stores.log_records import LogEntry
+from antiphon.stores.records import StoredResponse
+from antiphon.types.request import CreateResponse
+from antiphon.types.response import Usage
+
+WORDS = 240
+"""Characters of a question or an answer that the log keeps."""
+MOST_TOOLS = 20
+LONGEST_NAME = 64
+LOOKED_AT = 8 * WORDS
+"""Characters of a text in which the first words are looked for."""
+
+MOST_PARAMETERS = 4096
+"""Bytes of a request's parameters; larger ones are not kept."""
+ELSEWHERE = frozenset(
+    """
+    model input instructions tools tool_choice previous_response_id conversation stream stream_options metadata file_id image
+    """.split()
+)
+"""Fields of a request that a stored response has itself, or that say how it was asked for."""
+PARAMETERS = tuple(name for name in CreateResponse.__struct_fields__ if name not in ELSEWHERE)
+
+CALL = "_call"
+"""How types of calls end."""
+
+T = TypeVar("T")
+
+Costing = Callable[[str, Usage], float]
+"""A model's id and what was used of it → what it costs."""
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """How long a response took, and when its first token came, in seconds; None where nobody measured it."""
+
+    duration: float | None = None
+    first_token: float | None = None
+
+
+UNTIMED = Timing()
+
+
+class _LoggedItem(msgspec.Struct):
+    type: str | None = None
+    role: str | None = None
+    name: str | None = None
+    arguments: Raw = Raw()
+    content: Raw = Raw()
+    output: Raw = Raw()
+
+
+class _LoggedPart(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    refusal: str | None = None
+
+
+class _LoggedError(msgspec.Struct):
+    code: str | None = None
+    message: str | None = None
+
+
+class _LoggedCause(msgspec.Struct):
+    reason: str | None = None
+
+
+class _LoggedBody(msgspec.Struct):
+    completed_at: float | None = None
+    error: _LoggedError | None = None
+    incomplete_details: _LoggedCause | None = None
+    usage: Usage | None = None
+    metadata: dict[str, str] | None = None
+
+
+_array = msgspec.json.Decoder(list[Raw])
+_item = msgspec.json.Decoder(_LoggedItem)
+_content = msgspec.json.Decoder(str | list[Raw])
+_part = msgspec.json.Decoder(_LoggedPart)
+_text = msgspec.json.Decoder(str)
+_body = msgspec.json.Decoder(_LoggedBody)
+
+
+def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED, parameters: str = "") -> LogEntry:
+    """Return what the log says of a response. What of it cannot be read is left out. `parameters`: see LogEntry."""
+    body = _read(_body, stored.body) or _LoggedBody()
+    usage = body.usage or Usage()
+    problem = body.error or _LoggedError()
+    reason = problem.message or (body.incomplete_details and body.incomplete_details.reason) or ""
+    output = list(_items(stored.output))
+    duration = timing.duration
+    if duration is None and body.completed_at:
+        duration = max(body.completed_at - stored.created_at, 0.0)
+    return LogEntry(
+        id=stored.id,
+        owner=stored.owner,
+        model=stored.model,
+        status=stored.status,
+        created_at=stored.created_at,
+        background=stored.background,
+        previous_response_id=stored.previous_response_id,
+        conversation_id=stored.conversation_id,
+        question=_question(list(_items(stored.input))),
+        answer=_answer(output),
+        reason=first_words(reason),
+        error_code=_encodable(problem.code or "")[:LONGEST_NAME],
+        tools=_tools(output),
+        pairs=tuple(to_json(pair).decode() for pair in (body.metadata or {}).items()),
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.input_tokens_details.cached_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.output_tokens_details.reasoning_tokens,
+        cost=cost(stored.model, usage) if body.usage is not None else 0.0,
+        duration=duration,
+        first_token=timing.first_token,
+        parameters=parameters,
+    )
+
+
+def request_parameters(plan: Plan) -> str:
+    """Return what a request set, so that it can be sent again: its own fields, without the operator's; "" where that is much."""
+    request, operators = plan.request, plan.route.extra_body
+    given: dict[str, object] = {name: raw for name, raw in plan.turn.extra.items() if name not in operators}
+    for name in PARAMETERS:
+        value = getattr(request, name)
+        if value is not None:
+            given[name] = value
+    if request.tool_choice is not None:
+        given["tool_choice"] = plan.response.tool_choice  # without secrets
+    packed = to_json(given)
+    return packed.decode() if len(packed) <= MOST_PARAMETERS else ""
+
+
+def first_words(text: str) -> str:
+    """Return the beginning of a text in one line."""
+    line = " ".join(_encodable(text[:LOOKED_AT]).split())
+    return line if len(line) <= WORDS else f"{line[: WORDS - 1]}…"
+
+
+def _encodable(text: str) -> str:
+    """Return a text without lone surrogates, which no database takes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _question(items: Sequence[_LoggedItem]) -> str:
+    """Return the first words of the last message of the user; of a tool's output where there is none."""
+    for item in reversed(items):
+        if item.type in (None, "message") and item.role == "user":
+            return first_words(_said(item.content))
+    for item in reversed(items):
+        if item.type in OUTPUTS:
+            return first_words(_said(item.output))
+    return ""
+
+
+def _answer(items: Sequence[_LoggedItem]) -> str:
+    """Return the first words of an answer; where it has no text, the calls that it is."""
+    for item in items:
+        if item.type == "message" and (text := first_words(_said(item.content))):
+            return text
+    calls = (f"{item.name}({_call(item)})" for item in items if item.name)
+    return first_words(", ".join(calls))
+
+
+def _call(item: _LoggedItem) -> str:
+    arguments = bytes(item.arguments)
+    return (_read(_text, arguments) or "")[:WORDS] if arguments else ""
+
+
+def _tools(items: Sequence[_LoggedItem]) -> str:
+    """Return the names of the tools that were called, each between two spaces."""
+    names: dict[str, None] = {}
+    for item in items:
+        if item.type is None or not item.type.endswith(CALL) or len(names) == MOST_TOOLS:
+            continue
+        name = item.name if item.name else item.type.removesuffix(CALL)
+        names["_".join(_encodable(name[:LONGEST_NAME]).split())] = None
+    return f" {' '.join(names)} " if names else ""
+
+
+def _said(content: Raw) -> str:
+    """Return the beginning of what a content says: a string, or an array of parts."""
+    found = _read(_content, bytes(content)) if bytes(content) else None
+    if found is None or isinstance(found, str):
+        return found or ""
+    texts: list[str] = []
+    size = 0
+    for raw in found:
+        part = _read(_part, bytes(raw))
+        if part is None:
+            continue
+        text = part.text or part.refusal or f"[{part.type.removeprefix('input_')}]"
+        texts.append(text)
+        size += len(text)
+        if size >= LOOKED_AT:
+            break
+    return "\n".join(texts)
+
+
+def _items(array: bytes) -> Iterator[_LoggedItem]:
+    for raw in _read(_array, array) or ():
+        item = _read(_item, bytes(raw))
+        if item is not None:
+            yield item
+
+
+def _read(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
+    try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError):
+        return None

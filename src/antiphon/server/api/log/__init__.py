@@ -1,0 +1,1 @@
+"""`/responses`, `/admin/responses`: the log of responses."""

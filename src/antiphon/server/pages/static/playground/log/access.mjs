@@ -1,0 +1,24 @@
+// Whose responses this key sees: those of all owners with the scope admin, else its own. Asked once for each key.
+
+import { ApiError, call, id, key } from "../api.mjs";
+
+let known = null; // [key, promise of the paths]
+
+const OPERATORS = { list: "/admin/responses", one: (name) => `/admin/responses/${id(name)}`, all: true };
+const OWN = { list: "/v1/responses", one: (name) => `/v1/responses/${id(name)}/log`, all: false };
+
+export function access() {
+  if (known?.[0] !== key()) known = [key(), asked()];
+  return known[1];
+}
+
+async function asked() {
+  try {
+    await call("GET", "/admin/responses?limit=1");
+    return OPERATORS;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 403) return OWN;
+    known = null;
+    throw error;
+  }
+}

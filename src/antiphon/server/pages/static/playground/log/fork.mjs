@@ -1,0 +1,54 @@
+// A stored response → the request that made it, for the form: everything copied, and editable.
+
+import { call, id } from "../api.mjs";
+
+// What a response repeats where the request did not say it; only for entries that do not have the parameters.
+const DEFAULTS = { temperature: 1, top_p: 1, truncation: "disabled", parallel_tool_calls: true, tool_choice: "auto", top_logprobs: 0, presence_penalty: 0, frequency_penalty: 0, service_tier: "default", background: false, store: true };
+const ECHOED = [...Object.keys(DEFAULTS), "max_output_tokens", "max_tool_calls", "prompt", "prompt_cache_key", "safety_identifier", "user"];
+const TEXT = '{"format":{"type":"text"}}';
+
+function echoed(response) {
+  const body = {};
+  for (const name of ECHOED) if (response[name] !== null && response[name] !== undefined && response[name] !== DEFAULTS[name]) body[name] = response[name];
+  const { effort, summary } = response.reasoning ?? {};
+  if (effort || summary) body.reasoning = { ...(effort && { effort }), ...(summary && { summary }) };
+  if (response.text && JSON.stringify(response.text) !== TEXT) body.text = response.text;
+  return body;
+}
+
+// The request without its input.
+export function requestOf({ response, parameters }) {
+  const body = { ...(parameters ?? echoed(response)), model: response.model };
+  if (response.instructions && !body.prompt) body.instructions = response.instructions;
+  if (response.tools?.length) body.tools = response.tools;
+  if (Object.keys(response.metadata ?? {}).length) body.metadata = response.metadata;
+  return body;
+}
+
+export const isRedacted = (body) => JSON.stringify(body).includes("<redacted>");
+
+// Ids that were derived from the response's own are left out, and what is the same without them.
+function asSent(item, base) {
+  const { id: name, status, ...rest } = item;
+  const own = typeof name !== "string" || name.includes(base);
+  const sent = own ? rest : { ...rest, id: name };
+  if (sent.type !== "message") return sent;
+  const texts = Array.isArray(sent.content) && sent.content.every((part) => part.type === "input_text" && Object.keys(part).length === 2);
+  return texts && sent.content.length === 1 ? { ...sent, content: sent.content[0].text } : sent;
+}
+
+// What stands before the prompt, and the prompt's items.
+export function inputOf({ response, input }) {
+  const items = input.map((item) => asSent(item, response.id.slice("resp_".length)));
+  const last = items.at(-1);
+  const asks = last?.type === "message" && last.role === "user";
+  return { before: asks ? items.slice(0, -1) : items, prompt: asks ? last : null };
+}
+
+// The items of the responses before it, oldest first: what its thread showed.
+export async function earlier({ response }) {
+  if (!response.previous_response_id) return [];
+  const path = `/v1/responses/${id(response.previous_response_id)}`;
+  const [previous, input] = await Promise.all([call("GET", path), call("GET", `${path}/input_items?order=asc&limit=100`)]);
+  return [...input.data, ...previous.output];
+}

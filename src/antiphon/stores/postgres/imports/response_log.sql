@@ -1,0 +1,3 @@
+-- name: response_log
+INSERT INTO antiphon.response_log ({log_columns}) VALUES ({log_values})
+ON CONFLICT (id) DO NOTHING

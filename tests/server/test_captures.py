@@ -1,0 +1,145 @@
+"""What was sent to a backend can be looked at: in every mode, of every kind of backend, by operators only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+
+from antiphon.config import BackendConfig, KeyConfig, ModelConfig
+from tests.server.whole import Client, Json, turn, upstream, whole_server
+
+CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers chat requests, streamed or not, and keeps their bodies; the first one that has `top_p` is refused for it."""
+
+    protocol_version = "HTTP/1.1"
+    bodies: list[bytes]
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self._send(json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}).encode())
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.bodies.append(body)
+        asked = json.loads(body)
+        if "top_p" in asked:
+            error = {"message": "Unsupported parameter: 'top_p'", "param": "top_p", "code": "unsupported_parameter"}
+            self._send(json.dumps({"error": error}).encode(), status=400)
+        elif asked.get("stream"):
+            says = {"delta": {"role": "assistant", "content": "Hi"}, "index": 0, "finish_reason": "stop"}
+            chunk = json.dumps({**CHUNK, "choices": [says]}).encode()
+            self._send(b"data: %b\n\ndata: [DONE]\n\n" % chunk, "text/event-stream")
+        else:
+            says = {"message": {"role": "assistant", "content": "Hi"}, "index": 0, "finish_reason": "stop"}
+            self._send(json.dumps({"id": "c", "object": "chat.completion", "choices": [says]}).encode())
+
+    def _send(self, body: bytes, kind: str = "application/json", status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def recording() -> Iterator[tuple[str, list[bytes]]]:
+    """Run a backend; gives its URL and the bodies that it gets."""
+    bodies: list[bytes] = []
+    with upstream(type("Recording", (Recorder,), {"bodies": bodies})) as url:
+        yield url, bodies
+
+
+@contextmanager
+def served(**settings: Any) -> Iterator[tuple[Client, list[bytes]]]:
+    with recording() as (url, bodies):
+        secret = BackendConfig(url=url, key="sk-of-the-backend", headers={"x-extra": "secret-header-value"})
+        models = {"m": ModelConfig(backends=["upstream"], instructions="The operator's own words.")}
+        with whole_server(backends={"upstream": secret}, models=models, **settings) as client:
+            yield client, bodies
+
+
+def ask(client: Client, mode: str, **fields: Any) -> Json:
+    body = {"model": "m", "input": "Hello?", **fields}
+    match mode:
+        case "whole":
+            return client.create(**body)
+        case "stream":
+            return dict(client.stream(**body)[-1]["response"])
+        case "background":
+            return client.finished(client.create(**body, background=True)["id"])
+        case _:
+            with client.websocket() as connection:
+                return dict(turn(connection, **body, store=True)[-1]["response"])
+
+
+@pytest.mark.parametrize("mode", ["whole", "stream", "background", "websocket"])
+def test_what_was_sent_is_there_byte_for_byte(mode: str) -> None:
+    with served() as (client, bodies):
+        made = ask(client, mode, temperature=0.25)
+        whole = client.get(f"/admin/responses/{made['id']}")[1]
+        assert [one["backend"] for one in whole["sent"]] == ["upstream"]
+        assert whole["sent"][0]["url"].startswith("http://127.0.0.1:")
+        assert whole["sent"][0]["url"].endswith("/v1/chat/completions")
+        assert [one["body"] for one in whole["sent"]] == [json.loads(body) for body in bodies]
+        assert whole["sent"][0]["body"]["temperature"] == 0.25
+        assert whole["sent_forgotten"] == 0
+        assert "secret-header" not in json.dumps(whole)
+        assert "sk-of-the-backend" not in json.dumps(whole)
+
+
+def test_a_request_that_was_refused_and_changed_is_there_twice() -> None:
+    with served() as (client, bodies):
+        made = ask(client, "whole", top_p=0.5)
+        sent = client.get(f"/admin/responses/{made['id']}")[1]["sent"]
+        assert [one["body"].get("top_p") for one in sent] == [0.5, None]
+        assert len(bodies) == 2
+
+
+def test_neither_others_nor_ordinary_keys_see_it() -> None:
+    keys = {"ann": KeyConfig(key="ann"), "root": KeyConfig(key="root", scopes=["admin"])}
+    with served(keys=keys) as (client, _):
+        ann, root = Client(client.url, "ann"), Client(client.url, "root")
+        made = ask(ann, "whole")
+        assert ann.get(f"/admin/responses/{made['id']}")[0] == 403
+        whole = ann.get(f"/v1/responses/{made['id']}/log")[1]
+        assert "sent" not in whole
+        assert "operator's own" not in json.dumps(whole)
+        assert root.get(f"/admin/responses/{made['id']}")[1]["sent"]
+
+
+def test_what_is_not_stored_is_not_kept() -> None:
+    with served() as (client, bodies):
+        made = ask(client, "whole", store=False)
+        assert bodies
+        assert client.get(f"/admin/responses/{made['id']}")[0] == 404
+
+
+def test_it_can_be_off() -> None:
+    with served(capture_bytes=0) as (client, _):
+        made = ask(client, "whole")
+        assert client.get(f"/admin/responses/{made['id']}")[1]["sent"] == []
+
+
+@pytest.mark.parametrize(("api", "path"), [("responses", "/v1/responses"), ("anthropic", "/v1/messages")])
+def test_backends_of_other_kinds_tell_it_too(api: Any, path: str) -> None:
+    with recording() as (url, bodies):
+        backend = BackendConfig(url=url, api=api, discover=False)
+        with whole_server(backends={"b": backend}, models={"m": ModelConfig(backends=["b"])}) as client:
+            client.post("/v1/responses", model="m", input="Hello?")  # the answer is none of its API's
+            client.post("/v1/responses", model="m", input="Hello?", stream=True)
+            entries = client.get("/v1/responses")[1]["data"]
+            for entry in entries:
+                sent = client.get(f"/admin/responses/{entry['id']}")[1]["sent"]
+                assert sent and sent[0]["url"].endswith(path)
+                assert sent[0]["body"] in [json.loads(body) for body in bodies]
+            assert len(entries) == 2
