@@ -268,7 +268,8 @@ ITEMS = (
         "In and out; functions on the way to chat backends.",
     ),
     Kind(
-        "tool_search_call, tool_search_output, additional_tools", "In and out: tools that the client finds as it goes."
+        "tool_search_call, tool_search_output, additional_tools",
+        "In and out: tools that are found on the way, by the client or by this server.",
     ),
     Kind(
         "mcp_list_tools, mcp_call, mcp_approval_request, mcp_approval_response",
@@ -277,7 +278,8 @@ ITEMS = (
     Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server for its owner."),
     Kind(
         "agent_message, multi_agent_call, multi_agent_call_output",
-        "Taken and kept; a Responses backend gets them as they came and may send them, a chat model does not see them.",
+        "Taken and kept; a Responses backend gets them as they came and may send them, a chat model does not see them."
+        " `agent` of messages, thoughts, calls and outputs likewise.",
     ),
     Kind("configuration_update", "In: changes settings from there on, until the next."),
     Kind(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from antiphon.core.programs import fingerprint, program_call_id
 from tests.attack.mutate import TEXTS, VALUES
 
 Json = dict[str, Any]
@@ -35,6 +36,12 @@ def declarations(vector_store: str, container: str, file: str) -> list[Json]:
         {"type": "image_generation", "size": "auto"},
         {"type": "shell", "environment": {"type": "container_auto", "file_ids": [file]}},
         {"type": "mcp", "server_label": "s", "server_url": "http://127.0.0.1:9/mcp", "require_approval": "never"},
+        {"type": "programmatic_tool_calling"},
+        {"type": "web_search", "allowed_callers": ["programmatic"]},
+        {"type": "file_search", "vector_store_ids": [vector_store], "allowed_callers": ["direct", "programmatic"]},
+        {"type": "custom", "name": "own", "allowed_callers": ["programmatic"]},
+        {"type": "tool_search"},
+        {"type": "function", "name": "late", "defer_loading": True, "parameters": {"type": "object", "properties": {"a": {"description": "b"}}}},
     ]  # fmt: skip
 
 
@@ -46,6 +53,12 @@ def items(container: str) -> list[Json]:
         {"type": "web_search_call", "id": "ws_3", "status": "failed", "action": {"type": "find_in_page", "url": "http://a", "pattern": "b"}},
         {"type": "file_search_call", "id": "fs_1", "status": "completed", "queries": ["a"], "results": [
             {"file_id": "file-1", "filename": "a.txt", "score": 0.5, "attributes": {"a": 1}, "text": "hi"}]},
+        {"type": "program", "id": "cm_1", "call_id": "p", "code": "await tools.own('a')", "fingerprint": fingerprint("p", "await tools.own('a')")},
+        {"type": "custom_tool_call", "call_id": program_call_id("p", 0), "name": "own", "input": "a", "caller": {"type": "program", "caller_id": "p"}},
+        {"type": "custom_tool_call_output", "call_id": program_call_id("p", 0), "output": "b", "caller": {"type": "program", "caller_id": "p"}},
+        {"type": "web_search_call", "id": "ws_4", "status": "failed", "action": {"type": "search", "query": "a"}, "call_id": program_call_id("p", 0), "caller": {"type": "program", "caller_id": "p"}},
+        {"type": "tool_search_call", "id": "tsc_1", "call_id": "t", "execution": "server", "status": "completed", "arguments": {"query": "a"}},
+        {"type": "tool_search_output", "id": "tso_1", "call_id": "t", "execution": "server", "status": "completed", "tools": [{"type": "function", "name": "late", "parameters": {}}]},
         {"type": "code_interpreter_call", "id": "ci_1", "status": "completed", "code": "1", "container_id": container, "outputs": [{"type": "logs", "logs": "1"}, {"type": "image", "url": "data:image/png;base64,AAAA"}]},
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a 【1】", "annotations": [
             {"type": "url_citation", "url": "http://a", "title": "t", "start_index": 0, "end_index": 1},
@@ -89,6 +102,9 @@ CODE = (
     "1", "print('x' * 10**6)", "import os; os.kill(os.getpid(), 9)", "while True: pass", "open('/mnt/data/a\\nb', 'w').write('1')",
     "open('/mnt/data/' + 'ü' * 60, 'w').write('1')", "import sys; sys.stdout.buffer.write(b'\\xff\\xfe\\x00')", "'\\ud800'", "raise SystemExit",
     "__import__('os').symlink('/etc/passwd', '/mnt/data/link')", "print('【1】 sandbox:/mnt/data/a')", "(", "import os; os.mkfifo('/mnt/data/fifo')",
+    "print(await tools.web_search(queries=['a']))", "for n in range(99): await tools.own(str(n))", "await tools.own(5)",
+    "import asyncio; print(await asyncio.gather(*(tools.web_search(queries=[str(n)]) for n in range(40)), return_exceptions=True))",
+    "await tools.file_search(queries=['\\ud800', None, 1e308])", "tools.own('a')", "await tools.s__x()",
 )  # fmt: skip
 QUERIES = (
     ["a"],

@@ -52,6 +52,8 @@ ASSISTANT_BLOCKS: tuple[Json, ...] = (
     {"type": "redacted_thinking", "data": "cmVk"},
     {"type": "redacted_thinking", "data": "ANT2." + "A" * 80},
     {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "a"}},
+    {"type": "server_tool_use", "id": "srvtoolu_2", "name": "tool_search_tool_regex", "input": {"query": "a"}},
+    {"type": "tool_search_tool_result", "tool_use_id": "srvtoolu_2", "content": {"type": "tool_search_tool_search_result", "tool_references": [{"type": "tool_reference", "tool_name": "late"}]}},
     {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"type": "web_search_result", "url": "http://a", "title": "t", "encrypted_content": "x"}]},
     {"type": "mcp_tool_use", "id": "m1", "name": "f", "server_name": "s", "input": {}},
     {"type": "mcp_tool_result", "tool_use_id": "m1", "content": []},
@@ -79,6 +81,8 @@ TOOLS: tuple[Json, ...] = (
     {"type": "web_fetch_20250910", "name": "web_fetch", "citations": {"enabled": True}},
     {"type": "code_execution_20250825", "name": "code_execution"},
     {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"},
+    {"type": "tool_search_tool_bm25", "name": "tool_search_tool_bm25"},
+    {"name": "late", "description": "Late.", "input_schema": {"type": "object", "properties": {"a": {"description": "b"}}}, "defer_loading": True},
     {"type": "mcp_toolset", "mcp_server_name": "s", "default_config": {"enabled": True}},
 )  # fmt: skip
 

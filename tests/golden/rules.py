@@ -146,7 +146,7 @@ class _Items:
             parts = [part for key, part in self._parts.items() if key[:2] == (index, list)]
             assert item.get(list, []) == parts
         for field in ("arguments", "input", "code"):
-            if field in item and item["type"] != "program":
+            if field in item and item["type"] not in ("program", "tool_search_call"):
                 assert item[field] == self._done[index, "", 0]
         self.closed[index] = item
 

@@ -35,10 +35,12 @@ def fill(page: Page) -> None:
 def show(page: Page, view: str) -> None:
     """Go to a view and wait until it has something to show."""
     page.js(f"location.hash = '{view}'")
-    ready = {"play": ".outputs", "library": "#shelf a", "stores": "#store-form", "activity": "#activity .sheet"}[view]
+    ready = {"play": ".outputs", "library": "#log-rows a", "stores": "#store-form", "activity": "#activity .sheet"}[
+        view
+    ]
     page.wait(f"document.querySelector('{ready}')?.checkVisibility()")
     if view == "library":
-        page.click("#shelf a")
+        page.click("#log-rows a")
         page.wait("document.querySelector('#reading dl')")
 
 

@@ -19,6 +19,7 @@ from antiphon.backends.base import ModelCard
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge
 from antiphon.core.programs import PROGRAMMATIC
+from antiphon.core.tools.deferred_tools import HOSTED_TOOL_SEARCH
 from antiphon.core.tools.environments import HOSTED_SHELL, SHELL
 from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
@@ -38,7 +39,7 @@ class ToolRights(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def may_run(self, kind: str) -> bool:
         """Tell whether a kind of hosted tool may be used."""
-        return TOOLS in self.scopes or scope_of(kind) in self.scopes
+        return kind == HOSTED_TOOL_SEARCH or TOOLS in self.scopes or scope_of(kind) in self.scopes
 
 
 def scope_of(kind: str) -> str:

@@ -39,7 +39,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Documentation: docs/configuration.md, or `antiphon COMMAND --help`.",
+    epilog="Documentation: /docs/guide of a running server, or `antiphon COMMAND --help`.",
 )
 @click.version_option(__version__, "-V", "--version", message="antiphon %(version)s")
 def cli() -> None:

@@ -28,7 +28,7 @@ from antiphon.composition.from_settings import (
     schema_bounds,
     sealing_secrets,
 )
-from antiphon.composition.purging import purge_forever
+from antiphon.composition.purging import store_upkeep
 from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.composition.routes import add_routes
 from antiphon.composition.search_models import SearchModels
@@ -52,7 +52,6 @@ from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.log.captures import Captures
-from antiphon.responses.log.filling import LogFiller
 from antiphon.responses.moderation.moderators import Moderators
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.recall import Recall
@@ -348,11 +347,7 @@ class Parts:
         await self.ingestion.start()
         await self.batches.machine.start()
         self.sandboxes.begin(self._tools.code_off)
-        tasks = [
-            asyncio.create_task(purge_forever(self.store.database, self.services.clock, self.access.audit)),
-            asyncio.create_task(self.store_watch.run()),
-            asyncio.create_task(LogFiller(self.store.responses, self.services.cost).run()),
-        ]
+        tasks = [asyncio.create_task(work) for work in (*store_upkeep(self), self.store_watch.run())]
         if isinstance(self._engine, Loadable):
             tasks.append(asyncio.create_task(self._load(self._engine)))
         try:

@@ -72,7 +72,8 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     add_message_batches(router, MessageBatchRoutes(parts.batches, parts.config.batch_requests))
     add_files(router, parts.batches.incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)
     shelf = VectorShelf(parts.store, parts.ingestion, clock, new_id_base)
-    rewriter = parts.search_models.rewriter(parts.services.router, parts.search_counts.fallback)
+    services = parts.services
+    rewriter = parts.search_models.rewriter(services.router, services.limiter, parts.search_counts.fallback)
     most = parts.config.tools.file_search.max_stores
     add_vector_stores(router, shelf, parts.searcher, rewriter, most_stores=most)
     containers = ContainerRoutes(parts.containers, parts.store.files, parts.skills, parts.tool_meters)
@@ -109,7 +110,10 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/", playground, public=True)
     router.add("GET", "/playground/{name:path}", playground_file, public=True)
     router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
-    add_response_log(router, ResponseLog(parts.store.responses, parts.responses.remove, parts.services.captures))
+    responses, access = parts.responses, parts.access
+    add_response_log(
+        router, ResponseLog(parts.store.responses, responses.remove, parts.services.captures, access.audit)
+    )
     engine = EngineRoutes(parts.loaded_models)
     router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from antiphon.access.limits import Admission
 from antiphon.backends.base import Backend, JsonEndpoints, Router
 from antiphon.config import Config, EngineConfig
 from antiphon.config.rules import ENGINE
@@ -62,9 +63,9 @@ class SearchModels:
 
         return post
 
-    def rewriter(self, router: Router, count: Callable[[str], None]) -> QueryRewriter | None:
+    def rewriter(self, router: Router, limiter: Admission, count: Callable[[str], None]) -> QueryRewriter | None:
         """Return what rewrites queries, None where no setting names a model for it."""
-        return QueryRewriter(router, self._rewrite, count) if self._rewrite else None
+        return QueryRewriter(router, self._rewrite, limiter, count) if self._rewrite else None
 
     async def close(self) -> None:
         """End the engine's process."""

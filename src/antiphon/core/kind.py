@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import force_setattr
 
 from antiphon.core.deltas import CallKind
@@ -47,8 +49,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     `write` makes the writer of a call that the client runs, `serve` that of one which this server runs. Where `serve_output` is
     there, too, the call's item ends with its arguments, and its result is an item of its own, of the type `output`.
     `begins` is the event that tells that it runs, `hidden` what of its items a client sees only by `include`. `hosted` is the
-    kind of those declarations of this one's types that the server runs (`kind_of`). `meters` are the units of limits that its
-    calls may use. `in_programs`: programs may call it.
+    kind of those declarations of this one's types that the server runs, as `is_hosted` tells (`kind_of`). `meters` are the units
+    of limits that its calls may use. `in_programs`: programs may call it.
     """
 
     name: CallKind
@@ -71,6 +73,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     output: str = ""
     begins: str = ""
     hosted: CallKind = ""
+    is_hosted: Callable[[Raw], bool] | None = None
     hidden: tuple[Included, ...] = ()
     meters: tuple[str, ...] = ()
     in_programs: bool = False

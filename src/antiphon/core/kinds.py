@@ -17,10 +17,14 @@ from antiphon.core.programs import PROGRAM, PROGRAM_OUTPUT, PROGRAMMATIC
 from antiphon.core.stream.hosted_tool_writers import CodeCallWriter, FileSearchWriter, WebSearchWriter
 from antiphon.core.stream.hosted_writers import HostedCallWriter
 from antiphon.core.stream.program_writers import ProgramOutputWriter, ProgramWriter
+from antiphon.core.stream.search_writers import FoundToolsWriter, HostedSearchWriter
 from antiphon.core.stream.shell_writers import HostedShellWriter, ShellOutputWriter
 from antiphon.core.stream.tool_writers import McpCallWriter, StructuredCallWriter
 from antiphon.core.stream.writers import CallWriter
 from antiphon.core.tools import call_items
+from antiphon.core.tools.deferred_tools import HOSTED_TOOL_SEARCH as HOSTED_TOOL_SEARCH
+from antiphon.core.tools.deferred_tools import TOOL_SEARCH as TOOL_SEARCH
+from antiphon.core.tools.deferred_tools import searched_here
 from antiphon.core.tools.environments import HOSTED_SHELL, SHELL, in_container
 from antiphon.core.tools.history import (
     ReadItem,
@@ -31,6 +35,7 @@ from antiphon.core.tools.history import (
     read_picture,
     read_program,
     read_program_output,
+    read_search_call,
     read_server_call,
     read_shell_call,
     read_web_search,
@@ -59,7 +64,6 @@ _QUERY = Raw(b'{"type":"object","properties":{"query":{"type":"string"}},"requir
 FUNCTION = "function"
 CUSTOM = "custom"
 NAMESPACE = "namespace"
-TOOL_SEARCH = "tool_search"
 MCP = "mcp"
 MCP_CALL = "mcp_call"
 MCP_LISTING = "mcp_list_tools"
@@ -113,6 +117,7 @@ KINDS: tuple[Kind, ...] = (
         ),
         write=partial(StructuredCallWriter, build=call_items.shell_call),
         hosted=HOSTED_SHELL,
+        is_hosted=in_container,
         in_programs=True,
     ),
     Kind(
@@ -160,10 +165,21 @@ KINDS: tuple[Kind, ...] = (
         call="tool_search_call",
         owes="tool_search_output",
         items=(
-            ItemType(type="tool_search_call", prefix="tsc", read=call_reader("arguments")),
-            ItemType(type="tool_search_output", brings=True, read=read_found_tools),
+            ItemType(type="tool_search_call", prefix="tsc", read=read_search_call),
+            ItemType(type="tool_search_output", prefix="tso", brings=True, read=read_found_tools),
         ),
         write=partial(StructuredCallWriter, build=call_items.tool_search_call),
+        hosted=HOSTED_TOOL_SEARCH,
+        is_hosted=searched_here,
+    ),
+    Kind(
+        name=HOSTED_TOOL_SEARCH,
+        runs="hosted",
+        call="tool_search_call",
+        prefix="tsc",
+        output="tool_search_output",
+        serve=HostedSearchWriter,
+        serve_output=FoundToolsWriter,
     ),
     Kind(
         name=MCP,
@@ -349,9 +365,9 @@ OUTPUTS = frozenset(kind.output for kind in KINDS if kind.output)
 
 
 def kind_of(type: str, declaration: Raw) -> Kind:
-    """Return the kind of a declared tool: a shell's environment says whether this server runs it."""
+    """Return the kind of a declared tool: of a shell, or a search among tools, it says whether this server runs it."""
     kind = BY_DECLARATION[type]
-    return BY_NAME[kind.hosted] if kind.hosted and in_container(declaration) else kind
+    return BY_NAME[kind.hosted] if kind.is_hosted is not None and kind.is_hosted(declaration) else kind
 
 
 def is_other_tool(type: str) -> bool:

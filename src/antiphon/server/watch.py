@@ -18,7 +18,7 @@ from antiphon.telemetry.access_log import AccessLog
 from antiphon.telemetry.hosted_calls import CallLabels, WatchedTool
 from antiphon.telemetry.metrics import Metrics
 from antiphon.telemetry.observers import Observer
-from antiphon.telemetry.otlp import Exporter, from_environment
+from antiphon.telemetry.otlp import exporter_of
 from antiphon.telemetry.peers import Peers
 from antiphon.telemetry.prometheus import Samples
 from antiphon.telemetry.request_record import RecordRuns, Watcher
@@ -47,9 +47,7 @@ class Watch:
         self._access_log = AccessLog() if config.access_log else None
         if self._access_log is not None:
             self.watchers.append(self._access_log)
-        endpoint, headers, resource = from_environment(os.environ)
-        endpoint = config.otlp_endpoint or endpoint
-        self._exporter = Exporter(endpoint, headers, resource) if endpoint else None
+        self._exporter = exporter_of(config.otlp_endpoint, os.environ)
         self.request_spans = RequestSpans(self._exporter)
         if self._exporter is not None:
             self.observers.append(Tracer(self._exporter))

@@ -1,4 +1,4 @@
-"""OTLP exporter: spans, sent to a collector over HTTP as JSON (OpenTelemetry protocol 1.x), without an SDK.
+"""OTLP exporter: spans, sent to a collector over HTTP (OpenTelemetry protocol 1.x), without an SDK.
 
 A span costs some microseconds. What a collector does not take is lost; requests never wait for it.
 """
@@ -11,18 +11,20 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 from urllib.parse import unquote
 
 import msgspec
 
 from antiphon import __version__
-from antiphon.core.json_encoding import to_json
-from antiphon.errors import BackendError
+from antiphon.errors import BackendError, ConfigError
 from antiphon.net.http.address import parse_url
 from antiphon.net.http.client import HttpClient, Timeouts
 from antiphon.net.proxies import proxy_for
+from antiphon.telemetry.otel.content import wants_content
+from antiphon.telemetry.otel.encoding import Encoding, JsonEncoding, ProtobufEncoding, SpanData, Value
+from antiphon.telemetry.otel.sampling import Sampler, sampler_of
 
 log = logging.getLogger("antiphon.telemetry")
 
@@ -38,8 +40,6 @@ LAST_WORDS = 2.0  # seconds for the last delivery
 TIMEOUTS = Timeouts(connect=5.0, first_byte=10.0, idle=10.0)
 
 _PARENT = re.compile(r"[\da-f]{2}-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(?:-.*)?")
-
-Value = str | int | float | bool | Sequence[str]
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -71,7 +71,8 @@ class Span:
         self._exporter: Exporter | None = exporter
         self._started = time.time_ns()
         trace_id = parent.trace_id if parent else secrets.token_hex(16)
-        self.context = Context(trace_id, secrets.token_hex(8), parent is None or parent.sampled)
+        sampled = exporter.sampler.sampled(trace_id, None if parent is None else parent.sampled)
+        self.context = Context(trace_id, secrets.token_hex(8), sampled)
         self.parent = parent.span_id if parent else ""
         self.name = name
         self.kind: Kind = kind
@@ -88,40 +89,50 @@ class Span:
         """Deliver it. Idempotent."""
         exporter, self._exporter = self._exporter, None
         if exporter is not None and self.context.sampled:
-            exporter.put(self._encoded(time.time_ns()))
+            exporter.put(exporter.encoding.span(self._data(time.time_ns())))
 
-    def _encoded(self, ended: int) -> bytes:
-        attributes = {**self.attributes, **({"error.type": self.error} if self.error else {})}
-        span: dict[str, Any] = {
-            "traceId": self.context.trace_id,
-            "spanId": self.context.span_id,
-            "name": self.name,
-            "kind": self.kind,
-            "startTimeUnixNano": str(self._started),
-            "endTimeUnixNano": str(ended),
-            "attributes": _attributes(attributes),
-            "events": [{"timeUnixNano": str(when), "name": name} for when, name in self.events],
-            "status": {"code": 2, "message": self.error} if self.error else {},
-        }
-        if self.parent:
-            span["parentSpanId"] = self.parent
-        return msgspec.json.encode(span)
+    def _data(self, ended: int) -> SpanData:
+        return SpanData(
+            trace_id=self.context.trace_id,
+            span_id=self.context.span_id,
+            parent=self.parent,
+            name=self.name,
+            kind=self.kind,
+            started=self._started,
+            ended=ended,
+            attributes={**self.attributes, **({"error.type": self.error} if self.error else {})},
+            events=self.events,
+            error=self.error,
+        )
 
 
 class Exporter:
     """Delivers spans to a collector, a second's at a time. Raises ConfigError for an endpoint that is no URL."""
 
     def __init__(
-        self, endpoint: str, headers: Mapping[str, str] | None = None, resource: Mapping[str, Value] | None = None
+        self,
+        endpoint: str,
+        headers: Mapping[str, str] | None = None,
+        resource: Mapping[str, Value] | None = None,
+        *,
+        encoding: Encoding | None = None,
+        sampler: Sampler | None = None,
+        content: bool = False,
     ) -> None:
+        """`content`: spans have texts of prompts and answers."""
+        self.encoding = encoding or JsonEncoding()
+        self.sampler = sampler or Sampler()
+        self.content = content
         address = parse_url(endpoint)
         self._path = address.target("" if address.path.endswith("/v1/traces") else "/v1/traces")
         self._client = HttpClient(
-            address, headers=headers or {}, timeouts=TIMEOUTS, max_idle=1, proxy=proxy_for(address)
+            address,
+            headers={**(headers or {}), "content-type": self.encoding.content_type},
+            timeouts=TIMEOUTS,
+            max_idle=1,
+            proxy=proxy_for(address),
         )
-        self._resource = msgspec.json.encode(
-            _attributes({"service.name": "antiphon", **(resource or {}), "service.version": __version__})
-        )
+        self._resource = {"service.name": "antiphon", **(resource or {}), "service.version": __version__}
         self._waiting: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
         self._refused = False
@@ -167,12 +178,33 @@ class Exporter:
         self._refused = not taken
 
     def _body(self, batch: Sequence[bytes]) -> bytes:
-        scope = to_json({"name": "antiphon", "version": __version__})
-        return b'{"resourceSpans":[{"resource":{"attributes":%b},"scopeSpans":[{"scope":%b,"spans":[%b]}]}]}' % (
-            self._resource,
-            scope,
-            b",".join(batch),
-        )
+        return self.encoding.body(batch, self._resource, "antiphon", __version__)
+
+
+PROTOCOLS: Mapping[str, Callable[[], Encoding]] = {
+    "": JsonEncoding,
+    "http/json": JsonEncoding,
+    "http/protobuf": ProtobufEncoding,
+}
+
+
+def exporter_of(endpoint: str, environ: Mapping[str, str]) -> Exporter | None:
+    """Return the exporter that the setting `otlp_endpoint` or OpenTelemetry's variables name, or None. Raises ConfigError."""
+    named, headers, resource = from_environment(environ)
+    if not (endpoint or named):
+        return None
+    protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
+    if protocol not in PROTOCOLS:
+        known = ", ".join(name for name in PROTOCOLS if name)
+        raise ConfigError(f"OTEL_EXPORTER_OTLP_PROTOCOL: '{protocol[:64]}' is not one of {known}")
+    return Exporter(
+        endpoint or named,
+        headers,
+        resource,
+        encoding=PROTOCOLS[protocol](),
+        sampler=sampler_of(environ),
+        content=wants_content(environ),
+    )
 
 
 def from_environment(environ: Mapping[str, str]) -> tuple[str, dict[str, str], dict[str, Value]]:
@@ -187,21 +219,3 @@ def from_environment(environ: Mapping[str, str]) -> tuple[str, dict[str, str], d
 def _pairs(text: str) -> dict[str, str]:
     found = (pair.partition("=") for pair in text.split(",") if "=" in pair)
     return {name.strip(): unquote(value.strip()) for name, _, value in found}
-
-
-def _attributes(values: Mapping[str, Value | None]) -> list[dict[str, Any]]:
-    return [{"key": name, "value": _value(value)} for name, value in values.items() if value is not None]
-
-
-def _value(value: Value) -> dict[str, Any]:
-    match value:
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)}
-        case float():
-            return {"doubleValue": value}
-        case str():
-            return {"stringValue": value}
-        case _:
-            return {"arrayValue": {"values": [{"stringValue": one} for one in value]}}

@@ -1,7 +1,7 @@
 """Traces with OpenTelemetry's GenAI conventions: a span per Response, beneath it the model's calls and the tools'.
 
 The names of attributes are those of the conventions of 2025-08 (semconv 1.37), pinned here: they are still in development.
-No prompt, no answer and no argument is in a span.
+No prompt, no answer and no argument is in a span, unless the operator asks for them (`otel/content`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import APIError
 from antiphon.telemetry.observers import Observed
+from antiphon.telemetry.otel.content import input_attributes, output_attributes
 from antiphon.telemetry.otlp import CLIENT, INTERNAL, SERVER, Exporter, Span, parse_parent
+from antiphon.telemetry.request_record import current
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError, ToolServers
 from antiphon.types.response import ModerationReport, Usage
 
@@ -40,6 +42,7 @@ INPUT_TOKENS, OUTPUT_TOKENS = "gen_ai.usage.input_tokens", "gen_ai.usage.output_
 PROVIDER, OUTPUT_TYPE = "gen_ai.provider.name", "gen_ai.output.type"
 TOOL, TOOL_TYPE = "gen_ai.tool.name", "gen_ai.tool.type"
 TOOL_KIND, TOOL_PROVIDER = "antiphon.tool.kind", "antiphon.tool.provider"
+SESSION, USER, OWNER, KEY = "session.id", "user.id", "antiphon.owner", "antiphon.key"
 FIRST_TOKEN = "gen_ai.first_token"  # noqa: S105
 
 _current: ContextVar[Span | None] = ContextVar("antiphon_span", default=None)
@@ -66,7 +69,13 @@ class Tracer:
             CONVERSATION: response.conversation.id if response.conversation else None,
             "antiphon.stream": bool(run.plan.request.stream),
             "antiphon.background": response.background,
+            SESSION: _session(run),
+            USER: response.safety_identifier or response.user,
+            OWNER: run.plan.owner,
+            KEY: _key_of(run.plan.owner),
         }
+        if self._exporter.content and span.context.sampled:
+            span.attributes |= input_attributes(run)
         _current.set(span)
 
     def ended(self, run: Observed) -> None:
@@ -76,6 +85,8 @@ class Tracer:
             return
         response = run.plan.response
         span.attributes["antiphon.status"] = response.status
+        if self._exporter.content and span.context.sampled:
+            span.attributes |= output_attributes(run)
         _note_usage(span, response.usage)
         if isinstance(response.moderation, ModerationReport):
             span.attributes["antiphon.moderation.flagged"] = response.moderation.flagged
@@ -84,6 +95,19 @@ class Tracer:
         if run.error is not None:
             span.error = run.error.code or run.error.type
         span.end()
+
+
+def _session(run: Observed) -> str | None:
+    """Return what a response belongs to: its conversation, else what its client calls so in the metadata."""
+    response = run.plan.response
+    return response.conversation.id if response.conversation else response.metadata.get("session_id")
+
+
+def _key_of(owner: str) -> str | None:
+    """Return the id of the key that asks, where it is known in this process."""
+    record = current.get()
+    caller = record.caller if record is not None else None
+    return (caller.key or None) if caller is not None and caller.owner == owner else None
 
 
 class RequestSpans:

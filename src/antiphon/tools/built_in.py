@@ -16,6 +16,7 @@ from antiphon.tools.images.server import ImageServer
 from antiphon.tools.programs import ProgramTool
 from antiphon.tools.retrieval.search import Searcher
 from antiphon.tools.shell import HostedShell
+from antiphon.tools.tool_search import ToolSearch
 from antiphon.tools.web.search import WebSearch
 
 
@@ -53,7 +54,7 @@ class BuiltInTools:
             HostedShell(container_choice),
             ProgramTool(container_choice.containers),
         )
-        own: list[HostedTool] = [*self._in_sandboxes]
+        own: list[HostedTool] = [*self._in_sandboxes, ToolSearch()]
         if config.tools.file_search.enabled:
             own.append(FileSearch(store.vector_stores, searcher, clock, results=config.tools.file_search.results))
         elif "file_search" not in given:

@@ -90,6 +90,10 @@ Part = InputText | PlainText | OutputText | Refusal | ReasoningText | SummaryTex
 Role = Literal["user", "assistant", "system", "developer"]
 
 
+Agent = Raw | UnsetType
+"""The agent of several that an item comes from, as it came: for backends that run several agents."""
+
+
 class Message(msgspec.Struct, tag="message", tag_field="type", kw_only=True, frozen=True):
     """A message of any role; `content` is a string only in a request."""
 
@@ -98,6 +102,7 @@ class Message(msgspec.Struct, tag="message", tag_field="type", kw_only=True, fro
     role: Role
     content: str | list[Part]
     phase: Text = UNSET
+    agent: Agent = UNSET
 
 
 class Reasoning(msgspec.Struct, tag="reasoning", tag_field="type", kw_only=True, frozen=True):
@@ -113,6 +118,7 @@ class Reasoning(msgspec.Struct, tag="reasoning", tag_field="type", kw_only=True,
     status: Text = UNSET
     signature: Text = UNSET
     format: Text = UNSET
+    agent: Agent = UNSET
 
 
 class ToolCaller(msgspec.Struct, frozen=True):
@@ -132,6 +138,7 @@ class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_onl
     status: Text = UNSET
     namespace: Text = UNSET
     caller: ToolCaller | None | UnsetType = UNSET
+    agent: Agent = UNSET
     asynchronous: bool | UnsetType = msgspec.field(default=UNSET, name="async")
 
 
@@ -141,6 +148,7 @@ class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="
     output: str | list[Part]
     status: Text = UNSET
     caller: ToolCaller | None | UnsetType = UNSET
+    agent: Agent = UNSET
 
 
 class UnnamedOutput(FunctionCallOutput, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
@@ -161,6 +169,7 @@ class CustomToolCall(msgspec.Struct, tag="custom_tool_call", tag_field="type", k
     status: Text = UNSET
     namespace: Text = UNSET
     caller: ToolCaller | None | UnsetType = UNSET
+    agent: Agent = UNSET
     asynchronous: bool | UnsetType = msgspec.field(default=UNSET, name="async")
 
 
@@ -170,6 +179,7 @@ class CustomToolCallOutput(msgspec.Struct, tag="custom_tool_call_output", tag_fi
     output: str | list[Part]
     status: Text = UNSET
     caller: ToolCaller | None | UnsetType = UNSET
+    agent: Agent = UNSET
 
 
 class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_only=True, frozen=True):

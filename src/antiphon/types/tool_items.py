@@ -89,6 +89,16 @@ class ToolSearchCall(msgspec.Struct, tag="tool_search_call", tag_field="type", k
     arguments: Raw = Raw(b"{}")
 
 
+class ToolSearchOutput(msgspec.Struct, tag="tool_search_output", tag_field="type", kw_only=True, frozen=True):
+    """Tools that a search of this server has found."""
+
+    id: str
+    call_id: str
+    status: str
+    execution: str = "server"
+    tools: list[Raw] = []
+
+
 class McpErrorText(msgspec.Struct, tag="text", tag_field="type", frozen=True):
     text: str
 

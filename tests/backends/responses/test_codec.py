@@ -9,13 +9,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Raw
 from openai.types.responses import ResponseInputItemParam
 from pydantic import TypeAdapter
 
 from antiphon.backends.responses.codec import request
-from antiphon.backends.responses.items import RequestForm
+from antiphon.backends.responses.items import RequestForm, sent_items
+from antiphon.core.context import keep_input
+from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS
-from antiphon.core.request.decoding import decode_request, decode_tools
+from antiphon.core.request.decoding import decode_items, decode_request, decode_tools
 from tests.backends.turns import turn
 from tests.oracle.documents import OPENAI
 
@@ -396,3 +399,47 @@ def test_ids_of_calls_are_ones_that_every_server_takes() -> None:
     assert [text for _, _, text in pairs] == ["a", "b", "c", "d"]
     assert all(one == other and re.fullmatch("[A-Za-z0-9_-]{1,40}", one) for one, other, _ in pairs)
     assert len({one for one, _, _ in pairs}) == 4 and pairs[0][0] == "call_1"
+
+
+AGENT = {"agent_name": "planner"}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "message", "role": "user", "content": "Hello."},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello."}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "1"},
+        {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "a"},
+        {"type": "custom_tool_call_output", "call_id": "c", "output": "1"},
+    ],
+    ids=lambda item: item["type"],
+)
+def test_the_agent_of_an_item_is_kept_and_sent(item: dict[str, Any]) -> None:
+    """It is stored as it came and goes to backends that run several agents; what is no object goes to none."""
+    for agent, wanted in ((AGENT, AGENT), (None, None), ("planner", None)):
+        (decoded,) = decode_items([Raw(json.dumps({**item, "agent": agent}).encode())])
+        (kept,) = json.loads(keep_input([decoded], "0").array)
+        assert kept["agent"] == agent
+        (found,) = json.loads(to_json(sent_items([decoded], RequestForm())))
+        assert found.get("agent") == wanted
+    (decoded,) = decode_items([Raw(json.dumps(item).encode())])
+    assert "agent" not in json.loads(keep_input([decoded], "0").array)[0]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "mcp_call", "id": "mcp_1", "server_label": "s", "name": "f", "arguments": "{}", "output": "1"},
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "a"}},
+    ],
+    ids=lambda item: item["type"],
+)
+def test_a_program_is_named_where_the_document_has_a_field_for_it(item: dict[str, Any]) -> None:
+    called = {"call_id": "call_1", "caller": {"type": "program", "caller_id": "p"}}
+    assert sent({**item, **called}) == sent(item)
+    shell = {"type": "shell_call", "status": "completed", "action": {"commands": ["ls"]}, **called}
+    made = sent(shell)
+    assert made is not None and made["caller"] == called["caller"] and made["call_id"] == "call_1"

@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from antiphon.composition.app import build
-from antiphon.config import BackendConfig, Config, FileSearchConfig, ToolsConfig
+from antiphon.config import BackendConfig, Config, FileSearchConfig, KeyConfig, ToolsConfig
 from antiphon.stores.open import open_postgres
 from antiphon.tools.retrieval import drafting, model_calls
 from tests.server.serving import serving
@@ -63,9 +63,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @contextmanager
-def served(store: str, url: str, **settings: Any) -> Iterator[openai.OpenAI]:
-    """Run a server whose backend `b` has the models of search; gives a client."""
+def served(store: str, url: str, others: dict[str, Any] | None = None, **settings: Any) -> Iterator[openai.OpenAI]:
+    """Run a server whose backend `b` has the models of search; gives a client. `others` are further settings."""
     config = Config(
+        **(others or {}),
         store=store,
         backends={"b": BackendConfig(url=url)},
         tools=ToolsConfig(file_search=FileSearchConfig(**{"embeddings": "b/mini", **settings})),
@@ -214,6 +215,23 @@ def test_a_query_is_rewritten(backend: tuple[str, SearchBackend]) -> None:
         assert answer.headers["x-antiphon-ignored"] == "rewrite_query"
         assert answer.http_response.json()["search_query"] == ["bread"]
         assert metric(client, 'antiphon_search_fallbacks_total{reason="rewriter_unavailable"} 1')
+
+
+def test_rewriting_counts_for_a_key(backend: tuple[str, SearchBackend]) -> None:
+    """Its tokens are in the usage of the key, and it is refused where its limit is reached; a plain search is not."""
+    keys = {
+        "ann": KeyConfig(key="sk-ann", owner="ann", limits=("1 requests/day",)),
+        "root": KeyConfig(key="sk-root", owner="root", scopes=("admin",)),
+    }
+    with served("memory", backend[0], {"keys": keys}, embeddings="", rewrite="m") as client:
+        client = client.with_options(api_key="sk-ann")
+        shelf = filled(client)
+        client.vector_stores.search(shelf, query="vehicles", rewrite_query=True)
+        used = str(client.with_options(api_key="sk-root").get("/admin/usage", cast_to=object))
+        assert "'input_tokens': 50" in used and "'output_tokens': 9" in used, used
+        with pytest.raises(openai.RateLimitError):
+            client.vector_stores.search(shelf, query="vehicles", rewrite_query=True)
+        assert found(client, shelf, "car") == ["words"]
 
 
 def test_what_is_not_there_is_named(backend: tuple[str, SearchBackend]) -> None:

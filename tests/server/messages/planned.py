@@ -19,6 +19,7 @@ class Planned(BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
+    models: ClassVar[tuple[str, ...]] = ("m", "qwen3.5-9b")
     asked: ClassVar[list[Json]] = []
     bodies: ClassVar[list[bytes]] = []
     left: ClassVar[threading.Event] = threading.Event()
@@ -27,7 +28,7 @@ class Planned(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        models = [{"id": id, "object": "model"} for id in ("m", "qwen3.5-9b")]
+        models = [{"id": id, "object": "model"} for id in self.models]
         self._send(json.dumps({"object": "list", "data": models}).encode(), "application/json")
 
     def do_POST(self) -> None:

@@ -58,7 +58,8 @@ class SearchBackend:
             ranked = [{"index": place, "relevance_score": score} for place, score in enumerate(scores)]
             return 200, {"results": ranked[::-1]}
         message = {"role": "assistant", "content": self.rewritten}
-        return 200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        usage = {"prompt_tokens": 50, "completion_tokens": 9, "total_tokens": 59}
+        return 200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
 
     def _embeddings(self, texts: list[str]) -> tuple[int, Json]:
         if len(texts) > self.most:

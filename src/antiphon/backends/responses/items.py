@@ -61,6 +61,12 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
     ids: bool = False
 
 
+OWN_CALLERS = frozenset(
+    "mcp_call mcp_approval_request web_search_call file_search_call code_interpreter_call image_generation_call".split()
+)
+"""Types of items in which this server tells the program that made a call, and the document has no field for that."""
+
+
 def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
     """Return items as they are sent. Thoughts of which nothing is left that the server takes are left out."""
     sent = [_SENT[type(item)](item, form) for item in items]
@@ -103,10 +109,10 @@ def _message(item: Message, form: RequestForm) -> Fields:
     role, content = item.role, item.content
     if role != "assistant":
         parts = content if isinstance(content, str) else [_part(part, InputText) for part in content]
-        return {"type": "message", "role": role, "content": parts}
+        return {"type": "message", "role": role, "content": parts, **_agent(item)}
     status = item.status if item.status in WORKED_ON else "completed"
     parts = [OutputText(text=content)] if isinstance(content, str) else [_part(part, OutputText) for part in content]
-    fields: Fields = {"type": "message", "role": role, "status": status, "content": parts}
+    fields: Fields = {"type": "message", "role": role, "status": status, "content": parts, **_agent(item)}
     if type(item.phase) is str:
         fields["phase"] = item.phase
     return fields
@@ -147,6 +153,7 @@ def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str)
         "name": item.name,
         field: text,
         **_caller(item),
+        **_agent(item),
         **_async(item),
     }
     if isinstance(item.namespace, str):
@@ -159,13 +166,25 @@ def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str)
 def _output(item: FunctionCallOutput | CustomToolCallOutput, form: RequestForm) -> Fields:
     output = item.output
     parts = output if isinstance(output, str) else [_part(part, InputText) for part in output]
-    return {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts, **_caller(item)}
+    return (
+        {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts}
+        | _caller(item)
+        | _agent(item)
+    )
 
 
 def _caller(item: Item) -> Fields:
     """Return who made a call, where that is said: a program of the backend goes on with its outputs."""
     caller = getattr(item, "caller", None)
     return {"caller": caller} if isinstance(caller, ToolCaller) else {}
+
+
+def _agent(
+    item: Message | Reasoning | FunctionCall | CustomToolCall | FunctionCallOutput | CustomToolCallOutput,
+) -> Fields:
+    """Return the agent that an item comes from, where that is said: only servers that run several agents say it."""
+    agent = item.agent
+    return {"agent": agent} if agent is not UNSET and bytes(agent)[:1] == b"{" else {}
 
 
 def _async(one: FunctionCall | CustomToolCall | FunctionTool | CustomTool) -> Fields:
@@ -184,7 +203,7 @@ def _thoughts(item: Reasoning, form: RequestForm) -> Fields | None:
         texts = []
     if not sealed and not texts:
         return None
-    fields: Fields = {"type": "reasoning", "summary": item.summary}
+    fields: Fields = {"type": "reasoning", "summary": item.summary, **_agent(item)}
     if texts:
         fields["content"] = [ReasoningText(text=text) for text in texts]
     if sealed:
@@ -205,6 +224,9 @@ def _other(item: OtherItem, form: RequestForm) -> Fields:
     }
     if item.type not in NEEDS_ID:
         fields.pop("id", None)
+    if item.type in OWN_CALLERS:
+        fields.pop("call_id", None)
+        fields.pop("caller", None)
     call_id = fields.get("call_id")
     if isinstance(call_id, Raw) and len(bytes(call_id)) > LONGEST_OF_RESPONSES:
         fields["call_id"] = responses_id(decode(_text, call_id, "input"))

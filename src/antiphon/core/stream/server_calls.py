@@ -70,7 +70,14 @@ class ServerCalls:
     fields that a kind's items begin with. `serve` makes the calls' writers where a front end has its own.
     """
 
-    def __init__(self, emitter: Emitter, output: Output, limit: int | None, serve: ServeCall | None = None) -> None:
+    def __init__(
+        self,
+        emitter: Emitter,
+        output: Output,
+        limit: int | None,
+        serve: ServeCall | None = None,
+        serve_output: ServeCall | None = None,
+    ) -> None:
         self.pending: list[PendingCall] = []
         self.may_wait: MayWait | None = None
         self.asked = False
@@ -84,6 +91,7 @@ class ServerCalls:
         self._allocate = output.allocate
         self._keep = output.keep
         self._serve = serve
+        self._serve_output = serve_output
         self._limit = limit
         self._made = 0
         self._refused = False
@@ -288,7 +296,9 @@ class ServerCalls:
         if call.writer is None:
             kind = BY_NAME[call.start.kind]
             assert kind.serve_output is not None
-            call.writer = kind.serve_output(self._emitter, *self._allocate(ITEMS[kind.output].prefix), call.start)
+            made = self._serve_output or kind.serve_output
+            start = replace(call.start, opening=self.openings.get(kind.name))
+            call.writer = made(self._emitter, *self._allocate(ITEMS[kind.output].prefix), start)
         return call.writer
 
     def _take(self, key: str) -> _Call:

@@ -41,8 +41,9 @@ class ToolStream:
     def _calls(self) -> ServerCalls:
         """Return the server's calls, from the first look at them on."""
         if self._servers is None:
+            writers = self._writers
             self._servers = ServerCalls(
-                self.emitter, self._item_list, self.response.max_tool_calls, self._writers.serve
+                self.emitter, self._item_list, self.response.max_tool_calls, writers.serve, writers.serve_output
             )
         return self._servers
 

@@ -54,7 +54,8 @@ class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
 
     `relayed` writes the items of a backend that speaks Responses, which hold more than the Deltas of a chat backend. Without it
     they are told by the other three (`core/relay/told`); then several of them may be open at once. `serve` makes the Writers of
-    calls that this server runs, in place of those in `core.kinds`.
+    calls that this server runs, in place of those in `core.kinds`, `serve_output` those of what they gave, where that is an item
+    of its own.
     """
 
     message: Callable[[Emitter, str, int], AnswerWriter]
@@ -62,6 +63,7 @@ class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
     call: Callable[[Emitter, str, int, CallStart], CallItemWriter]
     relayed: WriteRelayed | None = None
     serve: ServeCall | None = None
+    serve_output: ServeCall | None = None
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.deferred_tools import HOSTED_TOOL_SEARCH, TOOL_SEARCH
 from antiphon.core.tools.environments import HOSTED_SHELL, SHELL, in_container
 from antiphon.core.tools.mcp_content import shown_to_model
 from antiphon.core.tools.offers import Target
@@ -74,6 +75,7 @@ class _ItemFields(msgspec.Struct):
     tools: list[Raw] = []
     code: str = ""
     result: OptionalRaw = None
+    execution: str | None = None
 
 
 _fields = msgspec.json.Decoder(_ItemFields)
@@ -103,6 +105,13 @@ def read_shell_call(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequen
     return (HistoryCall(_id(fields), Target(kind, SHELL), object_of(fields.action)),)
 
 
+def read_search_call(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read a search among tools: the client's, or one that this server made."""
+    fields = _decoded(item)
+    kind = HOSTED_TOOL_SEARCH if fields.execution == "server" else kind
+    return (HistoryCall(_id(fields), Target(kind, TOOL_SEARCH), object_of(fields.arguments)),)
+
+
 def read_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
     """Read what a client's tool gave, or a shell in a container."""
     fields = _decoded(item)
@@ -126,8 +135,13 @@ def read_found_tools(kind: CallKind, item: OtherItem, tools: ToolNames) -> Seque
     """Read what a search among the client's tools gave."""
     fields = _decoded(item)
     names = tools.names_of(fields.tools)
-    output = f"Found, and can be called now: {', '.join(names)}" if names else "No tools were found."
+    output = item.model_text or told_found(names)
     return (HistoryOutput(_id(fields), kind, output, optional=fields.call_id is None),)
+
+
+def told_found(names: Sequence[str]) -> str:
+    """Return what a model is told of tools that were found."""
+    return f"Found, and can be called now: {', '.join(names)}" if names else "No tools were found."
 
 
 def read_server_call(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:

@@ -79,7 +79,9 @@ class ToolMap:
         self._names: CallNames | None = None
         served = list(served)
         self._run_here = {offer.target.kind for offer in served} if served else frozenset()
-        self._deferring = bool(tools) and any(_is_client_search(tool) for tool in tools)
+        self._deferring = kinds.HOSTED_TOOL_SEARCH in self._run_here or (
+            bool(tools) and any(_is_client_search(tool) for tool in tools)
+        )
         for tool in tools:
             self._declare(tool)
         for offer in served:
@@ -293,8 +295,6 @@ def ignored_tools(tools: Sequence[Tool], run_here: Container[CallKind] = ()) -> 
 
 def _is_ignored(tool: OtherTool, run_here: Container[CallKind]) -> bool:
     """Tell whether nobody runs a tool here."""
-    if tool.type == kinds.TOOL_SEARCH:
-        return not _is_client_search(tool)
     kind = kinds.kind_of(tool.type, tool.raw)
     return kind.offer is None and kind.runs != "server" and kind.name not in run_here
 

@@ -72,7 +72,12 @@ def with_call_ids(own: Sequence[Item], earlier: Sequence[Item]) -> list[Item]:
 
 def _named(output: UnnamedOutput, call_id: str) -> FunctionCallOutput:
     return FunctionCallOutput(
-        id=output.id, call_id=call_id, output=output.output, status=output.status, caller=output.caller
+        id=output.id,
+        call_id=call_id,
+        output=output.output,
+        status=output.status,
+        caller=output.caller,
+        agent=output.agent,
     )
 
 

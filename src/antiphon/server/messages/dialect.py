@@ -7,7 +7,7 @@ from functools import partial
 from antiphon.core.stream.writer_table import Dialect, WriterTable
 from antiphon.server.messages.answer import AnswerTerms
 from antiphon.server.messages.emitter import CallBlock, MessagesEmitter, TextBlock, ThinkingBlock
-from antiphon.server.messages.server_blocks import ServerCallBlock
+from antiphon.server.messages.server_blocks import ServerCallBlock, ServerResultBlock
 
 
 def dialect(told: AnswerTerms) -> Dialect:
@@ -17,6 +17,7 @@ def dialect(told: AnswerTerms) -> Dialect:
         reasoning=partial(ThinkingBlock, told=told),
         call=partial(CallBlock, told=told),
         serve=partial(ServerCallBlock, told=told),
+        serve_output=partial(ServerResultBlock, told=told),
     )
     return Dialect(
         emitter=partial(MessagesEmitter, told),

@@ -1,14 +1,18 @@
 """Calls that this server runs, as blocks of the Messages API: one for the call, one for what it gave.
 
 server_tool_use · web_search_tool_result │ web_fetch_tool_result │ code_execution_tool_result
+                │ tool_search_tool_result
 mcp_tool_use    · mcp_tool_result
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from json import loads
 from typing import Any, NamedTuple
+
+import msgspec
 
 from antiphon.core.citations.sources import SourcedText, WebSource
 from antiphon.core.deltas import CallStart
@@ -17,6 +21,7 @@ from antiphon.core.kinds import BY_NAME, MCP
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.hosted_tool_writers import FIND, OPEN, queries_in
 from antiphon.core.text.pieces import text_json
+from antiphon.core.tools.deferred_tools import HOSTED_TOOL_SEARCH, TOOL_SEARCH
 from antiphon.core.tools.results import ModelText, ToolResult
 from antiphon.server.messages.answer import DIRECT, AnswerTerms
 from antiphon.server.messages.emitter import ARGUMENTS, MessagesEmitter
@@ -26,6 +31,7 @@ LONGEST_QUOTE = 150
 """Characters of a page that a citation quotes."""
 
 OUTPUTS = "code_interpreter_call.outputs"
+_TOOL_SEARCH_CODES = frozenset("invalid_tool_input unavailable too_many_requests execution_time_exceeded".split())
 _SEARCH_CODES = frozenset("invalid_tool_input unavailable max_uses_exceeded too_many_requests query_too_long".split())
 _FETCH_CODES = frozenset(
     "invalid_tool_input url_not_allowed url_not_in_prior_context url_not_accessible max_uses_exceeded unavailable".split()
@@ -127,6 +133,24 @@ def _mcp_result(call: CallStart, result: ToolResult, emitter: MessagesEmitter, t
     return {"type": "mcp_tool_result", "is_error": result.error is not None, "content": content}
 
 
+def _found_tools(call: CallStart, result: ToolResult, emitter: MessagesEmitter, terms: AnswerTerms) -> Json:
+    if result.error is not None:
+        code = result.code if result.code in _TOOL_SEARCH_CODES else "unavailable"
+        error = {"type": "tool_search_tool_result_error", "error_code": code, "error_message": result.error}
+        return {"type": "tool_search_tool_result", "content": error}
+    tools = result.fields.get("tools")
+    names = [_named.decode(tool).name for tool in tools] if isinstance(tools, list) else []
+    found = [{"type": "tool_reference", "tool_name": name} for name in names]
+    content = {"type": "tool_search_tool_search_result", "tool_references": found}
+    return {"type": "tool_search_tool_result", "content": content}
+
+
+class _Named(msgspec.Struct):
+    name: str = ""
+
+
+_named = msgspec.json.Decoder(_Named)
+
 FORMS: Mapping[str, CallForm] = {
     "web_search": CallForm("srvtoolu_", _web_head, _web_input, _web_result),
     "code_interpreter": CallForm(
@@ -134,6 +158,12 @@ FORMS: Mapping[str, CallForm] = {
         lambda call: {"type": "server_tool_use", "name": "code_execution"},
         lambda call, arguments: arguments,
         _code_result,
+    ),
+    HOSTED_TOOL_SEARCH: CallForm(
+        "srvtoolu_",
+        lambda call: {"type": "server_tool_use", "name": str((call.opening or {}).get("name", TOOL_SEARCH))},
+        lambda call, arguments: arguments,
+        _found_tools,
     ),
     MCP: CallForm(
         "mcptoolu_",
@@ -166,7 +196,7 @@ class ServerCallBlock:
     @property
     def _id(self) -> str:
         assert self._form is not None
-        return self._form.prefix + self.item_id.partition("_")[2]
+        return _block_id(self._form, self._call, self.item_id)
 
     def text(self, text: str) -> None:
         """Append to the arguments."""
@@ -196,7 +226,13 @@ class ServerCallBlock:
         return self._inner.result(result)
 
     def close(self, status: str) -> bytes:
-        """End a call that got no result: a client gets one all the same, as it has to be sent back."""
+        """End a call that got no result: a client gets one all the same, as it has to be sent back.
+
+        Where the result is an item of its own, that one has it.
+        """
+        if BY_NAME[self._call.kind].serve_output is not None:
+            self.end_arguments()
+            return self._inner.close(status)
         self._show(ToolResult(error="The response ended before.", code="unavailable"))
         return self._inner.close(status)
 
@@ -207,6 +243,52 @@ class ServerCallBlock:
         shown = self._form.result(self._call, result, self._emitter, self._terms)
         whole = to_json({"type": shown["type"], "tool_use_id": self._id, **shown})
         self._emitter.begin(whole).end(whole)
+
+
+def _block_id(form: CallForm, call: CallStart, item_id: str) -> str:
+    """Return the id by which the block of a result names that of its call."""
+    if BY_NAME[call.kind].serve_output is None:
+        return form.prefix + item_id.partition("_")[2]
+    return form.prefix + blake2b(call.call_id.encode(errors="replace"), digest_size=12).hexdigest()
+
+
+class ServerResultBlock:
+    """The Writer of what a call gave, where that is an item of its own."""
+
+    def __init__(
+        self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: AnswerTerms
+    ) -> None:
+        serve = BY_NAME[call.kind].serve_output
+        assert serve is not None, "a call whose result is an item"
+        self.index = index
+        self.item_id = item_id
+        self._inner = serve(MuteEmitter(), item_id, index, call)
+        self._form = None if told.warm else FORMS.get(call.kind)
+        self._call = call
+        self._emitter = emitter
+        self._terms = told
+
+    def text(self, text: str) -> None:
+        """Do nothing: the arguments are the call's."""
+
+    def end_arguments(self) -> None:
+        """Do nothing: the arguments are the call's."""
+
+    def progress(self, stage: str, fields: Mapping[str, object]) -> None:
+        """Do nothing: a block has no stages."""
+
+    def result(self, result: ToolResult) -> bytes:
+        """Emit the block of the result."""
+        if self._form is not None:
+            shown = self._form.result(self._call, result, self._emitter, self._terms)
+            id = _block_id(self._form, self._call, self.item_id)
+            whole = to_json({"type": shown["type"], "tool_use_id": id, **shown})
+            self._emitter.begin(whole).end(whole)
+        return self._inner.result(result)
+
+    def close(self, status: str) -> bytes:
+        """End as the response ends: a client gets a result all the same."""
+        return self.result(ToolResult(error="The response ended before.", code="unavailable"))
 
 
 def _object(text: str) -> Json:

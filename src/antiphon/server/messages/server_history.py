@@ -11,6 +11,8 @@ from msgspec import Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import MCP_CALL
 from antiphon.core.request.validation import decode
+from antiphon.core.tools.deferred_tools import TOOL_SEARCH
+from antiphon.core.tools.history import told_found
 from antiphon.server.messages.blocks import BlockFields
 from antiphon.types.items import FunctionCall, FunctionCallOutput, Item, OtherItem
 from antiphon.types.raw import OptionalRaw, settle_nulls
@@ -98,6 +100,8 @@ def earlier_call(
         code = str(given.get("code", ""))
         ran = {"code": code, "container_id": "", "outputs": []}
         return [_hosted("code_interpreter_call", f"ci_{id}", ran, (printed or "(no output)",))]
+    if name.startswith(TOOL_SEARCH):
+        return _search(id, given, fields, refer)
     found = [reference.tool_name for reference in fields.tool_references]
     for tool in found:
         refer(tool)
@@ -107,6 +111,23 @@ def earlier_call(
     return [
         FunctionCall(call_id=call_id, name=name or "tool", arguments=arguments),
         FunctionCallOutput(call_id=call_id, output=said),
+    ]
+
+
+def _search(
+    id: str, given: Mapping[str, Any], fields: ResultFields, refer: Callable[[str], None]
+) -> Sequence[OtherItem]:
+    """Return a search among tools. What it has found is offered from now on."""
+    found = [reference.tool_name for reference in fields.tool_references]
+    for tool in found:
+        refer(tool)
+    shared = {"call_id": f"call_{id}", "execution": "server", "status": "completed"}
+    call = to_json({"type": "tool_search_call", "id": f"tsc_{id}", "arguments": given, **shared})
+    output = to_json({"type": "tool_search_output", "id": f"tso_{id}", "tools": [], **shared})
+    told = _error(fields) or told_found(found)
+    return [
+        OtherItem(type="tool_search_call", raw=Raw(call), id=f"tsc_{id}"),
+        OtherItem(type="tool_search_output", raw=Raw(output), id=f"tso_{id}", model_text=told),
     ]
 
 

@@ -11,11 +11,14 @@ from msgspec import Meta, Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import MCP
 from antiphon.core.request.validation import decode
+from antiphon.core.tools.deferred_tools import TOOL_SEARCH
 from antiphon.errors import InvalidRequest
 from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.tools import OtherTool
 
 SEARCH, FETCH, CODE, TOOLSET = "web_search_", "web_fetch_", "code_execution_", "mcp_toolset"
+TOOL_SEARCHES = {"tool_search_tool_regex": "regex", "tool_search_tool_bm25": "words"}
+"""Beginning of the type of a search among deferred tools → what its query is."""
 MOST_SERVERS = 32
 CONTAINER = "cntr_"
 
@@ -97,10 +100,16 @@ class ServerTools:
         self._container = self._container_of(container)
         self._web: dict[str, tuple[WebToolFields, str]] = {}
         self._code = ""
+        self._tool_search: tuple[str, str, str] | None = None
         self._toolsets: dict[str, tuple[Toolset, str]] = {}
 
     def take(self, type: str, name: str, raw: Raw, path: str) -> bool:
         """Take a declaration; False where its type is none of these. Raises InvalidRequest."""
+        form = next((form for begin, form in TOOL_SEARCHES.items() if type.startswith(begin)), "")
+        if form:
+            self._tool_search = self._tool_search or (form, name, path)
+            self.named[name] = TOOL_SEARCH
+            return True
         begin = next((one for one in (SEARCH, FETCH, CODE, TOOLSET) if type.startswith(one)), "")
         if begin in (SEARCH, FETCH):
             self._web[begin] = decode(_domains, raw, path), path
@@ -122,7 +131,15 @@ class ServerTools:
         if self._code:
             container: object = self._container or {"type": "auto"}
             found.append((_tool("code_interpreter", {"container": container}), self._code))
+        if self._tool_search is not None:
+            form, name, path = self._tool_search
+            found.append((_tool(TOOL_SEARCH, {"execution": "server"}, {"form": form, "name": name}), path))
         return [*found, *self._mcp_servers(servers)]
+
+    @property
+    def searches_tools(self) -> bool:
+        """Tell whether deferred tools can be found by a search of this server."""
+        return self._tool_search is not None
 
     def _container_of(self, raw: Raw | None) -> str:
         """Return the container that is asked for; one that cannot be ours is ignored."""

@@ -88,7 +88,8 @@ _MCP_FIELDS = {".server_label": ".name", ".server_url": ".url", ".authorization"
 class ToolsRead:
     """The tools of a request. `paths` are those of their declarations, `named` server tools by the name that a choice uses.
 
-    Tools that are deferred are offered only once they are referred to, behind all others, in that order. `searches_only`:
+    Tools that are deferred are offered only once they are referred to, behind all others, in that order, or once a search of
+    this server finds them. `searches_only`:
     all that is declared is a web search. Raises InvalidRequest.
     """
 
@@ -117,13 +118,13 @@ class ToolsRead:
                 deferred[fields.name] = tool, path
             else:
                 offered.append((tool, path))
-        later = deferred if any("tool_search" in name for name in ignored) else references
-        pairs = [*offered, *(deferred[name] for name in later if name in deferred)]
+        pairs = [*offered, *(deferred.pop(name) for name in references if name in deferred)]
+        waiting = [(_deferred(tool), path) for tool, path in deferred.values()] if run_here.searches_tools else []
         served = run_here.tools(servers)
         self.searches_only = not pairs and [tool.type for tool, _ in served] == ["web_search"]
         self.named = run_here.named
-        self.tools: list[Tool] = [tool for tool, _ in (*pairs, *served)]
-        self.paths = [path for _, path in (*pairs, *served)]
+        self.tools: list[Tool] = [tool for tool, _ in (*pairs, *served, *waiting)]
+        self.paths = [path for _, path in (*pairs, *served, *waiting)]
 
     def spell(self, name: str) -> str:
         """Return how this API names a field of a tool."""
@@ -132,6 +133,11 @@ class ToolsRead:
             return name
         rest = rest.replace(".filters.", ".").replace(".container", "")
         return self.paths[int(number)] + _MCP_FIELDS.get(rest, rest)
+
+
+def _deferred(tool: Tool) -> Tool:
+    """Return a tool that is not offered until a search has found it."""
+    return msgspec.structs.replace(tool, defer_loading=True) if isinstance(tool, FunctionTool) else tool
 
 
 def _offered(fields: ToolFields, path: str, ignored: dict[str, None]) -> Tool | None:

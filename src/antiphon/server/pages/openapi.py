@@ -15,11 +15,17 @@ from antiphon import __version__
 from antiphon.core.json_encoding import to_json
 from antiphon.server.http.messages import Reply, Request
 from antiphon.server.http.router import HttpRoute, RouteTable
-from antiphon.server.pages.operations import OPERATIONS, SERVER, Item, Operation
+from antiphon.server.pages.event_words import event_schemas
+from antiphon.server.pages.fields import describe_fields
+from antiphon.server.pages.kept_operations import TAGS
+from antiphon.server.pages.operation import Operation
+from antiphon.server.pages.operations import OPERATIONS, SERVER, Item
+from antiphon.types.response import Response
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool
 
 Json = dict[str, Any]
 
+FORM = "multipart/form-data"
 REF = "#/components/schemas/{name}"
 _VARIABLE = re.compile(r"\{(\w+)(?::path)?\}")
 
@@ -67,8 +73,11 @@ def document(routes: Sequence[HttpRoute]) -> Json:
         (route, path, OPERATIONS.get((route.method, path)) or from_docstring(route))
         for route, path in zip(routes, paths_of, strict=True)
     ]
-    types = [kind for _, _, operation in operations for kind in (operation.body, operation.answer) if kind is not None]
+    types = [kind for _, _, operation in operations for kind in _types(operation) if kind is not None]
     refs, schemas = schemas_of(types)
+    describe_fields(schemas)
+    _as_files(schemas, [operation.form for _, _, operation in operations if operation.form is not None])
+    schemas |= event_schemas()
     paths: dict[str, Json] = {}
     for route, path, operation in operations:
         full = path if operation.tag == SERVER else "/v1" + path
@@ -99,7 +108,8 @@ def from_docstring(route: HttpRoute) -> Operation:
     """Return the Operation of a route that OPERATIONS lacks: its summary is the first line of the handler's docstring."""
     words = (inspect.getdoc(route.handler) or route.path).splitlines()[0]
     summary = re.sub(r"^[A-Z]+ \S*?[.:]? (?=\S)", "", words)
-    return Operation(tag=route.path.split("/")[1].capitalize() or SERVER, summary=summary)
+    first = route.path.split("/")[1]
+    return Operation(tag=TAGS.get(first) or first.capitalize() or SERVER, summary=summary[:1].upper() + summary[1:])
 
 
 def describe(route: HttpRoute, path: str, operation: Operation, refs: dict[Any, Json]) -> Json:
@@ -124,6 +134,8 @@ def describe(route: HttpRoute, path: str, operation: Operation, refs: dict[Any, 
     ]
     if parameters:
         described["parameters"] = parameters
+    if operation.form is not None:
+        described["requestBody"] = {"required": True, "content": {FORM: {"schema": refs[operation.form]}}}
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content(refs[operation.body], operation.example)}
     return described
@@ -162,6 +174,22 @@ def _fill_raw_fields(schemas: Json, item: Json, tool: Json) -> None:
                 option["items"] = item
 
 
+def _types(operation: Operation) -> tuple[Any, ...]:
+    return operation.body, operation.form, operation.answer
+
+
+def _as_files(schemas: Json, forms: Sequence[Any]) -> None:
+    """Say that bytes of forms are files."""
+    file = {"type": "string", "format": "binary"}
+    for form in forms:
+        for name, field in schemas[form.__name__]["properties"].items():
+            words = {"description": field["description"]} if "description" in field else {}
+            if "contentEncoding" in field or any("contentEncoding" in one for one in field.get("anyOf", ())):
+                schemas[form.__name__]["properties"][name] = {**file, **words}
+            elif "contentEncoding" in field.get("items", {}):
+                field["items"] = file
+
+
 def _without_raw_defaults(kind: Any) -> Any:
     """Return a struct that differs in its defaults alone: raw JSON becomes values, which a schema can show."""
     fields = msgspec.structs.fields(kind)
@@ -188,7 +216,8 @@ def _answer(operation: Operation, refs: dict[Any, Json]) -> Json:
         return {"description": operation.summary, "content": {operation.media: {}}}
     content = _content(refs[operation.answer])
     if operation.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        event = {"$ref": REF.format(name="StreamEvent")} if operation.answer is Response else {"type": "string"}
+        content["text/event-stream"] = {"schema": event}
     return {"description": operation.summary, "content": content}
 
 

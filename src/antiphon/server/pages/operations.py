@@ -15,6 +15,8 @@ from antiphon.server.api.log.shapes import DeleteResponses, LoggedPage, LoggedRe
 from antiphon.server.api.models import Model, ModelList
 from antiphon.server.api.operator.keys import CreateKey, RotateKey, UpdateKey
 from antiphon.server.messages.decoder import MessagesRequest
+from antiphon.server.pages.kept_operations import KEPT
+from antiphon.server.pages.operation import Operation, QueryParameter
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 
@@ -122,29 +124,6 @@ class CountedTokens(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
 
 
-class QueryParameter(msgspec.Struct, frozen=True):
-    """A parameter of the query."""
-
-    name: str
-    type: str
-    words: str
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation. `body` and `answer` are types; `example` is a body to try."""
-
-    tag: str
-    summary: str
-    words: str = ""
-    body: Any = None
-    answer: Any = None
-    query: tuple[QueryParameter, ...] = ()
-    streams: bool = False
-    status: int = 200
-    media: str = "application/json"
-    example: Any = None
-
-
 RESPONSES, CONVERSATIONS, MODELS, MESSAGES, SERVER = "Responses", "Conversations", "Models", "Messages", "Server"
 
 PAGE = (
@@ -178,6 +157,7 @@ GREETING = {"model": "", "max_tokens": 1024, "messages": [{"role": "user", "cont
 HELLO = {"model": "", "input": "Say hello in five languages.", "stream": True}
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
+    **KEPT,
     ("POST", "/responses"): Operation(
         tag=RESPONSES,
         summary="Make a response",

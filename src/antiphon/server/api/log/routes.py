@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from antiphon.access.audit import AuditLog
 from antiphon.access.caller import ADMIN
 from antiphon.config.masking import masked_for_operators
 from antiphon.core.json_encoding import to_json
@@ -17,6 +18,7 @@ from antiphon.errors import InvalidRequest, NotFound, StoreUnknown
 from antiphon.responses.log.captures import Captures, SentRequest, shown_body
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.log.shapes import DeleteResponses, log_query, logged, logged_page
+from antiphon.server.api.operator.auditing import actor_of
 from antiphon.server.http.messages import ByteSink, ClientGone, Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable, upgrade_required
 from antiphon.stores.base import ResponseStore
@@ -27,6 +29,8 @@ PRIVATE = ((b"cache-control", b"no-store"),)
 MOST_EXPORTED = 10_000
 """Responses of one export."""
 EXPORT_PAGE = 100
+LONGEST_ID = 128
+"""Characters of an id in the audit log."""
 JSONL = "application/jsonl"
 
 Remove = Callable[[str, str], Awaitable[bool]]
@@ -38,9 +42,10 @@ _delete = msgspec.json.Decoder(DeleteResponses)
 class ResponseLog:
     """The handlers. A key sees its owner's responses, one with the scope `admin` those of all."""
 
-    def __init__(self, responses: ResponseStore, remove: Remove, captures: Captures) -> None:
+    def __init__(self, responses: ResponseStore, remove: Remove, captures: Captures, audit: AuditLog) -> None:
         self._responses = responses
         self._remove = remove
+        self._audit = audit
         self._captures = captures
 
     # Lists
@@ -136,6 +141,7 @@ class ResponseLog:
     async def _delete(self, request: Request, owner: str | None) -> Reply:
         gone: list[dict[str, object]] = []
         for id in dict.fromkeys(decode(_delete, await request.body()).ids):
+            await self._audit.record("object.deleted", actor_of(request), f"/v1/responses/{id[:LONGEST_ID]}", {})
             entry = await self._responses.entry(id) if owner is None else None
             whose = owner or (entry.owner if entry is not None else request.owner)
             gone.append({"id": id, "object": "response", "deleted": await self._remove(id, whose)})

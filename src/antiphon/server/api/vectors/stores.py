@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import UNSET
 
+from antiphon.access.caller import Caller
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.core.retrieval.filters import read_filter
@@ -29,6 +30,7 @@ from antiphon.server.api.vectors.shapes import (
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.stores.base import Store
 from antiphon.stores.records import ListPage, VectorFile, VectorStore
+from antiphon.telemetry.request_record import calls_model, uses_tokens
 from antiphon.tools.retrieval.ingestion import Ingestion
 from antiphon.tools.retrieval.search import Searcher, SearchTerms, ranked_by
 
@@ -181,7 +183,7 @@ class VectorStores:
             fits = read_filter(body.filters, "filters")
         options = checked(body.ranking_options, "ranking_options")
         store = await self._shelf.usable(request)
-        queries, ignored = await self._queries(body, request.owner)
+        queries, ignored = await self._queries(body, request.caller)
         if options.hybrid_search is not None and not self._searcher.hybrid:
             ignored = (*ignored, "ranking_options.hybrid_search")
         terms = SearchTerms(
@@ -209,13 +211,17 @@ class VectorStores:
             headers=ignored_header(ignored),
         )
 
-    async def _queries(self, body: SearchVectorStore, owner: str) -> tuple[Sequence[str], Sequence[str]]:
+    async def _queries(self, body: SearchVectorStore, caller: Caller) -> tuple[Sequence[str], Sequence[str]]:
         """Return the queries to search for, rewritten where that is asked for, and what of the request is not done."""
         queries = [body.query] if isinstance(body.query, str) else body.query
         if not body.rewrite_query:
             return queries, []
-        rewritten = None if self._rewriter is None else await self._rewriter.rewritten(queries, owner)
-        return (queries, ["rewrite_query"]) if rewritten is None else (rewritten, [])
+        if self._rewriter is None:
+            return queries, ["rewrite_query"]
+        rewritten = await self._rewriter.rewritten(queries, caller)
+        calls_model(rewritten.model)
+        uses_tokens(rewritten.usage)
+        return (queries, ["rewrite_query"]) if rewritten.queries is None else (rewritten.queries, [])
 
     async def _reply(self, store: VectorStore) -> Reply:
         """Return a vector store as it is now."""

@@ -15,6 +15,7 @@ window.ui = window.SwaggerUIBundle({
   validatorUrl: null,
   requestSnippetsEnabled: true,
   onComplete: () => {
+    document.documentElement.dataset.ready = "yes";
     if (key) window.ui.preauthorizeApiKey("key", key);
   },
 });

@@ -126,3 +126,5 @@ addEventListener("hashchange", () => {
   text.hidden = false;
   document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 });
+
+document.documentElement.dataset.ready = "yes";

@@ -55,10 +55,13 @@ function row(one) {
   const state = [one.status.replace("_", " "), one.background ? "background" : "", one.error && `${one.error.status} ${one.error.code}`].filter(Boolean).join(" · ");
   const tokens = one.tokens || null;
   const [cached, why] = fromCache(one);
-  return h("tr", { className: one.status }, h("td", {}, h("time", {}, when(one.started_at))), h("td", {}, h("a", { href: `#library/${one.id}` }, short(one.id))),
+  return h("tr", { className: one.status }, h("td", {}, h("time", {}, when(one.started_at))), h("td", {}, readable(one) ? h("a", { href: `#library/${one.id}` }, short(one.id)) : h("span", { title: one.stored === false ? "made with store: false" : "can be read when it has ended" }, short(one.id))),
     h("td", {}, one.model), h("td.state", {}, state), h("td.figure", {}, seconds(first)), h("td.figure", {}, seconds(one.duration ?? null)),
     h("td.figure", {}, one.usage ? String(one.usage.input_tokens) : "–"), h("td.figure", { title: why }, cached), h("td.figure", {}, tokens ? `${one.exact ? "" : "≈ "}${tokens}` : "–"), h("td.figure", {}, rate(tokens, speaking)));
 }
+
+// Whether the response can be read: it is stored, and has ended or runs in the background.
+const readable = (one) => one.stored !== false && (one.background || !["in_progress", "queued"].includes(one.status));
 
 // How much of the prompt was read from the backend's cache; a miss is marked, with its cause as the title.
 function fromCache({ usage, cache }) {

@@ -7,12 +7,13 @@ import { fillForm, readForm, setUpForm, showConversations, showModels } from "./
 import { setUpPresets } from "./form/presets.mjs";
 import { setUpShare } from "./form/share.mjs";
 import { Library } from "./library.mjs";
+import { Operator } from "./operator/operator.mjs";
 import { Playground } from "./play.mjs";
 import { Stores } from "./stores.mjs";
 import { setUpPanes } from "./view/panes.mjs";
 import { setUpPreferences } from "./view/preferences.mjs";
 
-const VIEWS = ["play", "library", "stores", "activity"];
+const VIEWS = ["play", "library", "stores", "activity", "operator"];
 const narrow = matchMedia("(max-width: 60rem)");
 
 setUpForm();
@@ -21,11 +22,12 @@ const playground = new Playground();
 const library = new Library(playground);
 const activity = new Activity();
 const stores = new Stores();
+const operator = new Operator();
 
 let came = true; // whether another view was shown before: lists are read anew then
 
 function show() {
-  const [wanted] = location.hash.slice(1).split(/[/?]/);
+  const [wanted, ...rest] = location.hash.slice(1).split(/[/?]/);
   const view = VIEWS.includes(wanted) ? wanted : "play";
   for (const name of VIEWS) $(name).hidden = name !== view;
   for (const link of document.querySelectorAll(".top nav a")) {
@@ -38,6 +40,7 @@ function show() {
   stores.hide();
   if (view === "activity") activity.show();
   if (view === "stores") stores.show();
+  if (view === "operator") operator.show(rest[0]);
   if (view === "library") library.show(came);
   came = view !== "library";
 }
@@ -47,10 +50,28 @@ async function loadModels() {
     const { data } = await call("GET", "/v1/models");
     showModels(data.filter((model) => model.capabilities?.supports_responses !== false));
     $("key").removeAttribute("aria-invalid");
+    lock(false);
   } catch (error) {
-    if (error.status === 401) $("key").setAttribute("aria-invalid", "true");
-    $("health").textContent = error.message;
+    if (error.status === 401) lock(true);
+    else $("health").textContent = error.message;
   }
+}
+
+// Asks for a key in the middle of the page, where the server wants one and this one is none of its keys.
+function lock(yes) {
+  if (yes) $("key").setAttribute("aria-invalid", "true");
+  $("locked").hidden = !yes;
+  $("locked-note").textContent = key() ? "The server does not know this key." : "";
+  document.body.classList.toggle("is-locked", yes);
+  if (yes && document.activeElement !== $("key")) $("locked-key").focus();
+}
+
+function useKey(value) {
+  setKey(value.trim());
+  $("key").value = value.trim();
+  $("locked-key").value = "";
+  loadModels();
+  if (!$("library").hidden) library.show(true);
 }
 
 async function lookAtHealth() {
@@ -58,7 +79,10 @@ async function lookAtHealth() {
   const state = answer && (await answer.json().catch(() => null));
   const backends = state?.backends ?? [];
   const up = backends.filter((one) => one.up).length;
-  $("health").textContent = state ? `${up} of ${backends.length} backend${backends.length === 1 ? "" : "s"} up` : "the server does not answer";
+  const down = backends.map((one) => `${one.name} ${one.loading ? "loads its model" : "does not answer"}`).join(", ");
+  const counted = up || !backends.length ? `${up} of ${backends.length} backend${backends.length === 1 ? "" : "s"} up` : `No backend is up: ${down}`;
+  $("health").textContent = state ? counted : "The server does not answer.";
+  $("health").title = $("health").textContent;
   $("health").className = up ? "up" : "down";
 }
 
@@ -67,9 +91,10 @@ setUpPanes(narrow);
 setUpPresets(readForm, fillForm);
 const openLink = setUpShare(readForm, fillForm);
 $("key").value = key();
-$("key").addEventListener("change", () => {
-  setKey($("key").value.trim());
-  loadModels();
+$("key").addEventListener("change", () => useKey($("key").value));
+$("locked").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey($("locked-key").value);
 });
 addEventListener("hashchange", show);
 show();

@@ -16,9 +16,15 @@ function echoed(response) {
   return body;
 }
 
+// A field that is null is one that was not set.
+function withoutNulls(value) {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null).map(([name, one]) => [name, withoutNulls(one)]));
+}
+
 // The request without its input.
 export function requestOf({ response, parameters }) {
-  const body = { ...(parameters ?? echoed(response)), model: response.model };
+  const body = { ...withoutNulls(parameters ?? echoed(response)), model: response.model };
   if (response.instructions && !body.prompt) body.instructions = response.instructions;
   if (response.tools?.length) body.tools = response.tools;
   if (Object.keys(response.metadata ?? {}).length) body.metadata = response.metadata;

@@ -1,0 +1,1 @@
+"""OpenTelemetry: which traces are sampled, how spans are encoded, texts in spans."""
