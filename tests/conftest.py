@@ -15,6 +15,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background command ignores it, and so would the servers and terminals that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+for name in ("HF_HUB_CACHE", "LLAMA_CACHE"):
+    os.environ[name] = "/nonexistent"  # models of this machine's user are no part of a test
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

@@ -28,7 +28,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
     return {**kept, "HOME": str(folder), **variables}
 
 
-async def antiphon(folder: Path, *arguments: str, stdin: str = "", **variables: str) -> Outcome:
+async def antiphon(folder: Path, *arguments: str, stdin: str = "", seconds: float = 30, **variables: str) -> Outcome:
     """Run `antiphon …` in a folder to its end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -41,6 +41,6 @@ async def antiphon(folder: Path, *arguments: str, stdin: str = "", **variables: 
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 30)
+    out, err = await asyncio.wait_for(process.communicate(stdin.encode()), seconds)
     assert process.returncode is not None
     return Outcome(process.returncode, out.decode(), err.decode())

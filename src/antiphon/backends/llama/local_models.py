@@ -26,7 +26,7 @@ Find = Callable[[], Sequence[EngineModel]]
 T = TypeVar("T")
 
 
-class _Named(msgspec.Struct):
+class _RelayedModel(msgspec.Struct):
     model: str = ""
 
 
@@ -174,6 +174,6 @@ class LocalModels:
 
 def _model_of(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=_Named).model
+        return msgspec.json.decode(body, type=_RelayedModel).model
     except msgspec.MsgspecError:
         return ""
