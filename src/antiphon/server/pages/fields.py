@@ -27,14 +27,6 @@ _SAFETY = "Stable id of your user, for a provider's abuse checks."
 _USER = "Id of your user; passed on to backends that know it."
 _CACHE_KEY = "Requests with the same key go to one backend, whose cache has their beginning."
 
-_KEY = {
-    "name": "Name of the key.",
-    "scopes": "What it may do: `responses`, `chat`, `read`, `tools`, `admin` …",
-    "models": "Patterns of the models that it may use; empty: all.",
-    "mcp_servers": "Patterns of the MCP servers that it may use; empty: all.",
-    "limits": "Rate limits and budgets, such as `60 requests/min`.",
-    "expires_at": "When it expires, in Unix seconds; null: never.",
-}
 
 FIELDS: Mapping[str, Mapping[str, str]] = {
     "CreateResponse": {
