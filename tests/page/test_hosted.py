@@ -138,7 +138,9 @@ def test_shell_output_and_pictures_grow(page: Page) -> None:
         " document.querySelector('#thread').replaceChildren(view.element); })"
     )
     page.js(f"{GROWING}.forEach((one) => view.take(one)); 1")
-    page.wait("document.querySelectorAll('#thread .picture').length")
+    page.wait(
+        "['ls /mnt', 'data', 'generating'].every((one) => document.querySelector('#thread').innerText.includes(one))"
+    )
     told = page.js("[...document.querySelectorAll('#thread .item .body')].map((one) => one.innerText)")
     assert "ls /mnt" in told[0] and "data" in told[1] and "generating…" in told[2]
     page.js(f"{DONE}.forEach((one) => view.take(one)); 1")
