@@ -1,7 +1,10 @@
 """What MkDocs does besides: navigation from docs/index.md, links that leave docs/ as text, nothing of other hosts, llms.txt."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
+from typing import Any
 
 from mkdocs.exceptions import PluginError
 from mkdocs.utils import get_relative_url
@@ -16,27 +19,30 @@ LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])+)\]\((?!https?:|#)([^)#\s]+)(#[^)\
 TEST = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
 
 
-def on_config(config):
+def on_config(config: Any) -> Any:
     """Read the navigation."""
     _, *parts = SECTION.split((Path(config.docs_dir) / "index.md").read_text())
     sections = zip(parts[::2], parts[1::2], strict=True)
-    config.nav = [{"Home": "index.md"}, *({title: [{name: path} for name, path in ROW.findall(text)]} for title, text in sections)]
+    config.nav = [
+        {"Home": "index.md"},
+        *({title: [{name: path} for name, path in ROW.findall(text)]} for title, text in sections),
+    ]
     return config
 
 
-def on_page_markdown(markdown, page, config, files):
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Take out what only tests read, and links to files that are no pages of the site."""
     root = Path(config.docs_dir).resolve()
     folder = (root / page.file.src_uri).parent
 
-    def link(found):
+    def link(found: re.Match[str]) -> str:
         inside = (folder / found[2]).resolve().is_relative_to(root)
         return found[0] if inside else found[1]
 
     return LINK.sub(link, TEST.sub("", markdown))
 
 
-def on_post_page(output, page, config):
+def on_post_page(output: str, page: Any, config: Any) -> str:
     """Keep the page from asking other hosts."""
     output = output.replace(SHIM, get_relative_url("javascripts/iframe-worker.js", page.url))
     if found := FOREIGN.search(output):
@@ -44,7 +50,7 @@ def on_post_page(output, page, config):
     return output
 
 
-def on_post_build(config):
+def on_post_build(config: Any) -> None:
     """Write llms.txt: the list of pages, with their Markdown beside them."""
     docs, site = Path(config.docs_dir), Path(config.site_dir)
     index = (docs / "index.md").read_text()

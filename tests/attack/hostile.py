@@ -76,7 +76,9 @@ async def _all(works: Iterable[Callable[[], Awaitable[None]]]) -> None:
 async def run_backends(folder: Path, report: Report, only: str = "") -> None:
     """Let every kind of hostile backend answer."""
     try:
-        from tests.backends.hostile import APIS, FINE, KINDS, SECRET, hostile
+        from tests.backends.hostile import KINDS, hostile
+        from tests.backends.hostile_answers import APIS, SECRET
+        from tests.backends.hostile_messages import FINE
     except ImportError:
         report.say("no hostile backends here")
         return
@@ -137,7 +139,8 @@ async def run_backends(folder: Path, report: Report, only: str = "") -> None:
 async def run_mcp(folder: Path, report: Report, only: str = "") -> None:
     """Let every kind of hostile MCP server answer, named by a client and by the operator."""
     try:
-        from tests.tools.mcp.hostile import KINDS, running
+        from tests.tools.mcp.hostile import running
+        from tests.tools.mcp.hostile_kinds import KINDS
     except ImportError:
         report.say("no hostile MCP servers here")
         return

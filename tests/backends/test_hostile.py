@@ -16,11 +16,11 @@ from websockets.sync.client import connect
 
 from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
+from tests.backends.hostile import KINDS, hostile
+from tests.backends.hostile_answers import APIS, FINE, SECRET, TEXT, Kind
 from tests.bounds import bound
 from tests.server.serving import Served, serving, wait_until
 from tests.server.whole import turn
-
-from .hostile import APIS, FINE, KINDS, SECRET, TEXT, Kind, hostile
 
 pytestmark = pytest.mark.slow
 

@@ -6,14 +6,14 @@ import json
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from antiphon.config import CodeInterpreterConfig, KeyConfig, ToolsConfig
 from tests.golden.rules import check_stream
+from tests.server.coder import Coder
 from tests.server.test_hosted_tools import process
 from tests.server.test_matrix import MODES
 from tests.server.whole import Client, Json, upstream, whole_server
@@ -22,65 +22,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("bwrap")]
 
 TOOL = {"type": "code_interpreter", "container": {"type": "auto"}}
 OUTPUTS = "code_interpreter_call.outputs"
-
-
-class Coder(BaseHTTPRequestHandler):
-    """Runs what the last user message says: cells apart by `---`, a call each; `parallel` makes them calls of one Turn."""
-
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[Json]] = []
-    function = "python"
-
-    def arguments(self, cell: str) -> Json:
-        """Return the arguments of a call."""
-        return {"code": cell}
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        self._send(
-            json.dumps({"object": "list", "data": [{"id": id, "object": "model"} for id in ("m", "text")]}).encode(),
-            "application/json",
-        )
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.asked.append(request)
-        messages = request["messages"]
-        last = max(index for index, message in enumerate(messages) if message["role"] == "user")
-        text = messages[last]["content"]
-        told = [message["content"] for message in messages[last:] if message["role"] == "tool"]
-        parallel = text.startswith("parallel ")
-        cells = text.removeprefix("parallel ").split("---")
-        offered = any(tool["function"]["name"] == self.function for tool in request.get("tools", []))
-        left = cells[len(told) :] if parallel else cells[len(told) : len(told) + 1]
-        chunks: list[Json] = [
-            {"content": f"It says {told[-1] if told else 'nothing'}. [File](sandbox:/mnt/data/out.csv)"}
-        ]
-        if offered and left:
-            calls = [(index, json.dumps(self.arguments(cell))) for index, cell in enumerate(left)]
-            chunks = [
-                {"tool_calls": [{"index": index, "id": uuid.uuid4().hex, "type": "function",
-                                 "function": {"name": self.function, "arguments": ""}}]}
-                for index, _ in calls
-            ]  # fmt: skip
-            for index, arguments in calls:
-                for start in range(0, len(arguments), 7):
-                    piece = arguments[start : start + 7]
-                    chunks.append({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-        reason = "tool_calls" if "tool_calls" in chunks[0] else "stop"
-        lines = [{"choices": [{"index": 0, "delta": delta}]} for delta in chunks]
-        lines.append({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        body = b"".join(b"data: %b\n\n" % json.dumps(line).encode() for line in lines) + b"data: [DONE]\n\n"
-        self._send(body, "text/event-stream")
-
-    def _send(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
 
 KEYS = {

@@ -12,7 +12,7 @@ import pytest
 
 from antiphon.config import CodeInterpreterConfig, ToolsConfig
 from tests.golden.rules import check_stream
-from tests.server.test_code_interpreter import Coder
+from tests.server.coder import Coder
 from tests.server.test_matrix import MODES
 from tests.server.whole import Client, Json, turn, upstream, whole_server
 

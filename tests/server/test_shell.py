@@ -12,7 +12,8 @@ import pytest
 
 from antiphon.config import CodeInterpreterConfig, KeyConfig, ToolsConfig
 from tests.golden.rules import check_stream
-from tests.server.test_code_interpreter import Coder, content, upload
+from tests.server.coder import Coder
+from tests.server.test_code_interpreter import content, upload
 from tests.server.test_hosted_tools import process, wait_for
 from tests.server.test_matrix import MODES
 from tests.server.whole import Client, Json, upstream, whole_server

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.server.test_code_interpreter import Coder
+from tests.server.coder import Coder
 from tests.server.test_shell import KEYS, Operator, calls, exited, outputs, run
 from tests.server.whole import Client, Json, upstream, whole_server
 from tests.tools.containers.bundles import island, linked, manifest, zipped

@@ -100,6 +100,14 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/health", health.health, public=True)
     router.add("GET", "/ready", health.ready, public=True)
     parts.watch.add_routes(router)
+    add_pages(router)
+    add_reports(router, parts)
+    add_operators(router, parts)
+    router.wrap(audited(parts.access.audit))
+
+
+def add_pages(router: RouteTable) -> None:
+    """Register what people and programs read of the API, and the playground."""
     router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
     router.add("GET", "/docs", docs, public=True)
     router.add("GET", "/docs/assets/{name}", docs_file, public=True)
@@ -109,6 +117,10 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/llms-full.txt", llms_full, public=True)
     router.add("GET", "/", playground, public=True)
     router.add("GET", "/playground/{name:path}", playground_file, public=True)
+
+
+def add_reports(router: RouteTable, parts: Parts) -> None:
+    """Register what operators read: requests, responses, loaded models, usage."""
     router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
     responses, access = parts.responses, parts.access
     add_response_log(
@@ -120,8 +132,6 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/costs", usage.costs, scopes=frozenset((ADMIN,)))
-    add_operators(router, parts)
-    router.wrap(audited(parts.access.audit))
 
 
 def add_operators(router: RouteTable, parts: Parts) -> None:

@@ -1,6 +1,7 @@
 """Settings: their definitions (`structs`, `tables`), sources and rules."""
 
 from antiphon.config.keys import JwtConfig, KeyConfig, OwnerConfig
+from antiphon.config.sections.engine import EngineConfig
 from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.structs import DEFAULT_STORE, Config
 from antiphon.config.tables import (
@@ -8,7 +9,6 @@ from antiphon.config.tables import (
     MCP,
     SECRET,
     BackendConfig,
-    EngineConfig,
     LeakConfig,
     McpServerConfig,
     ModelConfig,

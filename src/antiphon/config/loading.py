@@ -13,9 +13,9 @@ from antiphon.config.environment import environment
 from antiphon.config.layers import Layer
 from antiphon.config.reading import Reader, quoted
 from antiphon.config.rules import check
+from antiphon.config.sections.engine import EngineConfig
 from antiphon.config.shortcuts import FLAGS, backend_tables, nested
 from antiphon.config.structs import DEFAULT_STORE, Config
-from antiphon.config.tables import EngineConfig
 from antiphon.errors import ConfigError
 
 FILE = "antiphon.toml"

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 from antiphon.config.origins import is_origin
 from antiphon.config.plugins import BACKENDS, GUARDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
+from antiphon.config.sections.engine import ALL_MODELS
 from antiphon.config.sections.guards import MODERATION, PATTERNS
 from antiphon.config.structs import Config
-from antiphon.config.tables import ALL_MODELS, MCP, mask
+from antiphon.config.tables import MCP, mask
 from antiphon.config.web_search import KEYED, PROVIDER_NAMES, WebSearchChoice, chosen
 from antiphon.errors import ConfigError
 from antiphon.net.http.address import UNIX

@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Meta
 
 from antiphon.config.keys import JwtConfig, KeyConfig, OwnerConfig
+from antiphon.config.sections.engine import EngineConfig
 from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.tables import (
     SECRET,
     BackendConfig,
-    EngineConfig,
     LeakConfig,
     McpServerConfig,
     ModelConfig,

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.kind import ItemType, Kind
+from antiphon.core.kind_schemas import APPLY_PATCH_SCHEMA, LOCAL_SHELL_SCHEMA, QUERY_SCHEMA, SHELL_SCHEMA
 from antiphon.core.programs import PROGRAM, PROGRAM_OUTPUT, PROGRAMMATIC
 from antiphon.core.stream.hosted_tool_writers import CodeCallWriter, FileSearchWriter, WebSearchWriter
 from antiphon.core.stream.hosted_writers import HostedCallWriter
@@ -42,24 +43,6 @@ from antiphon.core.tools.history import (
 )
 from antiphon.core.tools.offers import Suggestion
 from antiphon.core.tools.results import Included
-
-_SHELL = Raw(
-    b'{"type":"object","properties":{"commands":{"type":"array","items":{"type":"string"},"description":'
-    b'"Shell commands, run in this order."},"timeout_ms":{"type":"integer"},"max_output_length":{"type":"integer"}},'
-    b'"required":["commands"]}'
-)
-_LOCAL_SHELL = Raw(
-    b'{"type":"object","properties":{"command":{"type":"array","items":{"type":"string"},"description":'
-    b'"The program and its arguments."},"timeout_ms":{"type":"integer"},"working_directory":{"type":"string"},'
-    b'"env":{"type":"object","additionalProperties":{"type":"string"}}},"required":["command"]}'
-)
-_APPLY_PATCH = Raw(
-    b'{"type":"object","properties":{"type":{"type":"string","enum":["create_file","update_file","delete_file"]},'
-    b'"path":{"type":"string"},"diff":{"type":"string","description":"The change as a V4A diff: lines that begin with '
-    b"'+', '-' or a space, sections headed by '@@'. A new file has '+' lines only. Left out for delete_file.\"}},"
-    b'"required":["type","path"]}'
-)
-_QUERY = Raw(b'{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}')
 
 FUNCTION = "function"
 CUSTOM = "custom"
@@ -108,7 +91,7 @@ KINDS: tuple[Kind, ...] = (
         name=SHELL,
         declared=(SHELL,),
         secretive=True,
-        offer=Suggestion("Runs shell commands and returns their output.", _SHELL),
+        offer=Suggestion("Runs shell commands and returns their output.", SHELL_SCHEMA),
         call="shell_call",
         owes="shell_call_output",
         items=(
@@ -134,7 +117,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="local_shell",
         declared=("local_shell",),
-        offer=Suggestion("Runs a program on the user's machine and returns its output.", _LOCAL_SHELL),
+        offer=Suggestion("Runs a program on the user's machine and returns its output.", LOCAL_SHELL_SCHEMA),
         call="local_shell_call",
         owes="local_shell_call_output",
         items=(
@@ -146,7 +129,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="apply_patch",
         declared=("apply_patch",),
-        offer=Suggestion("Creates, updates or deletes one file by a diff.", _APPLY_PATCH),
+        offer=Suggestion("Creates, updates or deletes one file by a diff.", APPLY_PATCH_SCHEMA),
         call="apply_patch_call",
         owes="apply_patch_call_output",
         items=(
@@ -160,7 +143,7 @@ KINDS: tuple[Kind, ...] = (
         name=TOOL_SEARCH,
         declared=(TOOL_SEARCH,),
         offer=Suggestion(
-            "Searches for further tools that are not listed here. Those found can be called afterwards.", _QUERY
+            "Searches for further tools that are not listed here. Those found can be called afterwards.", QUERY_SCHEMA
         ),
         call="tool_search_call",
         owes="tool_search_output",

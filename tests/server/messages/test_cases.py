@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import importlib
 import itertools
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import httpx2 as httpx
 import pytest
 
 from antiphon.config import BackendConfig, KeyConfig, ModelConfig
+from tests.server.messages.case_requests import TOOL, asking, both, call, post, sent
 from tests.server.messages.planned import Planned, plan_text, planned
 from tests.server.test_messages import EVENT, folded, same
-from tests.server.whole import Client, Json, upstream, whole_server
+from tests.server.whole import Client, Json, whole_server
 
 pytestmark = pytest.mark.slow
 
 HERE = "tests.server.messages.test_cases"
+BLOCKS = "tests.server.messages.test_cases_of_blocks"
+THOUGHTS = "tests.server.messages.test_cases_of_thoughts"
 FRONT = "tests.server.test_messages"
 PROMPTS = "tests.server.test_messages_prompts"
 CONTEXT = "tests.server.messages.test_context"
@@ -40,29 +40,29 @@ CASES = {
     12: (PROMPTS, "test_the_billing_line_is_text_anywhere_else"),
     13: (HERE, "test_spellings_of_system_messages_are_the_same_bytes_at_the_backend"),
     14: (PROMPTS, "test_what_was_sent_stays_the_beginning_of_what_is_sent_next"),
-    15: (HERE, "test_the_effort_of_a_turn"),
+    15: (THOUGHTS, "test_the_effort_of_a_turn"),
     16: (HERE, "test_a_system_message_for_one_turn"),
     17: (PROMPTS, "test_spellings_that_mean_the_same"),
     18: (PROMPTS, "test_spellings_that_mean_the_same"),
     19: (PROMPTS, "test_a_beginning_of_the_answer_is_continued_where_the_server_can"),
-    20: (HERE, "test_calls_and_results"),
-    21: (HERE, "test_calls_and_results"),
-    22: (HERE, "test_pictures_in_a_result"),
-    23: (HERE, "test_results_come_before_what_is_said"),
+    20: (BLOCKS, "test_calls_and_results"),
+    21: (BLOCKS, "test_calls_and_results"),
+    22: (BLOCKS, "test_pictures_in_a_result"),
+    23: (BLOCKS, "test_results_come_before_what_is_said"),
     24: (FRONT, "test_what_is_refused"),
-    25: (HERE, "test_ids_of_any_backend_come_back"),
-    26: (HERE, "test_blocks"),
-    27: (HERE, "test_blocks"),
-    28: (HERE, "test_blocks"),
-    29: (HERE, "test_blocks"),
-    30: (HERE, "test_choices_among_tools"),
-    31: (HERE, "test_a_long_name_comes_back"),
-    32: (HERE, "test_the_effort_of_a_turn"),
-    33: (HERE, "test_thoughts_come_back"),
-    34: (HERE, "test_thoughts_come_back_to_another_replica"),
-    35: (HERE, "test_foreign_thoughts"),
-    36: (HERE, "test_a_budget_above_the_answer"),
-    37: (HERE, "test_blocks"),
+    25: (BLOCKS, "test_ids_of_any_backend_come_back"),
+    26: (BLOCKS, "test_blocks"),
+    27: (BLOCKS, "test_blocks"),
+    28: (BLOCKS, "test_blocks"),
+    29: (BLOCKS, "test_blocks"),
+    30: (BLOCKS, "test_choices_among_tools"),
+    31: (BLOCKS, "test_a_long_name_comes_back"),
+    32: (THOUGHTS, "test_the_effort_of_a_turn"),
+    33: (THOUGHTS, "test_thoughts_come_back"),
+    34: (THOUGHTS, "test_thoughts_come_back_to_another_replica"),
+    35: (THOUGHTS, "test_foreign_thoughts"),
+    36: (THOUGHTS, "test_a_budget_above_the_answer"),
+    37: (BLOCKS, "test_blocks"),
     38: (CONTEXT, "test_thoughts_of_older_turns_are_left_out"),
     39: (HERE, "test_stop_sequences"),
     40: (HERE, "test_why_an_answer_was_cut"),
@@ -88,45 +88,6 @@ CASES = {
 def test_each_case_has_its_test(case: int) -> None:
     module, name = CASES[case]
     assert not name or callable(getattr(importlib.import_module(module), name))
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with upstream(Planned) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def client(url: str) -> Iterator[Client]:
-    with whole_server(url) as served:
-        yield served
-
-
-def asking(messages: list[Json] | str = "Hi.", **fields: Any) -> Json:
-    if isinstance(messages, str):
-        messages = [{"role": "user", "content": messages}]
-    return {"model": "m", "max_tokens": 100, "messages": messages, **fields}
-
-
-def post(
-    client: Client, body: Json, headers: dict[str, str] | None = None, path: str = "/v1/messages"
-) -> httpx.Response:
-    return httpx.post(client.url + path, json=body, headers={**client.headers, **(headers or {})})
-
-
-def both(client: Client, messages: list[Json] | str, **fields: Any) -> Json:
-    """Return a Message, which is the same streamed and not."""
-    body = asking(messages, **fields)
-    whole = post(client, body)
-    assert whole.status_code == 200, whole.text
-    message = whole.json()
-    assert same(folded(post(client, {**body, "stream": True}).text))["content"] == same(message)["content"]
-    return dict(message)
-
-
-def sent() -> list[Json]:
-    """Return the messages of the backend's last request."""
-    return list(Planned.asked[-1]["messages"])
 
 
 # The message, keys, paths
@@ -211,209 +172,6 @@ def test_a_system_message_for_one_turn(client: Client) -> None:
     assert "Only now." in json.dumps(sent())
     post(client, asking([*turns, {"role": "assistant", "content": "Hm."}, {"role": "user", "content": "Go on."}]))
     assert "Only now." not in json.dumps(sent())
-
-
-@pytest.mark.parametrize("error", [None, False, True])
-def test_calls_and_results(client: Client, error: bool | None) -> None:
-    use = {"type": "tool_use", "id": "call_1", "name": "f", "input": {"b": 1, "a": 2}}
-    result: Json = {"type": "tool_result", "tool_use_id": "call_1", "content": "Exit code 3"}
-    if error is not None:
-        result["is_error"] = error
-    history = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": [use]}]
-    post(client, asking([*history, {"role": "user", "content": [result]}]))
-    call, output = sent()[-2:]
-    assert call["tool_calls"][0]["id"] == "call_1" == output["tool_call_id"] and output["role"] == "tool"
-    assert call["tool_calls"][0]["function"]["arguments"].replace(" ", "") == '{"b":1,"a":2}'
-    assert output["content"] == ("Error:\nExit code 3" if error else "Exit code 3")
-
-
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(32)).decode()
-
-
-def test_pictures_in_a_result(client: Client) -> None:
-    use = {"type": "tool_use", "id": "call_1", "name": "f", "input": {}}
-    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
-    result = {"type": "tool_result", "tool_use_id": "call_1", "content": [image]}
-    history = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": [use]}]
-    assert post(client, asking([*history, {"role": "user", "content": [result]}])).status_code == 200
-    assert f"data:image/png;base64,{PNG}" in json.dumps(sent())
-    image["source"] = {**image["source"], "data": "???"}  # type: ignore[dict-item]  # a source is an object
-    answer = post(client, asking([{"role": "user", "content": [image]}]))
-    assert answer.json()["error"]["message"].startswith("messages.0.content.0.source.data: ")
-
-
-def test_results_come_before_what_is_said(client: Client) -> None:
-    uses = [{"type": "tool_use", "id": f"c{n}", "name": "f", "input": {}} for n in (1, 2)]
-    results = [{"type": "tool_result", "tool_use_id": f"c{n}", "content": f"r{n}"} for n in (1, 2)]
-    said = {"type": "text", "text": "And?"}
-    for content in ([*results, said], [said, *results], [results[0], said, results[1]]):
-        turns = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": uses}]
-        post(client, asking([*turns, {"role": "user", "content": content}]))
-        assert [message["content"] for message in sent()[-3:]] == ["r1", "r2", "And?"]
-
-
-# Blocks
-
-
-def call(index: int, id: str, name: str = "f", arguments: str = "") -> Json:
-    """Return a piece of a call as chat completions have it."""
-    function = {"name": name, "arguments": arguments}
-    return {"tool_calls": [{"index": index, "id": id, "type": "function", "function": function}]}
-
-
-def more(index: int, arguments: str) -> Json:
-    return {"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}
-
-
-TOOL = {"name": "f", "input_schema": {"type": "object"}}
-SHAPES: dict[str, tuple[list[Json], str, list[Any], str]] = {
-    "26 calls whose pieces interleave": (
-        [call(0, "a"), call(1, "b"), more(0, '{"x"'), more(1, '{"y"'), more(0, ":1}"), more(1, ":2}")],
-        "tool_calls",
-        [{"x": 1}, {"y": 2}],
-        "tool_use",
-    ),
-    "27 text behind a call": (
-        [{"content": "One."}, call(0, "a", arguments="{}"), {"content": "Two."}],
-        "tool_calls",
-        ["One.", {}, "Two."],
-        "tool_use",
-    ),
-    "28 a call without arguments": ([call(0, "a")], "tool_calls", [{}], "tool_use"),
-    "29 a call that ends with stop": ([call(0, "a", arguments='{"x":1}')], "stop", [{"x": 1}], "tool_use"),
-    "37 a late thought": (
-        [{"content": "One."}, {"reasoning_content": "Hm."}, {"content": "Two."}],
-        "stop",
-        ["One.", "(Hm.)", "Two."],
-        "end_turn",
-    ),
-}
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_blocks(client: Client, shape: str) -> None:
-    deltas, finish, blocks, reason = SHAPES[shape]
-    message = both(
-        client, [planned(deltas=deltas, finish=finish)], tools=[TOOL], thinking={"type": "adaptive"}, max_tokens=4000
-    )
-    told = [block.get("input", block.get("text", f"({block.get('thinking')})")) for block in message["content"]]
-    assert told == blocks and message["stop_reason"] == reason
-
-
-@pytest.mark.parametrize("id", ["functions.Bash:0", "call-1_2", "chatcmpl.tool/é"])
-def test_ids_of_any_backend_come_back(client: Client, id: str) -> None:
-    user = planned(deltas=[call(0, id, arguments="{}")])
-    block = both(client, [user], tools=[TOOL])["content"][0]
-    assert block["id"].replace("_", "").replace("-", "").isalnum() and block["id"].isascii()
-    result = {"type": "tool_result", "tool_use_id": block["id"], "content": "r"}
-    history = [user, {"role": "assistant", "content": [block]}, {"role": "user", "content": [result]}]
-    assert post(client, asking(history, tools=[TOOL])).status_code == 200
-    made, output = sent()[-2:]
-    assert made["tool_calls"][0]["id"] == output["tool_call_id"]
-
-
-@pytest.mark.parametrize(
-    ("choice", "there"),
-    [
-        ({"type": "auto"}, None),
-        ({"type": "any"}, "required"),
-        ({"type": "none"}, "none"),
-        ({"type": "tool", "name": "f"}, {"type": "function", "function": {"name": "f"}}),
-    ],
-)
-@pytest.mark.parametrize("alone", [False, True])
-def test_choices_among_tools(client: Client, choice: Json, there: Any, alone: bool) -> None:
-    body = asking([planned(deltas=[call(0, "a", arguments="{}")])], tools=[TOOL])
-    post(client, {**body, "tool_choice": {**choice, "disable_parallel_tool_use": alone}})
-    assert Planned.asked[-1].get("tool_choice") == there
-    assert Planned.asked[-1].get("parallel_tool_calls", True) is not alone
-
-
-def test_a_long_name_comes_back(client: Client) -> None:
-    name = "a" * 128
-    tools = [{"name": name, "input_schema": {"type": "object"}}]
-    post(client, asking([planned()], tools=tools))
-    short = Planned.asked[-1]["tools"][0]["function"]["name"]
-    assert len(short) <= 64
-    message = both(client, [planned([short, {}])], tools=tools)
-    assert message["content"][0]["name"] == name
-
-
-# Thoughts
-
-
-@pytest.mark.parametrize(
-    ("fields", "effort"),
-    [
-        ({}, "none"),
-        ({"thinking": {"type": "disabled"}}, "none"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "low"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 9000}}, "medium"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 20000}}, "high"),
-        ({"thinking": {"type": "adaptive"}}, None),
-        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}, "low"),
-        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}, "high"),
-        ({"thinking": {"type": "adaptive", "display": "omitted"}, "system": "low"}, "low"),
-    ],
-)
-def test_the_effort_of_a_turn(client: Client, fields: Json, effort: str | None) -> None:
-    """Without thinking it is off; the last system message that says one has the last word (`system` here)."""
-    messages: list[Json] = [{"role": "user", "content": "Hi."}]
-    if word := fields.get("system"):
-        messages.append({"role": "system", "content": "Now.", "output_config": {"effort": word}})
-        fields = {**fields, "output_config": {"effort": "high"}}
-    post(client, asking(messages, max_tokens=50_000, **fields))
-    assert Planned.asked[-1].get("reasoning_effort") == effort
-
-
-def test_a_model_without_thoughts_is_asked_all_the_same(url: str) -> None:
-    with whole_server(url, models={"m": ModelConfig(reasoning=False)}) as client:
-        answer = post(client, asking(thinking={"type": "adaptive"}))
-        assert answer.status_code == 200 and answer.headers["x-antiphon-ignored"] == "thinking"
-
-
-THOUGHT = {"deltas": [{"reasoning_content": "I must call."}, {"content": "Well."}]}
-
-
-@pytest.mark.parametrize("display", ["summarized", "omitted", "updates"])
-def test_thoughts_come_back(client: Client, display: str) -> None:
-    thinking = {"type": "adaptive", "display": display}
-    user = planned(**THOUGHT)
-    message = both(client, [user], thinking=thinking)
-    block = message["content"][0]
-    assert block["thinking"] == ("" if display == "omitted" else "I must call.") and block["signature"]
-    events = EVENT.findall(post(client, asking([user], thinking=thinking, stream=True)).text)
-    assert sum('"signature_delta"' in data for _, data in events) == 1
-    both(client, [user, {"role": "assistant", "content": message["content"]}, planned()], thinking=thinking)
-    assert sent()[-2]["reasoning_content"] == "I must call."
-
-
-def test_thoughts_come_back_to_another_replica(url: str) -> None:
-    user = planned(**THOUGHT)
-    thinking = {"type": "adaptive", "display": "omitted"}
-    with whole_server(url, secret="a secret of all replicas") as first:
-        message = post(first, asking([user], thinking=thinking)).json()
-    with whole_server(url, secret="a secret of all replicas") as second:
-        history = [user, {"role": "assistant", "content": message["content"]}, planned()]
-        assert post(second, asking(history, thinking=thinking)).status_code == 200
-    assert sent()[-2]["reasoning_content"] == "I must call."
-
-
-def test_foreign_thoughts(client: Client) -> None:
-    blocks = [
-        {"type": "thinking", "thinking": "", "signature": "EqQB" * 700},
-        {"type": "redacted_thinking", "data": "Eq=="},
-        {"type": "text", "text": "Well."},
-    ]
-    history = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": blocks}, planned()]
-    answer = post(client, asking(history, thinking={"type": "adaptive"}))
-    assert answer.status_code == 200 and answer.headers["x-antiphon-ignored"] == "thinking"
-    assert "reasoning_content" not in sent()[-2]
-
-
-def test_a_budget_above_the_answer(client: Client) -> None:
-    answer = post(client, asking(max_tokens=2000, thinking={"type": "enabled", "budget_tokens": 2000}))
-    assert answer.status_code == 400 and answer.json()["error"]["message"].startswith("max_tokens: ")
 
 
 # The end

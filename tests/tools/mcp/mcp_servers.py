@@ -11,7 +11,7 @@ from typing import Any
 from antiphon.net.url_guard import UrlGuard
 from antiphon.tools.base import McpTool, ToolServer
 from antiphon.tools.mcp.servers import McpServers
-from tests.tools.mcp.hostile import GOOD, TICK, Exchange, tools, until
+from tests.tools.mcp.hostile_kinds import GOOD, TICK, Exchange, tools, until
 from tests.tools.mcp.scripted import Scripted
 
 LOOPBACK = UrlGuard(["127.0.0.0/8"])

@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 
-from tests.tools.mcp.hostile import Exchange, Json, Server, behave
+from tests.tools.mcp.hostile import Server, behave
+from tests.tools.mcp.hostile_kinds import Exchange, Json
 
 Answer = Callable[[Exchange], bool]
 

@@ -11,7 +11,7 @@ import pytest
 from antiphon.tools.base import ToolServer, ToolServerError
 from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE
 from antiphon.tools.mcp.servers import McpServers
-from tests.tools.mcp.hostile import GOOD, TICK, Exchange, Json, tools, until
+from tests.tools.mcp.hostile_kinds import GOOD, TICK, Exchange, Json, tools, until
 from tests.tools.mcp.mcp_servers import LOOPBACK, META, Stream, called, connected, failed, good, progress
 from tests.tools.mcp.scripted import scripted
 

@@ -16,7 +16,8 @@ from tests.server.process.watched import Watched, watched
 from tests.server.remote_tools.model import model
 from tests.server.whole import TERMINAL, Client
 from tests.tools.mcp import hostile
-from tests.tools.mcp.hostile import KINDS, PROGRAMS, Kind
+from tests.tools.mcp.hostile import PROGRAMS
+from tests.tools.mcp.hostile_kinds import KINDS, Kind
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

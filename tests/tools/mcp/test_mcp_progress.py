@@ -13,7 +13,7 @@ from antiphon.config import McpServerConfig
 from antiphon.net.url_guard import UrlGuard
 from antiphon.tools.base import McpTool, ToolServerError
 from antiphon.tools.mcp.servers import McpServers
-from tests.tools.mcp.hostile import GOOD, Exchange, until
+from tests.tools.mcp.hostile_kinds import GOOD, Exchange, until
 from tests.tools.mcp.mcp_servers import LOOPBACK, META, Stream, called, connected, progress
 from tests.tools.mcp.scripted import scripted
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from antiphon.tools.base import ToolServerError
-from tests.tools.mcp.hostile import Exchange
+from tests.tools.mcp.hostile_kinds import Exchange
 from tests.tools.mcp.mcp_servers import called, connected, failed
 from tests.tools.mcp.scripted import scripted
 

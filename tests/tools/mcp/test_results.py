@@ -13,7 +13,7 @@ import pytest
 from antiphon.config import ModelConfig
 from tests.server.remote_tools.model import Model as Echoing
 from tests.server.whole import Client, upstream, whole_server
-from tests.tools.mcp.hostile import Exchange
+from tests.tools.mcp.hostile_kinds import Exchange
 from tests.tools.mcp.scripted import scripted
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("mcp")]

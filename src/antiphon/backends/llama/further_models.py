@@ -12,7 +12,7 @@ from antiphon.backends.llama.hub.local_model import LocalModel
 from antiphon.backends.llama.hub.models import HubModel, local_models
 from antiphon.backends.llama.model import EngineModel, describe, find_model
 from antiphon.config import EngineConfig
-from antiphon.config.tables import ALL_MODELS
+from antiphon.config.sections.engine import ALL_MODELS
 from antiphon.errors import ConfigError
 
 log = logging.getLogger("antiphon.backends.llama")

@@ -109,8 +109,7 @@ class Intake:
         if not CLIENTS_OWN.issuperset(map(type, tools)) or (tools and isinstance(request.tool_choice, ToolChoice)):
             here = await self._admit_tools(request, tools, owner, caller, identity, route)
         source = history or services.store.responses
-        earlier: list[Item] = []
-        size = asked.size
+        earlier, size = list[Item](), asked.size
         if refers(request, own):
             own, earlier, size = await self._gathering.items(request, own, owner, source, size)
         kinds = set(map(type, chain(earlier, own, prompted)))
@@ -125,8 +124,7 @@ class Intake:
             await check_format(text, owner, services)
         if request.include and SEALED_REASONING in request.include and not services.sealer.loaded:
             await asyncio.to_thread(services.sealer.load)
-        if identity is None:
-            identity = Identity(services.new_id_base(), int(services.clock()))
+        identity = identity or Identity(services.new_id_base(), int(services.clock()))
         plain = not (earlier or prompted or media_holders(own))
         shown = list(own) if plain else await self._shown(prompted, earlier, own, owner, route)
         draft = Draft(asked, request, text, owner, route, identity, hints, own, shown, size, plain, here)

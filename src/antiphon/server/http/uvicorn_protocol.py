@@ -30,7 +30,7 @@ from antiphon.server.ws.uvicorn_protocol import GracefulWebSocket
 KEEP_ALIVE = 75.0  # seconds that an idle connection stays open: longer than clients keep theirs in their pools
 LINGER = 2.0  # seconds for a client that is still sending to notice that it has been answered
 MOST_PIPELINED = 16
-TICK = 5.0  # seconds between two looks at a connection's deadline, at most
+TICK = 5.0  # seconds between two looks at a connection's deadline, at most: cheaper than a timer per request
 
 
 class DirectProtocol(HttpToolsProtocol):
@@ -364,8 +364,6 @@ class DirectProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER, self.hang_up)
-
-    # Deadlines: one slow tick per connection is cheaper than a timer per request
 
     def _let_go(self) -> None:
         """Drop what refers back to this object: nobody is to wait for the garbage collector."""

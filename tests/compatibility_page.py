@@ -1,0 +1,100 @@
+"""The page docs/compatibility.md, made of the data of tests/compatibility.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.compatibility import ANSWERED, EVENTS, FIELDS, INCLUDES, ITEMS, NESTED, TOOLS
+
+PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
+
+
+def _rows(header: str, rows: Iterable[Iterable[str]]) -> str:
+    names = header.split("|")
+    lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _codes(types: str) -> str:
+    return ", ".join(f"`{name}`" if " " not in name else name for name in types.split(", "))
+
+
+def render() -> str:
+    """Return the page."""
+    fields = _rows(
+        "field|fate|in the response|note",
+        ([_codes(name), fate, "yes" if echoed else "", note] for name, fate, echoed, note in FIELDS),
+    )
+    tables = {
+        "Fields within fields": _rows("field|", ([_codes(kind.types), kind.fate] for kind in NESTED)),
+        "Values of include": _rows("value|", ([_codes(kind.types), kind.fate] for kind in INCLUDES)),
+        "Fields of a response": _rows("field|", ([_codes(kind.types), kind.fate] for kind in ANSWERED)),
+        "Items": _rows("type|", ([_codes(kind.types), kind.fate] for kind in ITEMS)),
+        "Tools": _rows("type|", ([_codes(kind.types), kind.fate] for kind in TOOLS)),
+        "Events": _rows("type|", ([_codes(kind.types), kind.fate] for kind in EVENTS)),
+    }
+    rest = "\n\n".join(f"## {title}\n\n{table}" for title, table in tables.items())
+    return f"{_INTRODUCTION}\n## Request fields\n\n{fields}\n\n{rest}\n\n{_CLIENTS}"
+
+
+_INTRODUCTION = """# Compatibility
+
+Written by `scripts/docs` from `tests/compatibility.py`, whose data the tests check; do not edit it here.
+
+*Honoured*: it changes what is done. *Forwarded*: it goes to the backend as it is. *Refused*: a 400 that names it.
+*Ignored*: taken, without effect. `null` stands for the default everywhere but in `input` and `model`.
+
+Where OpenAI's document, Open Responses' and the types of the newest `openai` package differ, and where this server differs
+from one of them: [divergences.py](../tests/oracle/divergences.py), each with its reason and a test that pins it. A test fails
+when a newer package names a field, item, tool, event or value of `include` that no row here names; the fields of each type of
+item and tool are those of [package_fields.json](../tests/oracle/package_fields.json).
+"""
+
+_CLIENTS = """## Clients
+
+`scripts/acceptance` fetches these from PyPI and npm and runs them against the real command: Codex CLI 0.171 (SSE and WebSocket,
+patches, MCP servers, resume, compaction of all kinds, `--oss`, its app server), Claude Code 2.1.332 (tools, two at once,
+pictures, edited files, sub-agents, resume, compaction, `/context`, tool search, the demo model with `--bare`), claude-agent-sdk
+0.2, anthropic 0.40 and 2.14, @anthropic-ai/sdk 1.14, openai-python 1.66 to 3.54, openai-node 7.57 (also its WebSocket client),
+openai-agents 0.24, @openai/agents 0.20, ai 7.0 with @ai-sdk/openai 4.0 and @ai-sdk/open-responses 2.0, langchain-openai 1.7,
+pydantic-ai 2.68, llm 0.36, opencode 1.18, pi 0.73. The scenarios are in [tests/clients](../tests/clients); each says in its
+first lines what it tries.
+
+`scripts/acceptance codex_vendors` lets Codex talk to each vendor of [backends.md](backends.md) through three turns with commands,
+in the vendor's own bytes, and prints a table: which ids and thoughts went back.
+
+## Conformance suites
+
+llmprobe 0.6.12, run against a model by rule that can do what the suite asks for
+([capable.py](../tests/clients/capable.py)), with `--full --no-bench`; `scripts/acceptance llmprobe` runs it again:
+
+| server | flag | models | chat completions | responses | messages | their tokens | inconclusive |
+|---|---|---|---|---|---|---|---|
+| defaults | `--reasoning off` | 4 of 4 | 94 of 94 | 94 of 94 | 84 of 87 | 3 of 3 | 0 |
+| `open_responses_names = true` | `--reasoning medium` | 4 of 4 | 101 of 101 | 95 of 95 | 84 of 87 | 3 of 3 | 0 |
+| defaults | `--reasoning medium` | 4 of 4 | 101 of 101 | 87 of 95 | 84 of 87 | 3 of 3 | 0 |
+
+These are its MUST assertions. The eight misses of the last row are one: the suite knows Open Responses' names of reasoning
+events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read. The
+three misses of messages are one: the suite wants `cache_read_input_tokens` not to exceed `input_tokens`, which in Anthropic's
+API leave out what was read from the cache. What it lists as absent (embeddings, legacy completions, images,
+audio) that model does not have: see [relayed-routes.md](relayed-routes.md). Its sections on the model's ability and on
+agents measure the model, which here is a list of rules.
+
+llm-comply 0.5, which holds answers against OpenAPI documents (`scripts/acceptance llm_comply`): Anthropic 9 of 9, Open Responses
+12 of 12, chat completions 8 of 8; of these two one test each is left out that wants a model by its name. The tests that
+Anthropic generates for its Python SDK (0.121: `test_messages`, `test_models`, both also of the beta) pass, 220 of 220, with
+the URL of an MCP server that exists in place of theirs.
+
+The tests that are generated for openai-python 3.57 (responses, conversations, models, chat, files, uploads, vector stores,
+containers, skills, decisions) and for openai-node 7.5 pass but for those that [run.py](../tests/clients/generated/run.py) and
+[node.py](../tests/clients/generated/node.py) list with the reason, such as `limit: 0`, or a response without any input.
+
+@modelcontextprotocol/conformance 0.2.0-alpha.12, with the server as the MCP client under test; `scripts/acceptance
+mcp_conformance` runs it again: all scenarios that revisions 2025-11-25 and 2026-07-28 require of clients pass, without OAuth (the
+callers of this server bring the tokens of MCP servers) and defaults of elicitation (there is no person to ask).
+"""
+
+if __name__ == "__main__":
+    PAGE.write_text(render())
