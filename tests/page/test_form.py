@@ -15,6 +15,7 @@ from tests.server.whole import Client
 
 READ = "import('/playground/form.mjs').then(({readForm}) => readForm())"
 MCP = {"type": "mcp", "server_label": "docs", "server_url": "https://example.com/mcp", "authorization": "sesame"}
+KEYED = {**MCP, "server_url": "https://bob:sesame@example.com/mcp?key=sesame#sesame"}
 WHOLE: dict[str, Any] = {
     "model": "scripted",
     "instructions": "Be brief.",
@@ -179,7 +180,7 @@ def fragment(body: object) -> str:
 def test_a_link_carries_the_settings_and_no_secret(visit: Open, server: Client) -> None:
     page = visit(server)
     page.js("sessionStorage.setItem('antiphon-key', 'sk-secret'); 1")
-    fill(page, WHOLE)
+    fill(page, {**WHOLE, "tools": [KEYED]})
     page.js(
         "Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (text) => (window.copied = text)}})"
     )
@@ -188,6 +189,7 @@ def test_a_link_carries_the_settings_and_no_secret(visit: Open, server: Client) 
     link = page.js("copied")
     text = base64.urlsafe_b64decode(link.partition("#play/")[2] + "==").decode()
     assert "sesame" not in text and "sk-secret" not in text and "Be brief." in text
+    assert "https://example.com/mcp" in text
     page.js("sessionStorage.removeItem('antiphon-key'); 1")
     other = visit(server)
     other.js("location.hash = '" + link.partition("#")[2] + "'")

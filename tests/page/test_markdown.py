@@ -111,3 +111,49 @@ def test_a_block_that_has_ended_is_not_laid_out_again(page: Page) -> None:
             " flow.show(text, true); await null; })()")  # fmt: skip
     assert page.js("flow.element.childElementCount") == 200
     assert page.js("added") < 2 * 200  # each once, and a few while they grew
+
+
+BOMBS = {
+    "stars": "*",
+    "openings of formulas": "\\(",
+    "openings of formulas in lines": "\\[\n",
+    "dollars": "$a ",
+    "brackets": "![",
+    "notes": "^[",
+    "quotes": "> ",
+    "code": "``",
+    "formulas": "$x_1$ ",
+}
+
+
+@pytest.mark.parametrize("size", [150_000, 1_000_000])
+@pytest.mark.parametrize("piece", BOMBS.values(), ids=list(BOMBS))
+def test_a_text_that_is_made_to_take_long(page: Page, piece: str, size: int) -> None:
+    """Some of these took minutes: the time grew with the square of the text."""
+    page.js(IMPORT)
+    page.js(
+        f"window.content = {answer('TEXT')}; content.content[0].text = {json.dumps(piece)}.repeat({size // len(piece)})"
+    )
+    page.js(
+        "window.started = performance.now(); document.querySelector('#thread').replaceChildren(new ItemView(content).element)"
+    )
+    assert float(page.js("performance.now() - started")) < 20_000
+    assert page.js("document.querySelector('#thread .text').childNodes.length > 0")
+    assert count(page, "p.note") == (size > 200_000)
+
+
+@pytest.mark.parametrize("define", ["\\def", "\\gdef", "\\edef", "\\newcommand", "\\let"])
+def test_a_formula_that_defines_commands_stays_as_it_is(page: Page, define: str) -> None:
+    bomb = f"{define}\\a{{{'x' * 4000}}}" + "\\a" * 190
+    show(page, f"${bomb}$ and $b$")
+    page.wait("document.querySelector('#thread .math .katex')")
+    assert page.text("#thread .math") == f"${bomb}$"
+
+
+@pytest.mark.parametrize(("language", "piece"), [("c", "a"), ("csharp", "A"), ("ruby", "\n"), ("bash", "1e")])
+def test_code_that_is_made_to_take_long_has_no_colours(page: Page, language: str, piece: str) -> None:
+    """One such block took 9 s."""
+    show(page, "```js\nlet a = 1\n```")
+    page.wait("document.querySelector('#thread .hl-keyword')")
+    show(page, f"```{language}\n{piece * (29_000 // len(piece))};\n```")
+    assert count(page, "figure.code pre") == 1 and count(page, "figure.code span") == 0

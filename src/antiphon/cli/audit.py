@@ -89,8 +89,8 @@ def _asked(url: str, key: str, words: dict[str, Any], limit: int) -> list[dict[s
     asked = {names.get(name, name): value for name, value in words.items() if value is not None}
     asked = {name: int(value) if isinstance(value, float) else value for name, value in asked.items()}
     while len(rows) < limit:
-        place: dict[str, Any] = {"after": after} if after else {}
-        query = urlencode({**asked, **place, "limit": min(PAGE, limit - len(rows))})
+        cursor: dict[str, Any] = {"after": after} if after else {}
+        query = urlencode({**asked, **cursor, "limit": min(PAGE, limit - len(rows))})
         page = json.loads(client.get(f"/admin/audit?{query}"))
         rows += page["data"]
         after = page["last_id"]

@@ -29,14 +29,14 @@ def whole_response(talk: CheckTalk, value: Any) -> Json:
     response = talk.fits(value, RESPONSE, "response")
     talk.want(isinstance(response.get("status"), str), "response.status is missing")
     for index, item in enumerate(response["output"]):
-        place = f"response.output[{index}]"
-        talk.need(isinstance(item, dict) and isinstance(item.get("type"), str), f"{place} is no item")
+        where = f"response.output[{index}]"
+        talk.need(isinstance(item, dict) and isinstance(item.get("type"), str), f"{where} is no item")
         if item["type"] in ITEMS:
-            talk.fits(item, ITEMS[item["type"]], place)
+            talk.fits(item, ITEMS[item["type"]], where)
         if item["type"] == "message":
             for part in item["content"]:
                 if isinstance(part, dict) and part.get("type") == "output_text":
-                    talk.fits(part, TEXT, f"{place}.content")
+                    talk.fits(part, TEXT, f"{where}.content")
     return response
 
 

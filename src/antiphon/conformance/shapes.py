@@ -28,20 +28,20 @@ class ObjectShape(msgspec.Struct, frozen=True):
     must: dict[str, str]
     should: tuple[str, ...] = ()
 
-    def faults(self, value: Any, place: str) -> Iterator[str]:
+    def faults(self, value: Any, where: str) -> Iterator[str]:
         """Yield what clients break at."""
         if not isinstance(value, dict):
-            yield f"{place} is no object"
+            yield f"{where} is no object"
             return
         for name, wanted in self.must.items():
             if name not in value:
-                yield f"{place}.{name} is missing"
+                yield f"{where}.{name} is missing"
             elif not _fits(value[name], wanted):
-                yield f"{place}.{name} is {_shown(value[name])}, not {wanted.replace('=', '')}"
+                yield f"{where}.{name} is {_shown(value[name])}, not {wanted.replace('=', '')}"
 
-    def lacks(self, value: Any, place: str) -> Iterator[str]:
+    def lacks(self, value: Any, where: str) -> Iterator[str]:
         """Yield what else is missing."""
-        yield from (f"{place}.{name} is missing" for name in self.should if name not in value)
+        yield from (f"{where}.{name} is missing" for name in self.should if name not in value)
 
 
 def _fits(value: Any, wanted: str) -> bool:

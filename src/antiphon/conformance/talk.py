@@ -57,11 +57,11 @@ class CheckTalk:
         if not true and words not in self.lacking and len(self.lacking) < _MOST_LACKS:
             self.lacking.append(words)
 
-    def fits(self, value: Any, shape: ObjectShape, place: str) -> Json:
+    def fits(self, value: Any, shape: ObjectShape, where: str) -> Json:
         """Return an object that has the shape. Raises NonConforming."""
-        for fault in shape.faults(value, place):
+        for fault in shape.faults(value, where):
             raise NonConforming(fault)
-        for words in shape.lacks(value, place):
+        for words in shape.lacks(value, where):
             self.want(False, words)
         found: Json = value
         return found

@@ -80,7 +80,7 @@ def wanted(query: LogQuery, pairs: Callable[[Sequence[str]], Any]) -> dict[str, 
     }
 
 
-def place_of(entry: LogEntry, query: LogQuery) -> tuple[float, str]:
+def position_of(entry: LogEntry, query: LogQuery) -> tuple[float, str]:
     """Return where an entry stands in a list that is sorted by something else than its age."""
     sign = 1 if query.ascending else -1
     match query.sort:

@@ -71,8 +71,8 @@ def ranked(tools: Sequence[DeferredTool], query: str) -> list[DeferredTool]:
     texts = [words(_spaced(tool.text)) for tool in tools]
     having = [sum(word in text for text in map(set, texts)) for word in wanted]
     scores = rescored(wanted, texts, [smoothed(len(texts), number) for number in having])
-    order = sorted(range(len(tools)), key=lambda place: -scores[place])
-    return [tools[place] for place in order if scores[place] > 0]
+    order = sorted(range(len(tools)), key=lambda index: -scores[index])
+    return [tools[index] for index in order if scores[index] > 0]
 
 
 def declarations(found: Sequence[DeferredTool]) -> list[Tool]:

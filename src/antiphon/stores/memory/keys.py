@@ -37,7 +37,7 @@ class MemoryKeys:
         return self._keys.get(self._key_ids.get(digest, ""))
 
     async def list(self) -> Sequence[StoredKey]:
-        return sorted(self._keys.values(), key=_place)
+        return sorted(self._keys.values(), key=_position)
 
     async def page(self, query: KeyQuery) -> Sequence[StoredKey] | None:
         found = [key for key in await self.list() if query.owner in (None, key.owner)][::-1]
@@ -45,7 +45,7 @@ class MemoryKeys:
             after = self._keys.get(query.after)
             if after is None:
                 return None
-            found = [key for key in found if _place(key) < _place(after)]
+            found = [key for key in found if _position(key) < _position(after)]
         return found[: query.limit]
 
     async def count(self, most: int) -> int:
@@ -65,5 +65,5 @@ class MemoryKeys:
                 self._keys[id] = replace(key, last_used_at=time)
 
 
-def _place(key: StoredKey) -> tuple[float, str]:
+def _position(key: StoredKey) -> tuple[float, str]:
     return key.created_at, key.id

@@ -10,7 +10,7 @@ import msgspec
 from antiphon.core.tools.call_thoughts import BY_CALL
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
-from antiphon.stores.log_columns import fits, place_of
+from antiphon.stores.log_columns import fits, position_of
 from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
 from antiphon.stores.memory.conversations import MemoryConversations
 from antiphon.stores.memory.jobs import MemoryJobs
@@ -104,19 +104,19 @@ class MemoryResponses:
             found.sort(key=lambda entry: entry.id, reverse=True)
             behind = [entry for entry in found if query.after is None or entry.id < query.after]
         else:
-            found.sort(key=lambda entry: place_of(entry, query))
-            place = self._place(query)
-            behind = [entry for entry in found if place is None or place_of(entry, query) > place]
+            found.sort(key=lambda entry: position_of(entry, query))
+            position = self._position(query)
+            behind = [entry for entry in found if position is None or position_of(entry, query) > position]
         shown = behind[: query.limit]
         return LogPage(shown, shown[-1].id if len(behind) > query.limit else None)
 
-    def _place(self, query: LogQuery) -> tuple[float, str] | None:
+    def _position(self, query: LogQuery) -> tuple[float, str] | None:
         if query.after is None:
             return None
         last = self._responses.get(query.after)
         if last is None or last.entry is None:
             raise StoreUnknown(query.after)
-        return place_of(last.entry, query)
+        return position_of(last.entry, query)
 
     async def entry(self, id: str) -> LogEntry | None:
         kept = self._responses.get(id)

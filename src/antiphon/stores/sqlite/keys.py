@@ -45,13 +45,13 @@ def get(connection: Connection, id: str) -> StoredKey | None:
 
 def read_page(connection: Connection, query: KeyQuery) -> list[StoredKey] | None:
     """Return a page of keys; None if where it begins is unknown."""
-    place: tuple[float, str] = (1e18, "")
+    position: tuple[float, str] = (1e18, "")
     if query.after is not None:
         after = get(connection, query.after)
         if after is None:
             return None
-        place = (after.created_at, after.id)
-    values = {"owner": query.owner, "time": place[0], "id": place[1], "limit": query.limit}
+        position = (after.created_at, after.id)
+    values = {"owner": query.owner, "time": position[0], "id": position[1], "limit": query.limit}
     return [_key(row) for row in connection.execute(SQL["page"], values).fetchall()]
 
 

@@ -81,14 +81,14 @@ def _named(models: Sequence[list[HubFile]], quant: str) -> list[HubFile] | None:
 
 def preference(quant: str) -> int:
     """Return how far down a quantisation is among those that stand for a repository's name."""
-    return _place(quant, PREFERRED)
+    return _index(quant, PREFERRED)
 
 
 def _rank(file: HubFile, order: Sequence[str]) -> int:
-    return _place(quant_of(file), order)
+    return _index(quant_of(file), order)
 
 
-def _place(quant: str, order: Sequence[str]) -> int:
+def _index(quant: str, order: Sequence[str]) -> int:
     return order.index(quant) if quant in order else len(order)
 
 

@@ -60,9 +60,9 @@ async def _copy_vectors(
     first, end = file["first_chunk"], file["first_chunk"] + file["chunks"]
     query = f"SELECT number, vector FROM vector_embeddings_{file['store']} WHERE number >= ? AND number < ?"  # noqa: S608
     codes, vectors = [], []
-    for place, content in source.execute(query, (first, end)).fetchall():
+    for chunk, content in source.execute(query, (first, end)).fetchall():
         vector = unpacked(content)
-        of = {"store": store, "number": place, "file": number}
+        of = {"store": store, "number": chunk, "file": number}
         codes.append(SQL["code"].arguments({**of, "code": asyncpg.BitString.frombytes(code(vector))}))
         vectors.append(SQL["vector"].arguments({**of, "vector": vector}))
     await target.executemany(SQL["code"].text, codes)

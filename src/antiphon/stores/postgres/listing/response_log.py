@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from antiphon.errors import StoreUnknown
-from antiphon.stores.log_columns import FIRST_ID, LAST_ID, NO_ENTRY, entry_of, log_columns, place_of, wanted
+from antiphon.stores.log_columns import FIRST_ID, LAST_ID, NO_ENTRY, entry_of, log_columns, position_of, wanted
 from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.sql import queries, unescape
@@ -51,7 +51,7 @@ async def _sorted(database: Database, query: LogQuery, whose: str, values: dict[
         last = await get(database, query.after)
         if last is None:
             raise StoreUnknown(query.after)
-        values["place"], values["after"] = place_of(last, query)
+        values["place"], values["after"] = position_of(last, query)
     found = [_entry(row) for row in await database.rows(SQL[f"sorted{whose}"], **values)]
     shown = found[: query.limit]
     return LogPage(shown, shown[-1].id if len(found) > query.limit else None)

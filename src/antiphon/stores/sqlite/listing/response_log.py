@@ -14,7 +14,7 @@ from antiphon.stores.log_columns import (
     from_json_pairs,
     json_pairs,
     log_columns,
-    place_of,
+    position_of,
     wanted,
 )
 from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
@@ -61,7 +61,7 @@ def _sorted(connection: Connection, query: LogQuery, whose: str, values: dict[st
         last = get(connection, query.after)
         if last is None:
             raise StoreUnknown(query.after)
-        values["place"], values["after"] = place_of(last, query)
+        values["place"], values["after"] = position_of(last, query)
     found = [_entry(row) for row in connection.execute(SQL[f"sorted{whose}"], values).fetchall()]
     shown = found[: query.limit]
     return LogPage(shown, shown[-1].id if len(found) > query.limit else None)

@@ -2,8 +2,11 @@
 
 import { copy, h } from "../dom.mjs";
 import { Memo } from "./memo.mjs";
+import { inTime } from "./slices.mjs";
 
-const MOST = 30_000; // characters of one block that are coloured
+const MOST = 30_000; // characters of one block that are coloured where the language is JSON
+const MOST_OTHER = 10_000; // the same of other languages: some take time that grows with the square of a block, or of a line
+const LONGEST_LINE = /[^\n]{501}/;
 
 // What the page itself names its blocks, and in which language they are; "" is none.
 const NAMES = new Map(Object.entries({ arguments: "json", item: "json", shell: "bash", output: "", input: "", error: "", stdout: "", stderr: "", text: "" }));
@@ -22,13 +25,18 @@ export function code(text, language = "") {
 
 function paint(block, text, language) {
   const name = NAMES.get(language) ?? language;
-  if (!name || text.length > MOST) return block.replaceChildren(text);
+  if (!name || !colours(text, name)) return block.replaceChildren(text);
   if (library && !library.getLanguage(name)) return block.replaceChildren(text);
-  if (library) return memo.into(block, `${name} ${text}`, (parent) => parent.append(...coloured(text, name)));
+  if (library) {
+    block.replaceChildren(text);
+    return inTime(() => memo.into(block, `${name} ${text}`, (parent) => parent.append(...coloured(text, name))));
+  }
   waiting.add([block, language]);
   load();
   return block.replaceChildren(text);
 }
+
+const colours = (text, name) => text.length <= (name === "json" ? MOST : MOST_OTHER) && (name === "json" || !LONGEST_LINE.test(text));
 
 function load() {
   loading ??= import("../vendor/highlight/highlight.min.mjs").then((module) => {

@@ -1,8 +1,11 @@
 // Markdown that grows: blocks that later text cannot change are laid out once, the rest anew with each piece; elements that stay the same stay.
 
+import { h } from "../dom.mjs";
+import { code } from "./code.mjs";
 import { elements } from "./elements.mjs";
 import { parse } from "./parser.mjs";
 
+const MOST = 200_000; // characters that are laid out; hardly an answer has a tenth of them
 const LAST = 2; // blocks at the end that later text may change
 
 export class Flow {
@@ -17,6 +20,12 @@ export class Flow {
 
   // Shows a text, most often the last one with something behind it; `whole`: nothing more will come.
   show(given, whole) {
+    if (given.length > MOST) {
+      this.#reset();
+      const plain = document.createDocumentFragment();
+      plain.append(h("p.note", {}, `More than ${MOST.toLocaleString("en")} characters: shown as they came.`), code(given));
+      return patch(this.element, plain);
+    }
     const text = given.replaceAll(/\r\n?/g, "\n");
     if (!text.startsWith(this.#text) || (whole && this.#reaches)) this.#reset();
     const env = { references: { ...this.#references } };

@@ -2,9 +2,12 @@
 
 import { h } from "../dom.mjs";
 import { Memo } from "./memo.mjs";
+import { inTime } from "./slices.mjs";
 
 const FOLDER = new URL("../vendor/katex/", import.meta.url).href;
 const SETTINGS = { throwOnError: false, trust: false, strict: "ignore", maxSize: 20, maxExpand: 200, output: "htmlAndMathml" };
+
+const DEFINES = /\\(?:[egx]?def|let|futurelet|global|long|(?:re)?newcommand|providecommand)(?![a-zA-Z])/; // `maxExpand` counts what is expanded, not how long that is
 
 let loading = null;
 const waiting = new Set();
@@ -12,7 +15,8 @@ const memo = new Memo();
 
 export function formula(source, { display, source: whole }) {
   const made = h(display ? "span.math.display" : "span.math", { title: whole }, whole);
-  if (globalThis.katex) typeset(made, source, display);
+  if (DEFINES.test(source)) return made; // stays as it is
+  if (globalThis.katex) inTime(() => typeset(made, source, display));
   else {
     waiting.add([made, source, display]);
     load();
@@ -23,7 +27,7 @@ export function formula(source, { display, source: whole }) {
 function load() {
   loading ??= import("../vendor/katex/katex.min.mjs").then(() => {
     document.head.append(h("link", { rel: "stylesheet", href: `${FOLDER}katex.min.css` }));
-    for (const [made, source, display] of waiting) typeset(made, source, display);
+    for (const [made, source, display] of waiting) inTime(() => typeset(made, source, display));
     waiting.clear();
   }, () => (loading = null));
 }
