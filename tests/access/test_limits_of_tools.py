@@ -79,6 +79,8 @@ def test_rights_are_kept_with_a_job() -> None:
 
 
 def test_each_hosted_tool_has_a_scope() -> None:
-    hosted = {scope_of(kind.name) for kind in KINDS if kind.serve is not None and kind.name not in (MCP, HOSTED_TOOL_SEARCH)}
+    hosted = {
+        scope_of(kind.name) for kind in KINDS if kind.serve is not None and kind.name not in (MCP, HOSTED_TOOL_SEARCH)
+    }
     assert hosted <= set(TOOL_SCOPES) <= {TOOLS, *BY_NAME}
     assert set(KeyConfig(key="k").scopes) == USUAL_SCOPES
