@@ -76,7 +76,7 @@ class AuditLog:
         """Write an entry for a read, unless the same actor read the same a while ago."""
         if "admin.read" not in self._actions:
             return
-        now, whom = self._clock(), (actor.id, subject)
+        now, whom = self._clock(), (actor.id, subject[:LONGEST_SUBJECT])
         if now - self._reads.get(whom, -READ_INTERVAL) < READ_INTERVAL:
             return
         await self.record("admin.read", actor, subject, details)
