@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from antiphon.config.masking import SECRETS
 from antiphon.errors import APIError
 from antiphon.stores.audit_records import AuditEntry
 from antiphon.stores.base import AuditStore
@@ -115,7 +116,7 @@ class AuditLog:
             action=action,
             actor=actor.id,
             owner=actor.owner,
-            subject=subject[:LONGEST_SUBJECT],
+            subject=SECRETS.hide(subject[:LONGEST_SUBJECT]),
             address=actor.address,
             request_id=actor.request_id,
             details=msgspec.json.encode(details),
