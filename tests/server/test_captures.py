@@ -160,7 +160,11 @@ def test_secrets_in_fields_that_are_passed_on_are_neither_shown_nor_stored(mode:
     with served() as (client, bodies):
         made = ask(client, mode, **HELD)
         assert bodies[0].count(b"sk-1") == 4  # the backend gets what the client sent
-        for path in (f"/admin/responses/{made['id']}", f"/v1/responses/{made['id']}/log", f"/v1/responses/{made['id']}"):
+        for path in (
+            f"/admin/responses/{made['id']}",
+            f"/v1/responses/{made['id']}/log",
+            f"/v1/responses/{made['id']}",
+        ):
             whole = client.get(path)[1]
             assert "sk-1" not in json.dumps(whole)
         sent = client.get(f"/admin/responses/{made['id']}")[1]["sent"][0]["body"]
