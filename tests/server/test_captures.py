@@ -143,3 +143,34 @@ def test_backends_of_other_kinds_tell_it_too(api: Any, path: str) -> None:
                 assert sent and sent[0]["url"].endswith(path)
                 assert sent[0]["body"] in [json.loads(body) for body in bodies]
             assert len(entries) == 2
+
+
+HELD = {
+    "api_key": "sk-1",
+    "extra_headers": {"x-one": "sk-1"},
+    "vendor": {"Authorization": "sk-1", "routes": [{"access-token": "sk-1", "to": "b"}]},
+    "guided": {"properties": {"password": {"type": "string"}}},
+    "stop_after": 7,
+}
+"""Fields that no server knows, with secrets in some of them."""
+
+
+@pytest.mark.parametrize("mode", ["whole", "stream", "background", "websocket"])
+def test_secrets_in_fields_that_are_passed_on_are_neither_shown_nor_stored(mode: str) -> None:
+    with served() as (client, bodies):
+        made = ask(client, mode, **HELD)
+        assert bodies[0].count(b"sk-1") == 4  # the backend gets what the client sent
+        for path in (
+            f"/admin/responses/{made['id']}",
+            f"/v1/responses/{made['id']}/log",
+            f"/v1/responses/{made['id']}",
+        ):
+            whole = client.get(path)[1]
+            assert "sk-1" not in json.dumps(whole)
+        sent = client.get(f"/admin/responses/{made['id']}")[1]["sent"][0]["body"]
+        assert sent["api_key"] == sent["extra_headers"] == "<redacted>"
+        assert sent["vendor"] == {"routes": [{"to": "b"}]}
+        parameters = client.get(f"/v1/responses/{made['id']}/log")[1]["parameters"]
+        assert not {"api_key", "extra_headers"} & parameters.keys()
+        for kept in (sent, parameters):
+            assert (kept["guided"], kept["stop_after"]) == (HELD["guided"], 7)

@@ -13,7 +13,7 @@ from msgspec import Raw
 from antiphon.config.masking import SECRETS
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BRINGERS, SECRETIVE
-from antiphon.core.tools.redaction import REDACTED, shown_item, shown_tool
+from antiphon.core.tools.redaction import REDACTED, shown_field, shown_item, shown_tool
 from antiphon.core.turn import Sent
 
 SHARE = 4
@@ -84,6 +84,9 @@ class Captures:
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
+_HIDDEN = Raw(to_json(REDACTED))
+SAID = frozenset(("messages", "input", "prompt", "instructions", "system", "tools", "response_format", "text"))
+"""Fields that hold what is said and offered, and schemas: names in them are the client's words."""
 
 
 class _AnyType(msgspec.Struct):
@@ -102,6 +105,8 @@ def shown_body(body: bytes) -> bytes:
             for name in ("tools", "input", "mcp_servers")
             if name in fields and bytes(fields[name]).startswith(b"[")
         }
+        others = [name for name in fields if name not in SAID and name not in changed]
+        changed |= {name: shown_field(name, fields[name]) or _HIDDEN for name in others}
     except (ValueError, RecursionError):
         return to_json(REDACTED)  # what cannot be read may hold anything
     shown = to_json({**fields, **changed}) if _differs(fields, changed) else body
