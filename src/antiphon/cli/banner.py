@@ -95,7 +95,10 @@ class Banner(threading.Thread):
 def banner(
     config: Config, port: int, models: Sequence[str] | str | None, *, code: str = "", color: bool = False
 ) -> str:
-    """Return the banner; `models` is None where they are not known yet, or words instead of them; `code` what `/ready` says of the sandbox."""
+    """Return the banner.
+
+    `models` is None where they are not known yet, or words instead of them; `code` is what `/ready` says of the sandbox.
+    """
     origin = f"{'https' if config.tls_cert else 'http'}://{_bracketed(reachable(config.host))}:{port}{config.root_path}"
     url = f"{origin}/v1"
     lines = [f"{_bold(f'Antiphon {__version__}', color)}  {url}"]
