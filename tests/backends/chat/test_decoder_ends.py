@@ -6,9 +6,11 @@ from json import dumps, loads
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from antiphon.core.deltas import Delta, UsageReport
 from antiphon.errors import BackendError
+from antiphon.types.request import CreateResponse, TextConfig, TextFormat
 from antiphon.types.response import Usage
 from antiphon.types.tools import ToolChoice
 from tests.backends.chat.chats import PATCH, TIME, WEATHER, ask, chunk, heard, summary
@@ -26,6 +28,47 @@ def test_a_forced_call_is_read_back() -> None:
         ("finish", "tool_calls"),
     ]
     assert summary(heard(turn, chunk("length", content="cut {"), profile="llama_cpp"))[0] == ("TextDelta", "cut {")
+
+
+FORMAT = TextFormat(type="json_schema", name="f", schema=Raw(b'{"type":"object"}'))
+
+
+@pytest.mark.parametrize("form", ["forced", "one", "beside a format", "turned round"])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("logprobs", [False, True])
+def test_an_emulated_call_that_is_cut_off_anywhere_is_no_text(form: str, whole: bool, logprobs: bool) -> None:
+    tools = [WEATHER] if form == "one" else [WEATHER, TIME]
+    how: Any = {"text": TextConfig(format=FORMAT)} if form == "beside a format" else {}
+    if form != "beside a format":
+        how = {"tool_choice": "required"}
+    request = CreateResponse(model="m", input="x", top_logprobs=1 if logprobs else None)
+    turn = ask(tools=tools, request=request, **how)
+    answer = '{ "name": "get_weather",\n"arguments": {"city":"Pa{\\"ris"} }'
+    if form == "turned round":
+        answer = '{"arguments": {"city":"Pa{\\"ris"}, "name": "get_weather"}'
+    for size in range(len(answer)):
+        cut = answer[:size]
+        pieces = [chunk(content=piece) for piece in cut] + [chunk("length")]
+        if whole:
+            message = {"role": "assistant", "content": cut}
+            pieces = [dumps({"choices": [{"index": 0, "message": message, "finish_reason": "length"}]}).encode()]
+        *said, end = summary(heard(turn, *pieces, profile="llama_cpp", whole=whole))
+        assert end == ("finish", "length")
+        assert all(entry[:3] == ("call", "function", "get_weather") for entry in said), (cut, said)
+        arguments = "".join(entry[4] for entry in said)
+        assert '{"city":"Pa{\\"ris"}'.startswith(arguments)
+        named = form == "one" or '"get_weather"' in cut
+        assert bool(said) == (named and form != "turned round")
+        if said and "Pa" in cut:
+            assert arguments.startswith('{"city":"Pa')
+
+
+@pytest.mark.parametrize(
+    "text", ["cut {", '{"city": "Ro', '{"name": "Rome", "si', '{"name": "get_time", "city', "[1, "]
+)
+def test_what_begins_no_call_is_text_where_it_is_cut_off(text: str) -> None:
+    turn = ask(tools=[WEATHER, TIME], text=TextConfig(format=FORMAT))
+    assert summary(heard(turn, chunk("length", content=text), profile="llama_cpp"))[0] == ("TextDelta", text)
 
 
 def test_a_grammars_answer_is_the_input() -> None:

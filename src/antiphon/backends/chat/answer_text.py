@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from antiphon.backends.chat.emulation import Emulation, read_call
+from antiphon.backends.chat.emulation import Emulation, read_call, read_cut_call
 from antiphon.backends.chat.profiles import ThinkPolicy
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.core.deltas import CallDelta, CallStart, Delta, ReasoningDelta, TextDelta
@@ -43,8 +43,8 @@ class TextSink(Protocol):
         """Take in a piece and give what is certain."""
         ...
 
-    def end(self, out: list[Delta], *, before_call: bool) -> None:
-        """Give what is held back: the text ends here, or a tool call begins."""
+    def end(self, out: list[Delta], *, before_call: bool, cut: bool) -> None:
+        """Give what is held back: the text ends here, or is cut off, or a tool call begins."""
         ...
 
 
@@ -66,7 +66,7 @@ def open_sink(emulation: Emulation | None, policy: TextPolicy, tools: ToolMap, c
     if emulation is not None and emulation.raw is not None:
         return InputSink(emulation.raw, calls)
     if emulation is not None:
-        return AnswerSink(tools, calls)
+        return AnswerSink(emulation, tools, calls)
     return FilterSink(policy, tools, calls)
 
 
@@ -131,7 +131,7 @@ class FilterSink:
             self.unopened = self._splitter.unopened
             self._splitter = None
 
-    def end(self, out: list[Delta], *, before_call: bool) -> None:
+    def end(self, out: list[Delta], *, before_call: bool, cut: bool) -> None:
         """Give what is held back; blank lines between thoughts and a call are no message."""
         if self._splitter is not None:
             for piece in self._splitter.close():
@@ -174,7 +174,7 @@ class FilterSink:
 class AnswerSink:
     """An answer held to a schema: a call as `{"name", "arguments"}`, or the wanted format."""
 
-    __slots__ = ("_calls", "_pieces", "_tools")
+    __slots__ = ("_calls", "_emulation", "_pieces", "_tools")
 
     marks = None
     unopened = False
@@ -185,7 +185,8 @@ class AnswerSink:
     def thoughts_came(self) -> None:
         """Do nothing, as above."""
 
-    def __init__(self, tools: ToolMap, calls: Calls) -> None:
+    def __init__(self, emulation: Emulation, tools: ToolMap, calls: Calls) -> None:
+        self._emulation = emulation
         self._tools = tools
         self._calls = calls
         self._pieces: list[str] = []
@@ -194,12 +195,17 @@ class AnswerSink:
         """Keep a piece: only the whole tells what it is."""
         self._pieces.append(text)
 
-    def end(self, out: list[Delta], *, before_call: bool) -> None:
-        """Read the whole."""
+    def end(self, out: list[Delta], *, before_call: bool, cut: bool) -> None:
+        """Read the whole, or as much of a call as came before the answer was cut off."""
         text, self._pieces = "".join(self._pieces), []
         called = read_call(text)
         if called is not None and called[0] in self._tools.offers:
             self._calls.whole("", *called, out)
+            return
+        begun = read_cut_call(text, self._emulation) if cut else None
+        if begun is not None:
+            if begun[0]:
+                self._calls.whole("", *begun, out)
         elif text:
             out.append(TextDelta(text))
 
@@ -226,7 +232,7 @@ class InputSink:
         """Pass a piece of the input on."""
         self._calls.fragment(0, "", self._name, text, out, raw=True)
 
-    def end(self, out: list[Delta], *, before_call: bool) -> None:
+    def end(self, out: list[Delta], *, before_call: bool, cut: bool) -> None:
         """End the call; also an empty input is one."""
         if not self._calls.started:
             self._calls.fragment(0, "", self._name, "", out, raw=True)

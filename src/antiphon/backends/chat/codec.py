@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy
 from antiphon.backends.chat.decoder import ChatDecoder
-from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint, declared_size, is_long
+from antiphon.backends.chat.emulation import Emulation, Unusable, calls_of, constraint, declared_size, is_long
 from antiphon.backends.chat.frames import ChatCall, Frame, Frames, frame_key
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
@@ -254,11 +254,9 @@ def _emulate(turn: Turn, choice: OfferChoice, tools: ToolMap, profile: Profile) 
             return Emulation(raw=choice.only.name, fields=fields)
     if forced and profile.forced_calls == "schema" and profile.response_format not in ("json_object", "none"):
         offers = [choice.only] if choice.only is not None else list(tools.offers.values())
-        return Emulation(schema=call_schema(offers, None))
+        return calls_of(offers)
     if turn.text.format.type != "text" and not profile.format_beside_tools and not forced:
-        return Emulation(
-            schema=call_schema(list(tools.offers.values()), turn.text.format.schema or Raw(b'{"type":"object"}'))
-        )
+        return calls_of(list(tools.offers.values()), turn.text.format.schema or Raw(b'{"type":"object"}'))
     return None
 
 

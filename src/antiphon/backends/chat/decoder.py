@@ -234,7 +234,7 @@ class ChatDecoder(MessageReader):
         """Add what the end brings: text held back, the usage, the reason. Raises BackendError for an answer without an end."""
         if self._message is not None and not self.size and not self._calls.count:
             self._read_whole(self._message, out)
-        self._end_text(out, before_call=False)
+        self._end_text(out, before_call=False, cut=self.cut is not None)
         if self._side is not None and self._text_size:
             self._side.flush(out)
         self._calls.close(out if self._unwanted is None else self._unwanted)
@@ -304,7 +304,7 @@ class ChatDecoder(MessageReader):
             begun = len(out)
             self._read(choice, message, out)
             if self._logprobs and choice.logprobs is not None:
-                self._end_text(out, before_call=False)
+                self._end_text(out, before_call=False, cut=self.cut is not None)
                 add_logprobs(choice.logprobs, out, begun)
 
 

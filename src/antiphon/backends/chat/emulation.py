@@ -13,6 +13,7 @@ from msgspec import Raw
 from antiphon.backends.chat.profiles import Profile
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import MCP
+from antiphon.core.text.leaks.base import json_at
 from antiphon.core.tools.grammars.grammar import GrammarError, GrammarFault, lark_to_gbnf, regex_to_gbnf
 from antiphon.core.tools.tool_map import Offer, Target
 from antiphon.core.turn import Turn
@@ -58,11 +59,14 @@ def _declared_at(target: Target, tools: Sequence[Tool]) -> str:
 class Emulation(msgspec.Struct, frozen=True, kw_only=True):
     """How the answer is constrained.
 
-    `schema`: the answer is JSON, a call as `{"name", "arguments"}` or the wanted format. `raw`: the answer is the input of
-    the custom tool that has this chat name. `fields` go into the request.
+    `schema`: the answer is JSON, a call as `{"name", "arguments"}` of one of `functions`, or the wanted format, where
+    there is one (`formatted`). `raw`: the answer is the input of the custom tool that has this chat name. `fields` go
+    into the request.
     """
 
     schema: Raw | None = None
+    functions: Sequence[str] = ()
+    formatted: bool = False
     raw: str | None = None
     fields: Mapping[str, bytes] = {}
 
@@ -184,6 +188,12 @@ def _renamed(value: Any, prefix: str, depth: int) -> Any:
     return renamed
 
 
+def calls_of(offers: Sequence[Offer], format: Raw | None = None) -> Emulation:
+    """Return how an answer is brought to be one call of these, or the format if one is given. Raises Unusable."""
+    names = [offer.name for offer in offers]
+    return Emulation(schema=call_schema(offers, format), functions=names, formatted=format is not None)
+
+
 class _EmulatedCall(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     arguments: Raw
@@ -199,3 +209,54 @@ def read_call(answer: str) -> tuple[str, str] | None:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return called.name, bytes(called.arguments).decode()
+
+
+def read_cut_call(answer: str, emulation: Emulation) -> tuple[str, str] | None:
+    """Return the function and the arguments of an answer that was cut off within a call; None where it is no call.
+
+    The function is "" where it was cut off before its name was certain. The arguments are what came of them.
+    """
+    names = emulation.functions
+    only = names[0] if len(names) == 1 and not emulation.formatted else ""
+    fields, cut = _after(answer, "{")
+    rest = fields
+    for mark in ('"name"', ":", '"'):
+        if rest is not None:
+            rest, cut = _after(rest, mark)
+    if cut:
+        return only, ""
+    if rest is None:  # a server may turn the fields round
+        arguments = _arguments(fields) if fields is not None and not emulation.formatted else None
+        return (only, arguments) if arguments is not None else None
+    name, quote, rest = rest.partition('"')
+    if not quote:
+        return (only, "") if any(known.startswith(name) for known in names) else None
+    if name not in names:
+        return None
+    rest, cut = _after(rest, ",")
+    if cut:
+        return name, ""
+    arguments = _arguments(rest) if rest is not None else None
+    return (name, arguments) if arguments is not None else None
+
+
+def _arguments(text: str) -> str | None:
+    """Return what came of the arguments in a text that begins with their field, or with a piece of its name."""
+    rest: str | None = text
+    for mark in ('"arguments"', ":"):
+        rest, cut = _after(rest, mark) if rest is not None else (None, False)
+        if cut:
+            return ""
+    if rest is None:
+        return None
+    rest = rest.lstrip()
+    whole = json_at(rest, 0)
+    return rest if whole is None else rest[: whole[1]]
+
+
+def _after(text: str, mark: str) -> tuple[str | None, bool]:
+    """Return what follows a mark, or None; and whether the text was cut off before or within the mark."""
+    text = text.lstrip()
+    if text.startswith(mark):
+        return text[len(mark) :], False
+    return None, mark.startswith(text)

@@ -222,9 +222,9 @@ class MessageReader:
             self._sink.feed(text, logprobs, out)
             self._marks = self._sink.marks
 
-    def _end_text(self, out: list[Delta], *, before_call: bool) -> None:
+    def _end_text(self, out: list[Delta], *, before_call: bool, cut: bool = False) -> None:
         if self._marks is None or self._marks:
-            self._sink.end(out, before_call=before_call)
+            self._sink.end(out, before_call=before_call, cut=cut)
             self._marks = self._sink.marks
 
 

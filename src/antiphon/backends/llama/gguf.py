@@ -16,6 +16,14 @@ Value = int | float | bool | str
 LONGEST_HEADER = 128 * 1024 * 1024
 """Bytes; vocabularies of 250,000 tokens with their merges take about 20 MB."""
 
+MOST_PAIRS = 10_000
+"""Entries of the metadata; models have below 100."""
+
+MOST_TENSORS = 200_000
+MOST_STRINGS = 2_000_000
+"""Strings of all arrays: tokens of a vocabulary, and their merges."""
+
+DIMENSIONS = 8  # of a tensor; llama.cpp knows 4
 LAYERS = 4096
 WHOLE = frozenset((0, 1, 2, 3, 4, 5, 10, 11))
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -78,12 +86,15 @@ class _Header:
         self._data = data
         self._end = min(len(data), LONGEST_HEADER)
         self._at = 4
+        self._strings = 0
 
     def read(self) -> GgufInfo:
         version = self._number("<I")
         if version not in (2, 3):
             raise ValueError(version)
         tensors, pairs = self._number("<Q"), self._number("<Q")
+        if tensors > MOST_TENSORS or pairs > MOST_PAIRS:
+            raise ValueError(tensors, pairs)
         metadata: dict[str, Value] = {}
         lengths: dict[str, int] = {}
         largest: dict[str, int] = {}
@@ -124,11 +135,17 @@ class _Header:
             if kind in WHOLE and 0 < count <= LAYERS:
                 largest[key] = max(struct.unpack_from(f"<{count}{SCALARS[kind][1]}", self._data, start))
             return
+        self._strings += count
+        if self._strings > MOST_STRINGS:
+            raise ValueError(count)
         for _ in range(count):
             self._forward(self._number("<Q"))
 
     def _tensor(self) -> int:
         self._text()
-        sizes = [self._number("<Q") for _ in range(self._number("<I"))]
+        dimensions = self._number("<I")
+        if dimensions > DIMENSIONS:
+            raise ValueError(dimensions)
+        sizes = [self._number("<Q") for _ in range(dimensions)]
         self._forward(12)  # its type and where its weights lie
         return math.prod(sizes)

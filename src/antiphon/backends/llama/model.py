@@ -27,6 +27,7 @@ DEMO_NOTICE = (
     "For a real one: --model FILE.gguf, --model OWNER/REPO[:QUANT], or --backend URL of a server that you run."
 )
 CONTEXT_CAP = 8192
+LONGEST_NAME = 200  # characters of what a file calls itself
 MOST_PARTS = 999
 ENCODERS = frozenset(
     (
@@ -83,7 +84,7 @@ def describe(
     info = read_gguf(files.path)
     if info.text("general.architecture") in ("clip", ""):
         raise ConfigError(f"{files.path} contains no language model.")
-    own = info.number(f"{info.text('general.architecture')}.context_length")
+    own = max(info.number(f"{info.text('general.architecture')}.context_length") or 0, 0)
     context = min(config.context or CONTEXT_CAP, own or config.context or CONTEXT_CAP)
     card = BackendModel(
         id=id or _id(info, files.path),
@@ -124,7 +125,7 @@ def _parts(path: Path, info: GgufInfo) -> list[Path]:
 
 
 def _id(info: GgufInfo, path: Path) -> str:
-    name = info.text("general.name") or re.sub(r"-\d{5}-of-\d{5}$", "", path.stem)
+    name = info.text("general.name")[:LONGEST_NAME] or re.sub(r"-\d{5}-of-\d{5}$", "", path.stem)
     return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or "model"
 
 
@@ -152,7 +153,7 @@ def _type(info: GgufInfo) -> str:
 def _size(info: GgufInfo) -> str | None:
     """Return the number of parameters as people write it, such as 7B; of a split model only if it says so itself."""
     if label := info.text("general.size_label"):
-        return label
+        return label[:LONGEST_NAME]
     if (info.number("split.count") or 1) > 1 or not info.parameters:
         return None
     for unit, name in ((10**9, "B"), (10**6, "M"), (10**3, "K")):

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from email.message import Message
 from http.client import HTTPMessage
+from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from socket import inet_aton
+from typing import IO, Annotated, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import msgspec
@@ -30,6 +32,10 @@ ATTEMPTS = 6
 
 RETRIED = (408, 416, 429, 500, 502, 503, 504)
 TIMEOUT = 30.0
+MOST_LISTED = 16 * 1024 * 1024
+"""Bytes of a repository's list of files, all its pages together."""
+
+MOST_PAGES = 1_000
 INSTEAD = "To work without it, give a local file: --model FILE.gguf"
 
 
@@ -43,7 +49,7 @@ class HubFile(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Lfs(msgspec.Struct):
     oid: str = ""
-    size: int = 0
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class _HubFile(msgspec.Struct):
@@ -51,8 +57,13 @@ class _HubFile(msgspec.Struct):
 
     path: str
     type: str = "file"
-    size: int = 0
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
     lfs: _Lfs | None = None
+
+
+_entries = msgspec.json.Decoder(list[_HubFile])
+NETWORK_FAULTS = (URLError, OSError, http.client.HTTPException, ValueError, OverflowError)
+"""What comes of a server that is not there or speaks no HTTP; the last two of redirects to no address."""
 
 
 class HubClient:
@@ -68,18 +79,25 @@ class HubClient:
         """List the files of a repository. Raises ConfigError."""
         url = f"{self._endpoint}/api/models/{quote(repo)}/tree/main?recursive=true"
         entries: list[_HubFile] = []
-        while url:
+        room = MOST_LISTED
+        for _ in range(MOST_PAGES):
             try:
                 with self._open(url) as answer:
-                    entries += msgspec.json.decode(answer.read(), type=list[_HubFile])
-                    url = _next_page(answer.headers)
+                    page = answer.read(room + 1)
+                    url = _next_page(url, answer.headers)
+                entries += _entries.decode(page)
             except HTTPError as error:
                 raise self._refused(repo, error) from None
-            except (URLError, OSError, http.client.HTTPException) as error:
-                raise self._unreachable(error) from None
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):
                 raise ConfigError(f"{self._host} sent an unexpected answer. {INSTEAD}") from None
-        return [_hub_file(entry) for entry in entries if entry.type == "file" and _is_tame(entry.path)]
+            except NETWORK_FAULTS as error:
+                raise self._unreachable(error) from None
+            room -= len(page)
+            if not url or room < 0:
+                break
+        if url or room < 0:
+            raise ConfigError(f"{self._host} lists too many files of {repo}. {INSTEAD}")
+        return [_hub_file(entry) for entry in entries if entry.type == "file" and is_tame(entry.path)]
 
     def present(self, target: Path, file: HubFile) -> int:
         """Return how many bytes of a file are here already."""
@@ -106,7 +124,7 @@ class HubClient:
                 if error.code == 416:
                     part.unlink(missing_ok=True)
                 reason: Exception = error
-            except (URLError, OSError, http.client.HTTPException) as error:
+            except NETWORK_FAULTS as error:
                 if isinstance(error, OSError) and error.filename:
                     raise  # the disk, not the network
                 reason = error
@@ -131,7 +149,7 @@ class HubClient:
             mark.write_text("" if etag.startswith("W/") else etag)
             with part.open("r+b" if here else "wb") as out:
                 out.seek(here)
-                while chunk := answer.read1(CHUNK):
+                while here <= file.size and (chunk := answer.read1(CHUNK)):
                     out.write(chunk)
                     here += len(chunk)
                     report(target.name, here, file.size)
@@ -144,13 +162,13 @@ class HubClient:
         target.with_name(target.name + ".etag").unlink(missing_ok=True)
         sound = _size(part) == file.size and (not file.sha256 or _sha256(part) == file.sha256)
         if not sound:
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise ConfigError(f"{target.name}: checksum mismatch; the file was removed. Try again.")
         part.replace(target)
 
     def _open(self, url: str, headers: dict[str, str] | None = None) -> http.client.HTTPResponse:
         request = Request(url, headers={"User-Agent": "antiphon", **(headers or {})})  # noqa: S310 (the operator's URL)
-        if self._token:
+        if self._token and _origin(url) == _origin(self._endpoint):
             request.add_header("Authorization", f"Bearer {self._token}")
         answer = self._opener.open(request, timeout=TIMEOUT)
         assert isinstance(answer, http.client.HTTPResponse)
@@ -172,18 +190,37 @@ class HubClient:
         return ConfigError(f"{self._host} answered with status {error.code}. Try again later. {INSTEAD}")
 
     def _unreachable(self, error: Exception) -> ConfigError:
-        reason = error.reason if isinstance(error, URLError) else error
+        reason = str(error.reason if isinstance(error, URLError) else error)[:200]
+        reason = "".join(char if char.isprintable() else " " for char in reason)  # a bad status line is repeated in it
         return ConfigError(f"Cannot reach {self._host} ({reason}). {INSTEAD}")
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follows redirects without showing the token to another host: file servers of hubs refuse it, or log it."""
+    """Follows redirects without showing the token to another origin: file servers of hubs refuse it, or log it.
+
+    None leads from the internet to this machine, or from TLS to plain HTTP.
+    """
+
+    def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
+        """Follow a redirect; the answer is closed also where it leads nowhere."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except (ValueError, URLError):
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        if before.scheme == "https" != after.scheme:
+            raise URLError("it redirects to plain HTTP")
+        if _is_own_machine(after.hostname) and not _is_own_machine(before.hostname):
+            raise URLError("it redirects to this machine")
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if request is not None and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
+        if request is not None and _origin(newurl) != _origin(req.full_url):
             request.remove_header("Authorization")
         return request
 
@@ -216,17 +253,37 @@ def _hub_file(entry: _HubFile) -> HubFile:
     return HubFile(path=entry.path, size=entry.lfs.size or entry.size, sha256=entry.lfs.oid.removeprefix("sha256:"))
 
 
-def _is_tame(path: str) -> bool:
-    """Tell whether a path stays inside its folder: a hub must not be able to write elsewhere."""
+def is_tame(path: str) -> bool:
+    """Tell whether a path stays inside its folder: a hub must not be able to write elsewhere, or to a terminal."""
     parts = PurePosixPath(path).parts
-    return bool(parts) and not path.startswith("/") and ".." not in parts and "\\" not in path and "\0" not in path
+    return bool(parts) and not path.startswith("/") and ".." not in parts and "\\" not in path and path.isprintable()
 
 
-def _next_page(headers: Message) -> str:
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _is_own_machine(host: str | None) -> bool:
+    """Tell whether a host is this machine, or what only it reaches: by its name or address, without a look at the DNS."""
+    name = (host or "").rstrip(".").lower()
+    try:
+        address = ip_address(inet_aton(name)) if name.replace(".", "").isalnum() else ip_address(name)
+    except (OSError, ValueError):
+        return name == "localhost" or name.endswith(".localhost")
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped.is_loopback or mapped.is_link_local or mapped.is_unspecified
+
+
+def _next_page(current: str, headers: Message) -> str:
+    """Return the URL of the next page of a list, "" where there is none. Raises URLError where it is another server's."""
     for link in str(headers.get("Link", "")).split(","):
         url, _, rest = link.partition(">")
         if 'rel="next"' in rest:
-            return url.strip().removeprefix("<")
+            found = urljoin(current, url.strip().removeprefix("<"))
+            if _origin(found) != _origin(current):
+                raise URLError("its list goes on at another server")
+            return found
     return ""
 
 

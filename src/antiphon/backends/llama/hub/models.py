@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from antiphon.backends.llama.hub.choosing import Choice, choose, quant_of
-from antiphon.backends.llama.hub.client import HubClient, Report
+from antiphon.backends.llama.hub.client import HubClient, HubFile, Report, is_tame
 from antiphon.backends.llama.hub.local_model import OWN, LocalModel, matching, plain_name
 from antiphon.backends.llama.hub.shared_caches import shared_models
 from antiphon.errors import ConfigError
@@ -118,10 +118,10 @@ def remove_unfinished(name: str, cache: Path) -> int:
         return 0
     freed = 0
     with _lock(folder):
-        for part in folder.rglob("*.part"):
+        for part in filter(Path.is_file, folder.rglob("*.part")):
             freed += part.stat().st_size
             part.unlink()
-        for mark in folder.rglob("*.etag"):
+        for mark in filter(Path.is_file, folder.rglob("*.etag")):
             mark.unlink()
         _clear(folder)
     return freed
@@ -191,10 +191,17 @@ def _paths(folder: Path, choice: Choice) -> list[Path]:
 def _chosen_before(marker: Path, folder: Path) -> Choice | None:
     try:
         choice = msgspec.json.decode(marker.read_bytes(), type=Choice)
-        complete = choice.shards and all((folder / file.path).stat().st_size == file.size for file in choice.files)
-    except (OSError, msgspec.MsgspecError):
+        complete = choice.shards and all(_is_here(folder, file) for file in choice.files)
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return choice if complete else None
+
+
+def _is_here(folder: Path, file: HubFile) -> bool:
+    """Tell whether a file is whole, and lies in the folder: not where a link leads out of it."""
+    path = folder / file.path
+    inside = is_tame(file.path) and path.parent.resolve().is_relative_to(folder.resolve())
+    return inside and path.stat().st_size == file.size
 
 
 def _clear(folder: Path) -> None:

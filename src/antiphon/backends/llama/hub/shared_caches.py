@@ -94,7 +94,9 @@ def _gguf_files(root: Path) -> Iterator[HubFile]:
             if looked > MOST_FILES:
                 return
             path = Path(folder, name)
-            if name.endswith(".gguf") and path.is_file():  # a link to nothing is an unfinished download
+            if (
+                name.endswith(".gguf") and name.isprintable() and path.is_file()
+            ):  # a link to nothing is an unfinished download
                 yield HubFile(path=path.relative_to(root).as_posix(), size=path.stat().st_size)
 
 
@@ -120,7 +122,7 @@ def _of_manifest(cache: Path, name: str) -> LocalModel | None:
     owner, repo = [*name.split("="), "", ""][1:3]
     try:
         manifest = msgspec.json.decode((cache / name).read_bytes(), type=_Manifest)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
     prefix = f"{owner}_{repo}_"
     first = prefix + manifest.gguf.rfilename.replace("/", "_")
@@ -143,10 +145,13 @@ def remove_shared(model: LocalModel) -> int:
     freed = 0
     try:
         for path in model.files:
+            repo = _repo_folder(path)
+            if not path.parent.resolve().is_relative_to(repo.resolve()):
+                raise ConfigError(f"{model.name} cannot be removed: {path.parent} is a link to a folder elsewhere.")
             blob, bytes_here = path.resolve(), path.stat().st_size
             alone = not path.is_symlink()
             path.unlink()
-            if not alone and not _is_linked(blob):
+            if not alone and not _is_linked(blob, repo):
                 blob.unlink()
                 alone = True
             freed += bytes_here if alone else 0
@@ -157,11 +162,17 @@ def remove_shared(model: LocalModel) -> int:
     return freed
 
 
-def _is_linked(blob: Path) -> bool:
-    """Tell whether a snapshot still has a link to a blob; one that lies elsewhere counts as linked."""
-    if blob.parent.name != "blobs":
+def _repo_folder(path: Path) -> Path:
+    """Return the folder of the repository that a file belongs to; of llama.cpp's cache, which is flat, all of it."""
+    snapshots = next((folder for folder in path.parents if folder.name == "snapshots"), None)
+    return snapshots.parent if snapshots is not None else path.parent
+
+
+def _is_linked(blob: Path, repo: Path) -> bool:
+    """Tell whether a snapshot of a repository still has a link to a blob; one that lies elsewhere counts as linked."""
+    if blob.parent != (repo / "blobs").resolve():
         return True
-    links = (Path(folder, name) for folder, _, names in os.walk(blob.parent.parent / "snapshots") for name in names)
+    links = (Path(folder, name) for folder, _, names in os.walk(repo / "snapshots") for name in names)
     return any(link.resolve() == blob for link in links)
 
 
@@ -184,7 +195,9 @@ def local_model(repo: str, tag: str, shards: Sequence[Path], mmproj: Path | None
 def _entries(folder: Path) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(MOST_FILES), strict=False)]
+            names = [
+                entry.name for entry, _ in zip(entries, range(MOST_FILES), strict=False) if entry.name.isprintable()
+            ]
     except OSError:
         return
     for name in sorted(names):

@@ -9,9 +9,18 @@ const { markdownit, markdownitFootnote } = globalThis;
 const MATH = [["$$", "$$", true], ["\\[", "\\]", true], ["\\(", "\\)", false], ["$", "$", false]];
 const MOST_MATH = 5_000; // characters of one formula
 
-// The place behind a formula that begins at `start`, or -1. A single dollar is money, not math, before a blank or a digit's price.
-function closing(text, start, [open, close], most) {
-  const end = text.indexOf(close, start + open.length);
+// Where a mark comes next, from an offset on. What was found is kept in `found`, by mark: a text of opening marks is searched once.
+function next(text, mark, from, found) {
+  const last = found.get(mark);
+  if (last?.text === text && last.from <= from && (last.at < 0 || last.at >= from)) return last.at;
+  const at = text.indexOf(mark, from);
+  found.set(mark, { text, from, at });
+  return at;
+}
+
+// The offset behind a formula that begins at `start`, or -1. A single dollar is money, not math, before a blank or a digit's price.
+function closing(text, start, [open, close], most, env) {
+  const end = next(text, close, start + open.length, (env.marks ??= new Map()));
   if (end < 0 || end > most || end - start > MOST_MATH || !text.slice(start + open.length, end).trim()) return -1;
   if (open !== "$") return end;
   const money = /\s/.test(text[start + 1]) || /\s/.test(text[end - 1]) || /\d/.test(text[end + 1] ?? "") || text.slice(start, end).includes("\n");
@@ -22,7 +31,7 @@ function inlineMath(state, silent) {
   const { src, pos, posMax } = state;
   if (src[pos] !== "$" && src[pos] !== "\\") return false;
   const marks = MATH.find(([open]) => src.startsWith(open, pos));
-  const end = marks ? closing(src, pos, marks, posMax) : -1;
+  const end = marks ? closing(src, pos, marks, posMax, state.env) : -1;
   if (end < 0) return false;
   if (!silent) {
     const token = state.push("math", "", 0);
@@ -38,11 +47,11 @@ function blockMath(state, first, last, silent) {
   const start = state.bMarks[first] + state.tShift[first];
   const marks = MATH.slice(0, 2).find(([open]) => state.src.startsWith(open, start));
   if (!marks || state.sCount[first] - state.blkIndent >= 4) return false;
-  const end = closing(state.src, start, marks, state.eMarks[last - 1]);
+  const end = closing(state.src, start, marks, state.eMarks[last - 1], state.env);
   if (end < 0) return false;
   let line = first;
   while (state.eMarks[line] < end) line += 1;
-  if (state.src.slice(end + 2, state.eMarks[line]).trim()) return false;
+  if (state.eMarks[line] - end > MOST_MATH || state.src.slice(end + 2, state.eMarks[line]).trim()) return false;
   if (silent) return true;
   const token = state.push("math", "", 0);
   token.content = state.src.slice(start + 2, end).trim();
