@@ -16,7 +16,7 @@ import msgspec
 
 from antiphon.config.shapes import shapes
 from antiphon.config.structs import Config
-from antiphon.config.tables import SECRET_QUERY
+from antiphon.config.tables import SECRET_QUERY, Settings
 
 SHORTEST = 6
 """Characters: a shorter value is a word like any other, and would be taken out of every text."""
@@ -191,7 +191,8 @@ def secrets_of(config: Config) -> Iterator[str]:
 
 
 def _values(settings: Any) -> Iterator[str]:
-    for shape in shapes(type(settings)):
+    table: type[Settings] = type(settings)
+    for shape in shapes(table):
         value = getattr(settings, shape.name)
         if shape.secret:
             yield from _texts(value)

@@ -20,7 +20,7 @@ HOSTED_TOOL_SEARCH = "hosted_tool_search"
 MOST_TEXT = 10_000
 """Characters of what is said of a tool that are searched; as many again of what its schema says."""
 MOST_SEARCHED = 2_000_000
-"""Characters of all tools' texts that are searched, as many of each; a namespace's description counts for each tool in it."""
+"""Characters of all tools' texts that are searched, as many of each; what is said of a namespace is in those of its tools."""
 
 DEEPEST = 16  # objects within each other in such a schema
 

@@ -30,7 +30,8 @@ NAMING = frozenset("type name server_label namespace".split())
 
 HEADERS = "headers"
 SECRET_NAMES = (
-    HEADERS, "authorization", "credentials", "password", "secret", "api_key", "apikey", "access_key", "private_key", "_token",
+    HEADERS, "authorization", "credentials", "password", "secret", "secrets", "api_key", "apikey", "access_key", "private_key",
+    "_token",
 )  # fmt: skip
 """How names of fields end that hold a secret, in small letters and with `_` for `-`."""
 
