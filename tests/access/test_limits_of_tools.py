@@ -9,6 +9,7 @@ from antiphon.access.caller import TOOL_SCOPES, TOOLS, USUAL_SCOPES, Caller, par
 from antiphon.access.tool_limits import ToolMeters, ToolRights, rights_of, scope_of
 from antiphon.config import KeyConfig
 from antiphon.core.kinds import BY_NAME, KINDS, MCP
+from antiphon.core.tools.deferred_tools import HOSTED_TOOL_SEARCH
 from antiphon.errors import APIError
 from antiphon.responses.plan import Identity
 from tests.access.limits_bench import CARD, OTHER, Bench, told
@@ -78,6 +79,8 @@ def test_rights_are_kept_with_a_job() -> None:
 
 
 def test_each_hosted_tool_has_a_scope() -> None:
-    hosted = {scope_of(kind.name) for kind in KINDS if kind.serve is not None and kind.name != MCP}
+    hosted = {
+        scope_of(kind.name) for kind in KINDS if kind.serve is not None and kind.name not in (MCP, HOSTED_TOOL_SEARCH)
+    }
     assert hosted <= set(TOOL_SCOPES) <= {TOOLS, *BY_NAME}
     assert set(KeyConfig(key="k").scopes) == USUAL_SCOPES

@@ -13,7 +13,7 @@ import msgspec
 from tests.attack import corpus, deciding, hosted, messages, relays
 from tests.attack.framing import raw_case
 from tests.attack.mutate import TEXTS, Mutator, mutate_bytes
-from tests.attack.target import ANN, MODELS, Target
+from tests.attack.target import ADMIN, ANN, MODELS, Target
 from tests.attack.verdict import Form
 from tests.attack.wire import BINARY, CONTINUATION, TEXT, frame, request
 
@@ -53,6 +53,9 @@ _NAMES = (
 )
 
 
+CHAT = "/chat/completions"
+
+
 class Case(NamedTuple):
     """One request. `hangs`: it may be incomplete, so that no answer is one; `form`: of the errors that it may get."""
 
@@ -80,6 +83,8 @@ class Known(NamedTuple):
     message_batch: str = "msgbatch_0"
     endpoint: str = "whe_0"
     requests: str = "file-0"
+    key: str = "key_0"
+    chat: str = "chatcmpl_0"
 
     def of(self, variable: str, path: str) -> str:
         """Return the id that a variable of a path stands for."""
@@ -132,6 +137,10 @@ async def known(target: Target) -> Known:
     upload = (await target.json("POST", "/v1/uploads", announced))["id"]
     found = Known(response["id"], conversation["id"], items["data"][0]["id"], file, store, batch["id"], upload=upload)
     found = found._replace(**await _batches(target))
+    kept = {"model": "scripted", "messages": [{"role": "user", "content": "hi"}], "store": True}
+    chat = (await target.json("POST", "/v1/chat/completions", kept))["id"]
+    key = (await target.json("POST", "/v1/admin/keys", {"name": "a"}, key=ADMIN))["id"]
+    found = found._replace(chat=chat, key=key)
     made = await target.ask("POST", "/v1/containers", {"name": "c"}, key=ANN)
     if made.status == 200:  # there is a sandbox on this machine
         container = json.loads(made.body)["id"]
@@ -219,9 +228,9 @@ def _documented(random: Random, ids: Known) -> Case:
     if operation.body is None:
         return _case(method, path, None if method != "POST" else b"{}", shape)
     fields = _with_ids(corpus.sample(random, operation.document, operation.body), random, ids)
-    if isinstance(fields, dict) and "responses" in path:
+    if isinstance(fields, dict) and "responses" in path and "ids" not in fields:
         fields = _fields(random, fields)
-    elif isinstance(fields, dict) and operation.path in relays.PATHS and random.random() < 0.9:
+    elif isinstance(fields, dict) and operation.path in (*relays.PATHS, CHAT) and random.random() < 0.9:
         fields = {**fields, "model": random.choice(MODELS), "stream": False}
     if random.random() < 0.3:
         return _case(method, path, msgspec.json.encode(fields), shape)
@@ -290,7 +299,12 @@ def _fields(random: Random, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _case(method: str, path: str, body: bytes | None, form: Form = "openai") -> Case:
-    return Case(request(method, path, body, (), ANN), method, path, body or b"", form=form)
+    return Case(request(method, path, body, (), key_of(path)), method, path, body or b"", form=form)
+
+
+def key_of(path: str) -> str:
+    """Return the key of whoever may ask for a path."""
+    return ADMIN if path.startswith(("/v1/admin/", "/v1/organization/")) else ANN
 
 
 def ws_case(seed: int, number: int, ids: Known | None = None) -> bytes:

@@ -22,6 +22,7 @@ FILES = (
     Path(__file__).parent
     / "spec"
     / "openai-relays-2026-08-21.openapi.json",  # embeddings, moderations, images, audio …
+    Path(__file__).parent / "spec" / "operator.openapi.json",  # operators' pages, log, stored chats; written by hand
 )
 METHODS = ("get", "post", "delete")
 

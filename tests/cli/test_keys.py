@@ -108,8 +108,8 @@ def test_no_keys_yet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["revoke", "key_x"], 2, "Unknown key key_x. See `antiphon keys list`."),
-        (["rotate", "key_x"], 2, "Unknown key key_x"),
+        (["revoke", "key_x"], 2, "API key 'key_x' not found. See `antiphon keys list"),
+        (["rotate", "key_x"], 2, "API key 'key_x' not found"),
         (["revoke"], 2, "Missing argument"),
         (["create", "--limit", "6 x"], 2, "'6 x' is not a limit such as"),
         (["create", "--limit", "6 streams", "--limit", "7 streams"], 2, "limits of the same kind"),

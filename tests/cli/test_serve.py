@@ -68,6 +68,20 @@ def test_the_banner_waits_for_the_models() -> None:
     assert 'code    off: tools.code_interpreter.sandbox is "off"' in out.getvalue()
 
 
+def test_without_a_key_the_banner_asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(store="memory", shutdown_grace=0, api_keys=["key"], backends=SCRIPTED, tools=OFF)
+    asked: list[str] = []
+    ask = Banner._ask
+    monkeypatch.setattr(Banner, "_ask", lambda self, path, left: asked.append(path) or ask(self, path, left))
+    out = io.StringIO()
+    with serving(build(config), config) as served:
+        thread = Banner(Config(store="memory", tools=OFF), served.port, out)  # its keys are in the store
+        thread.start()
+        thread.join()
+    assert "models  listed to those who have an API key" in out.getvalue() and "YOUR_KEY" in out.getvalue()
+    assert asked.count("/v1/models") == 1
+
+
 @pytest.fixture
 def logs() -> Iterator[io.StringIO]:
     """Give the loggers back as they were."""

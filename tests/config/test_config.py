@@ -13,6 +13,7 @@ import pytest
 from antiphon.config import BackendConfig, Config, EngineConfig, KeyConfig, McpServerConfig
 from antiphon.config.docs import page, schema
 from antiphon.config.loading import Loaded, load
+from antiphon.config.masking import secrets_of
 from antiphon.errors import ConfigError
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -294,3 +295,16 @@ def test_a_backend_by_flag_may_leave_out_http(tmp_path: Path, given: str, url: s
 def test_a_wrong_scope_is_told_with_those_that_are(tmp_path: Path) -> None:
     told = refusal(tmp_path, '[keys.a]\nkey = "k"\nscopes = ["respones"]')
     assert "invalid enum value 'respones' at [0]; expected some of responses, chat" in told
+
+
+def test_settings_that_are_read_again_are_not_taken_apart_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = "".join(f'[models.m{number}]\nbackends = ["a"]\n' for number in range(50))
+    (tmp_path / "antiphon.toml").write_text(f'[backends.a]\nurl = "http://127.0.0.1:9"\nkey = "sk-abcdefgh"\n{models}')
+    known = {*secrets_of(load({}, {}, tmp_path).config)}
+    taken: list[type] = []
+    real = msgspec.structs.fields
+    monkeypatch.setattr(msgspec.structs, "fields", lambda struct: [taken.append(struct), real(struct)][1])
+    again = load({}, {}, tmp_path).config
+    assert known == {*secrets_of(again)} == {"sk-abcdefgh"} and not taken

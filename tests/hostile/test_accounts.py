@@ -84,7 +84,7 @@ def test_no_number_gives_anything_back_or_locks_out(limit: str, number: int) -> 
 
 async def _spent(store: Store) -> float:
     assert isinstance(store.limits, MemoryLimits)
-    (kept,) = store.limits._meters.values()
+    (kept,) = [meter for name, meter in store.limits._meters.items() if "/told/" not in name]
     return kept.value
 
 

@@ -100,13 +100,14 @@ def test_what_failed_and_what_was_stopped_can_be_opened(page: Page, server: Clie
     page.click("#stop")
     until_stopped(page)
     server.post("/v1/responses", model="scripted", input="/error 400 the well is dry", instructions="Dig.")
-    for words, reason, kept in (
-        ("long tale", "The client left", "A long tale"),
-        ("well dry", "the well is dry", "Dig."),
+    for words, row, reason, kept in (
+        ("long tale", "A long tale", "The client left", "A long tale"),
+        ("well dry", "the well is dry", "the well is dry", "Dig."),
     ):
         go(page, f"library?q={words.replace(' ', '+')}")
         page.wait(
-            f"{ROWS} === 1 || (document.querySelector('#log-note').innerText === 'Nothing found.' && location.reload())"
+            f"{ROWS} === 1 && document.querySelector('#log-rows').innerText.includes('{row}')"
+            " || (document.querySelector('#log-note').innerText === 'Nothing found.' && location.reload())"
         )
         page.click("#log-rows a")
         page.wait("document.querySelector('#reading-body .problem')")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from antiphon.config import BackendConfig, KeyConfig, ModelConfig
+from antiphon.responses.log.captures import shown_body
 from tests.server.whole import Client, Json, turn, upstream, whole_server
 
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -143,3 +144,60 @@ def test_backends_of_other_kinds_tell_it_too(api: Any, path: str) -> None:
                 assert sent and sent[0]["url"].endswith(path)
                 assert sent[0]["body"] in [json.loads(body) for body in bodies]
             assert len(entries) == 2
+
+
+HELD = {
+    "api_key": "sk-1",
+    "extra_headers": {"x-one": "sk-1"},
+    "vendor": {"Authorization": "sk-1", "routes": [{"access-token": "sk-1", "to": "b"}]},
+    "guided": {"properties": {"password": {"type": "string"}}},
+    "stop_after": 7,
+}
+"""Fields that no server knows, with secrets in some of them."""
+
+
+DECLARED = {
+    "type": "mcp", "server_label": "x", "server_url": "https://a.com/sk-1", "authorization": "sk-1", "headers": {"b": "sk-1"},
+}  # fmt: skip
+SANDBOX = {"type": "allowlist", "allowed_domains": ["a.com"], "domain_secrets": [{"name": "A", "value": "sk-1"}]}
+PYTHON = {"type": "code_interpreter", "container": {"type": "auto", "network_policy": SANDBOX}}
+
+
+@pytest.mark.parametrize("declared", [DECLARED, PYTHON], ids=["mcp", "code_interpreter"])
+@pytest.mark.parametrize("place", ["tools", "tool_choice", "tools of tool_choice", "tools of an item", "mcp_servers"])
+def test_no_place_of_a_declaration_shows_its_secrets(declared: Json, place: str) -> None:
+    message = {"role": "user", "content": "sk-2"}
+    bodies: dict[str, Json] = {
+        "tools": {"tools": [declared]},
+        "tool_choice": {"tool_choice": declared},
+        "tools of tool_choice": {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [declared]}},
+        "tools of an item": {
+            "input": [{"type": "additional_tools", "role": "developer", "tools": [declared]}, message]
+        },
+        "mcp_servers": {"mcp_servers": [{"type": "url", "url": "https://a.com/sk-1", "authorization_token": "sk-1"}]},
+    }
+    shown = shown_body(json.dumps({"input": [message], **bodies[place]}).encode())
+    assert b"sk-1" not in shown and b"sk-2" in shown
+    plain = json.dumps({"tool_choice": {"type": "function", "name": "f"}, "input": [message]}).encode()
+    assert shown_body(plain) == plain
+
+
+@pytest.mark.parametrize("mode", ["whole", "stream", "background", "websocket"])
+def test_secrets_in_fields_that_are_passed_on_are_neither_shown_nor_stored(mode: str) -> None:
+    with served() as (client, bodies):
+        made = ask(client, mode, **HELD)
+        assert bodies[0].count(b"sk-1") == 4  # the backend gets what the client sent
+        for path in (
+            f"/admin/responses/{made['id']}",
+            f"/v1/responses/{made['id']}/log",
+            f"/v1/responses/{made['id']}",
+        ):
+            whole = client.get(path)[1]
+            assert "sk-1" not in json.dumps(whole)
+        sent = client.get(f"/admin/responses/{made['id']}")[1]["sent"][0]["body"]
+        assert sent["api_key"] == sent["extra_headers"] == "<redacted>"
+        assert sent["vendor"] == {"routes": [{"to": "b"}]}
+        parameters = client.get(f"/v1/responses/{made['id']}/log")[1]["parameters"]
+        assert not {"api_key", "extra_headers"} & parameters.keys()
+        for kept in (sent, parameters):
+            assert (kept["guided"], kept["stop_after"]) == (HELD["guided"], 7)

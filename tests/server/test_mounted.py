@@ -52,7 +52,7 @@ def test_the_api_is_served_below_the_root_path(url: str):
         assert stream.get_final_response().output_text == "Two."
     assert httpx2.get(f"{url}/models").json() == httpx2.get(f"{url}/v1/models").json()
     answer = httpx2.options(f"{url}/v1/responses")
-    assert (answer.status_code, answer.headers["allow"]) == (204, "OPTIONS, POST")
+    assert (answer.status_code, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS, POST")
 
 
 def test_what_is_not_there_is_a_404_in_our_shape(url: str):

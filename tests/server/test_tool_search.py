@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from antiphon.core.request.tool_decoding import decode_tools
-from antiphon.core.tools.deferred_tools import deferred, ranked
+from antiphon.core.tools.deferred_tools import MOST_SEARCHED, deferred, ranked, searched_texts
 from antiphon.tools.base import ToolServerError
 from antiphon.tools.tool_search import _matching
 from tests.golden.rules import check_stream
@@ -185,3 +185,19 @@ def test_the_search_itself() -> None:
         with pytest.raises(ToolServerError):
             _matching(tools, pattern)
     assert _matching(tools, "(a+)+$ and a half") == []
+
+
+@pytest.mark.parametrize("count", [1, 300, 20_000])
+@pytest.mark.parametrize("place", ["namespace", "tool", "schema"])
+def test_no_declarations_make_a_search_read_more_than_its_share(place: str, count: int) -> None:
+    long = "sky " * (1_000_000 if place == "namespace" or count == 1 else 200)
+    tool = function("get_it", long if place == "tool" else "It.", **LATE)
+    if place == "schema":
+        tool["parameters"]["description"] = long
+    named = [{**tool, "name": f"get_it_{number}"} for number in range(count)]
+    group = {"type": "namespace", "name": "g", "description": long if place == "namespace" else "G.", "tools": named}
+    tools = deferred(decode_tools([json.dumps(group).encode()]))  # type: ignore[list-item]
+    texts = searched_texts(tools)
+    assert len(texts) == count and sum(map(len, texts)) <= MOST_SEARCHED
+    assert all(text.startswith(f"get_it_{number}") for number, text in enumerate(texts))
+    assert len(_matching(tools, "SKY|it_")) == count == len(ranked(tools, "get"))

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from antiphon.config.masking import SECRETS
 from antiphon.errors import APIError
 from antiphon.stores.audit_records import AuditEntry
 from antiphon.stores.base import AuditStore
@@ -76,7 +77,7 @@ class AuditLog:
         """Write an entry for a read, unless the same actor read the same a while ago."""
         if "admin.read" not in self._actions:
             return
-        now, whom = self._clock(), (actor.id, subject)
+        now, whom = self._clock(), (actor.id, subject[:LONGEST_SUBJECT])
         if now - self._reads.get(whom, -READ_INTERVAL) < READ_INTERVAL:
             return
         await self.record("admin.read", actor, subject, details)
@@ -115,7 +116,7 @@ class AuditLog:
             action=action,
             actor=actor.id,
             owner=actor.owner,
-            subject=subject[:LONGEST_SUBJECT],
+            subject=SECRETS.hide(subject[:LONGEST_SUBJECT]),
             address=actor.address,
             request_id=actor.request_id,
             details=msgspec.json.encode(details),

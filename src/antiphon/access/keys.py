@@ -29,6 +29,8 @@ _RANDOM, _CHECK = 43, 6
 
 MOST_KEYS = 100_000
 """Keys of a store, ended ones too."""
+HEIRS = 100
+"""Keys that are looked at in one step."""
 CHANGES = 5
 """Tries to change a key that others change at the same time."""
 
@@ -148,6 +150,22 @@ class Keyring:
         stored = await self._store.find(await self._digest(secret))
         return None if stored is None else _key(stored)
 
+    async def heir(self, id: str, line: str, owner: str) -> Key | None:
+        """Return a key where it is active, else the newest one of its line and owner that is; None where there is none."""
+        stored = await self._store.get(id)
+        if stored is not None and self._continues(key := _key(stored), line, owner):
+            return key
+        after: str | None = None
+        while found := await self.page(KeyQuery(limit=HEIRS, after=after, owner=owner)):
+            for key in found:
+                if self._continues(key, line, owner):
+                    return key
+            after = found[-1].id
+        return None
+
+    def _continues(self, key: Key, line: str, owner: str) -> bool:
+        return key.line == line and key.owner == owner and key.state(self._clock()) == "active"
+
     def caller(self, key: Key) -> Caller:
         """Return whom a key lets in, with the limits of its owner."""
         return self.owners.apply(key.caller())
@@ -169,26 +187,35 @@ class Keyring:
         )
 
     async def rotate(self, id: str, overlap: float, by: Actor = SERVER) -> Made:
-        """Make a key with the same rights; the old one ends after `overlap` seconds. Raises APIError 404, 409."""
-        old, now = _key(await self._get(id)), self._clock()
-        self._check_active(old)
+        """Make a key with the same rights; the old one ends after `overlap` seconds. Raises APIError 404, 409.
+
+        Where the old one is changed meanwhile, the new one is made again with what it may do now. Where it is revoked, neither
+        is valid.
+        """
+        self._check_active(_key(await self._get(id)))
         await self._check_number()
-        secret, new = _with_secret(
-            replace(old, id=f"key_{secrets.token_hex(8)}", created_at=now, created_by=by.id, last_used_at=None)
-        )
-        await self._record("api_key.rotated", by, id, {"new_key": new.id, "overlap": overlap})
-        await self._store.put(_stored(new, await self._digest(secret.encode())))
-
-        def ended(key: Key) -> Key:
-            end = now + overlap if key.expires_at is None else min(now + overlap, key.expires_at)
-            return replace(key, expires_at=end)
-
-        await self._change(None, id, ended, by)
-        return Made(secret, new)
+        new_id, secret, now = f"key_{secrets.token_hex(8)}", new_secret(), self._clock()
+        digest = await self._digest(secret.encode())
+        await self._record("api_key.rotated", by, id, {"new_key": new_id, "overlap": overlap})
+        new: Key | None = None
+        for _ in range(CHANGES):
+            stored = await self._get(id)
+            old = _key(stored)
+            if new is not None and old.state(self._clock()) != "active":
+                await self._store.put(_stored(replace(new, revoked_at=now), digest))
+            self._check_active(old)
+            new = replace(old, id=new_id, hint=secret[-4:], created_at=now, created_by=by.id, last_used_at=None)
+            await self._store.put(_stored(new, digest))
+            end = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
+            if await self._store.change(id, stored.body, _body(replace(old, expires_at=end))):
+                return Made(secret, new)
+        if new is not None:
+            await self._store.put(_stored(replace(new, revoked_at=now), digest))
+        raise _busy(id)
 
     async def _change(
         self,
-        action: AuditAction | None,
+        action: AuditAction,
         id: str,
         change: Callable[[Key], Key],
         by: Actor,
@@ -201,12 +228,12 @@ class Keyring:
             key = change(before)
             if key == before:
                 return key
-            if action is not None and not attempt:
+            if not attempt:
                 shown = _told(key)
                 await self._record(action, by, id, {name: shown[name] for name in fields})
             if await self._store.change(id, stored.body, _body(key)):
                 return key
-        raise APIError(409, f"The key '{id}' is being changed by others.", code="conflict")
+        raise _busy(id)
 
     def _check_active(self, key: Key) -> None:
         state = key.state(self._clock())
@@ -261,6 +288,10 @@ def _base62(number: int, length: int) -> str:
 def _with_secret(key: Key) -> tuple[str, Key]:
     secret = new_secret()
     return secret, replace(key, hint=secret[-4:])
+
+
+def _busy(id: str) -> APIError:
+    return APIError(409, f"The key '{id}' is being changed by others.", code="conflict")
 
 
 def _told(key: Key) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from json import dumps
 from shlex import quote
 from typing import TextIO
@@ -25,6 +26,11 @@ PATIENCE = 1.0
 """Seconds that the banner waits for the models."""
 
 NAMED = 8
+FOR_KEYS = "listed to those who have an API key"
+
+
+class KeyWanted(Exception):
+    """The server answers only those who have an API key, and the settings hold none."""
 
 
 class CodeCondition(msgspec.Struct, frozen=True):
@@ -45,7 +51,12 @@ class Banner(threading.Thread):
     def run(self) -> None:
         """Ask the server for its models, and print."""
         end = time.monotonic() + PATIENCE
-        models, code = self._models(end), self._code(end)
+        models: Sequence[str] | str | None
+        try:
+            models = self._models(end)
+        except KeyWanted:
+            models = FOR_KEYS
+        code = self._code(end)
         text = banner(self._config, self._port, models, code=code, color=self._out.isatty())
         print(text, file=self._out, flush=True)
 
@@ -73,13 +84,21 @@ class Banner(threading.Thread):
         keys = [*self._config.admin_keys, *self._config.api_keys]
         try:
             connection.request("GET", path, headers={"authorization": f"Bearer {keys[0]}"} if keys else {})
-            return connection.getresponse().read()
+            answer = connection.getresponse()
+            if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise KeyWanted
+            return answer.read()
         finally:
             connection.close()
 
 
-def banner(config: Config, port: int, models: Sequence[str] | None, *, code: str = "", color: bool = False) -> str:
-    """Return the banner; `models` is None where they are not known yet, `code` what `/ready` says of the sandbox."""
+def banner(
+    config: Config, port: int, models: Sequence[str] | str | None, *, code: str = "", color: bool = False
+) -> str:
+    """Return the banner.
+
+    `models` is None where they are not known yet, or words instead of them; `code` is what `/ready` says of the sandbox.
+    """
     origin = f"{'https' if config.tls_cert else 'http'}://{_bracketed(reachable(config.host))}:{port}{config.root_path}"
     url = f"{origin}/v1"
     lines = [f"{_bold(f'Antiphon {__version__}', color)}  {url}"]
@@ -116,7 +135,9 @@ def reachable(host: str) -> str:
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host).strip("[]")  # noqa: S104
 
 
-def _models(models: Sequence[str] | None) -> str:
+def _models(models: Sequence[str] | str | None) -> str:
+    if isinstance(models, str):
+        return models
     if models is None:
         return "discovering…"
     if not models:
@@ -142,11 +163,10 @@ def _tools(config: Config) -> str:
     return f"{choice.shown}{unset}" if choice.shown else ""
 
 
-def _curl(config: Config, url: str, models: Sequence[str] | None) -> str:
-    key = " -H 'authorization: Bearer YOUR_KEY'" if is_locked(config) else ""
-    body = dumps(
-        {"model": models[0] if models else "MODEL", "input": "Say hello in five words."}, separators=(",", ":")
-    )
+def _curl(config: Config, url: str, models: Sequence[str] | str | None) -> str:
+    key = " -H 'authorization: Bearer YOUR_KEY'" if is_locked(config) or models == FOR_KEYS else ""
+    model = models[0] if models and not isinstance(models, str) else "MODEL"
+    body = dumps({"model": model, "input": "Say hello in five words."}, separators=(",", ":"))
     return f"curl {url}/responses{key} -H 'content-type: application/json' -d {quote(body)}"
 
 

@@ -240,7 +240,7 @@ class Parts:
         services = self.services
         in_process = InProcess(router, services.rooms, new_id_base, self.watch.watchers)
         incoming = Incoming(self.store.files, services.clock, file_bounds(config))
-        standing = Standing(lambda: self.config, self.access.keyring, services.clock)
+        standing = Standing(lambda: self.config, self.access.keyring)
         machine = make_batches(config, services, in_process, standing, self.webhooks)
         return BatchParts(
             store=self.store,

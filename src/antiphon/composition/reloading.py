@@ -36,8 +36,8 @@ def changed(old: Config, new: Config) -> Config:
     The rules hold for the outcome: without keys a server that listens on other addresses is refused, whatever the new
     file says of `host`.
     """
-    pairs = zip(msgspec.structs.fields(Config), msgspec.structs.astuple(old), msgspec.structs.astuple(new), strict=True)
-    kept = {field.name: before for field, before, after in pairs if field.name not in CHANGEABLE and before != after}
+    fixed = [name for name in differences(old, new) if name not in CHANGEABLE]
+    kept = {name: getattr(old, name) for name in fixed}
     config = msgspec.structs.replace(new, **kept)
     check(config)
     if kept:
@@ -47,8 +47,7 @@ def changed(old: Config, new: Config) -> Config:
 
 def differences(old: Config, new: Config) -> list[str]:
     """Return the names of the settings that are not the same."""
-    names = (field.name for field in msgspec.structs.fields(Config))
-    return [name for name in names if getattr(old, name) != getattr(new, name)]
+    return [name for name in Config.__struct_fields__ if getattr(old, name) != getattr(new, name)]
 
 
 def validate(config: Config) -> None:

@@ -14,8 +14,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
+from antiphon.config.shapes import shapes
 from antiphon.config.structs import Config
-from antiphon.config.tables import SECRET_QUERY, is_secret
+from antiphon.config.tables import SECRET_QUERY, Settings
 
 SHORTEST = 6
 """Characters: a shorter value is a word like any other, and would be taken out of every text."""
@@ -190,9 +191,10 @@ def secrets_of(config: Config) -> Iterator[str]:
 
 
 def _values(settings: Any) -> Iterator[str]:
-    for field in msgspec.structs.fields(settings):
-        value = getattr(settings, field.name)
-        if is_secret(field.type):
+    table: type[Settings] = type(settings)
+    for shape in shapes(table):
+        value = getattr(settings, shape.name)
+        if shape.secret:
             yield from _texts(value)
         else:
             yield from _inside(value)

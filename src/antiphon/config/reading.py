@@ -32,7 +32,7 @@ class Reader:
 
     def read(self, struct: type[S], parts: Parts, path: str = "") -> S:
         """Return the struct that the parts describe. Raises ConfigError that names the source and the key path."""
-        known = list(shapes(struct))
+        known = shapes(struct)
         for layer, table in parts:
             _check_names(layer, table, [shape.name for shape in known], path)
         given: dict[str, Any] = {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
+from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
@@ -32,8 +33,13 @@ class Shape(msgspec.Struct, frozen=True):
     table: type[Settings] | None = None
 
 
-def shapes(struct: type[Settings]) -> Iterator[Shape]:
-    """Return the settings of a table, in order."""
+@cache
+def shapes(struct: type[Settings]) -> Sequence[Shape]:
+    """Return the settings of a table, in order. To read annotations takes long: each table's are read once."""
+    return tuple(_shapes(struct))
+
+
+def _shapes(struct: type[Settings]) -> Iterator[Shape]:
     for field in msgspec.structs.fields(struct):
         bare, note = _bare(field.type)
         kind, table = _kind(bare)

@@ -13,7 +13,6 @@ from msgspec import Raw
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.kind import ItemType, Kind
-from antiphon.core.kind_schemas import APPLY_PATCH_SCHEMA, LOCAL_SHELL_SCHEMA, QUERY_SCHEMA, SHELL_SCHEMA
 from antiphon.core.programs import PROGRAM, PROGRAM_OUTPUT, PROGRAMMATIC
 from antiphon.core.stream.hosted_tool_writers import CodeCallWriter, FileSearchWriter, WebSearchWriter
 from antiphon.core.stream.hosted_writers import HostedCallWriter
@@ -91,7 +90,7 @@ KINDS: tuple[Kind, ...] = (
         name=SHELL,
         declared=(SHELL,),
         secretive=True,
-        offer=Suggestion("Runs shell commands and returns their output.", SHELL_SCHEMA),
+        offer=Suggestion("Runs shell commands and returns their output.", call_items.SHELL_SCHEMA),
         call="shell_call",
         owes="shell_call_output",
         items=(
@@ -117,7 +116,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="local_shell",
         declared=("local_shell",),
-        offer=Suggestion("Runs a program on the user's machine and returns its output.", LOCAL_SHELL_SCHEMA),
+        offer=Suggestion("Runs a program on the user's machine and returns its output.", call_items.LOCAL_SHELL_SCHEMA),
         call="local_shell_call",
         owes="local_shell_call_output",
         items=(
@@ -129,7 +128,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="apply_patch",
         declared=("apply_patch",),
-        offer=Suggestion("Creates, updates or deletes one file by a diff.", APPLY_PATCH_SCHEMA),
+        offer=Suggestion("Creates, updates or deletes one file by a diff.", call_items.APPLY_PATCH_SCHEMA),
         call="apply_patch_call",
         owes="apply_patch_call_output",
         items=(
@@ -143,7 +142,8 @@ KINDS: tuple[Kind, ...] = (
         name=TOOL_SEARCH,
         declared=(TOOL_SEARCH,),
         offer=Suggestion(
-            "Searches for further tools that are not listed here. Those found can be called afterwards.", QUERY_SCHEMA
+            "Searches for further tools that are not listed here. Those found can be called afterwards.",
+            call_items.QUERY_SCHEMA,
         ),
         call="tool_search_call",
         owes="tool_search_output",

@@ -25,6 +25,7 @@ from antiphon.core.tools.deferred_tools import (
     declarations,
     deferred,
     ranked,
+    searched_texts,
 )
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
@@ -116,5 +117,6 @@ def _matching(tools: Sequence[DeferredTool], pattern: str) -> list[DeferredTool]
         expression = re2.compile(pattern.encode(errors="replace").decode(), options)
     except re2.error:
         raise ToolServerError("The pattern is no regular expression of RE2.", "invalid_tool_input") from None
-    found = [tool for tool in tools if expression.search(tool.text.encode(errors="replace").decode())]
+    texts = zip(tools, searched_texts(tools), strict=True)
+    found = [tool for tool, text in texts if expression.search(text.encode(errors="replace").decode())]
     return sorted(found, key=lambda tool: not expression.search(tool.tool.name.encode(errors="replace").decode()))

@@ -184,3 +184,20 @@ def is_up(url: str) -> bool:
         return call(url, "GET", "/health").status == 200
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("query", ["token=abcdefgh12345", "x=1&api_key=abcdefgh12345", "q=Bearer+abcdefgh12345"])
+def test_a_secret_that_stands_in_a_query_or_path_by_mistake_is_not_written(tmp_path: Path, query: str) -> None:
+    with server(tmp_path) as url:
+        ask(url, "GET", f"/admin/usage?{query}")
+        assert ask(url, "DELETE", f"/v1/responses/{OPERATOR}").status == 404
+        written = json.dumps(entries(url))
+        assert "abcdefgh12345" not in written and "[key]" in written and OPERATOR not in written
+
+
+async def test_reads_that_are_remembered_are_short() -> None:
+    log = AuditLog(open_memory().audit, "all", 0, lambda: 1.0, iter("abc").__next__)
+    for end in "xy":
+        await log.read(BY, "/" + "a" * 100_000 + end, {})
+    assert max(len(subject) for _, subject in log._reads) <= 512
+    assert len(await log.store.list(AuditQuery(limit=9)) or ()) == 1

@@ -18,6 +18,7 @@ from antiphon.access.caller import parse_limit
 from antiphon.access.limits import meter_of
 from antiphon.config import KeyConfig, ModelConfig, OwnerConfig
 from antiphon.config.tables import WebhookConfig
+from antiphon.server.api.operator import budgets
 from antiphon.stores.open import open_memory
 from tests.server.operators.test_keys import ask, done, server
 from tests.server.serving import wait_until
@@ -175,3 +176,20 @@ async def test_two_servers_tell_once_and_a_failed_event_is_told_again() -> None:
             await asyncio.sleep(0)
         await alerts.close()
     assert told == [50, 80]
+
+
+def test_a_page_of_budgets_is_bounded_and_goes_on_with_the_next_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budgets, "MOST_ROWS", 4)
+    limits = ["1 requests/day", "2 tokens/day", "3 cost/month"]
+    with server(tmp_path, {"op": OP}) as url:
+        made = [done(url, "POST", "/admin/keys", {"limits": limits})["id"] for _ in range(5)]
+        seen: list[str] = []
+        sizes, after, more = [], "", True
+        while more:
+            page = done(url, "GET", f"/admin/budgets?limit=100{after}")
+            seen += [one["id"] for one in page["data"]]
+            sizes.append(len(page["data"]))
+            after, more = f"&after={page['last_id']}", page["has_more"]
+        assert seen == [id for id in reversed(made) for _ in limits] and sizes == [6, 6, 3]

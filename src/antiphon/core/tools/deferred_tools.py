@@ -18,7 +18,9 @@ HOSTED_TOOL_SEARCH = "hosted_tool_search"
 """The kind of a search that this server makes. Its declarations and items have the types of the client's search."""
 
 MOST_TEXT = 10_000
-"""Characters of what a tool's schema says that are searched."""
+"""Characters of what is said of a tool that are searched; as many again of what its schema says."""
+MOST_SEARCHED = 2_000_000
+"""Characters of all tools' texts that are searched, as many of each; what is said of a namespace is in those of its tools."""
 
 DEEPEST = 16  # objects within each other in such a schema
 
@@ -44,14 +46,13 @@ class DeferredTool(msgspec.Struct, frozen=True):
     tool: FunctionTool | CustomTool
     group: NamespaceTool | None = None
 
-    @property
-    def text(self) -> str:
-        """What is searched: its names, what is said of it, and of its arguments."""
+    def text(self, most: int = 2 * MOST_TEXT) -> str:
+        """Return what is searched, `most` characters of it: its names, what is said of it, and of its arguments."""
         tool, group = self.tool, self.group
-        described = tool.description if isinstance(tool.description, str) else ""
+        described = tool.description[:MOST_TEXT] if isinstance(tool.description, str) else ""
         schema = _schema_text(tool.parameters) if isinstance(tool, FunctionTool) else ""
-        above = f"{group.name}\n{group.description}" if group is not None else ""
-        return "\n".join(part for part in (tool.name, above, described, schema) if part)
+        above = (group.name, group.description[: min(most, MOST_TEXT)]) if group is not None else ()
+        return "\n".join(part for part in (tool.name, *above, described, schema) if part)[:most]
 
 
 def deferred(tools: Sequence[Tool]) -> list[DeferredTool]:
@@ -65,10 +66,16 @@ def deferred(tools: Sequence[Tool]) -> list[DeferredTool]:
     return found
 
 
+def searched_texts(tools: Sequence[DeferredTool]) -> list[str]:
+    """Return what is searched of each tool."""
+    share = MOST_SEARCHED // max(1, len(tools))
+    return [tool.text(min(2 * MOST_TEXT, share)) for tool in tools]
+
+
 def ranked(tools: Sequence[DeferredTool], query: str) -> list[DeferredTool]:
     """Return the tools that have words of a query, the best first (BM25)."""
     wanted = query_words(_spaced(query))
-    texts = [words(_spaced(tool.text)) for tool in tools]
+    texts = [words(_spaced(text)) for text in searched_texts(tools)]
     having = [sum(word in text for text in map(set, texts)) for word in wanted]
     scores = rescored(wanted, texts, [smoothed(len(texts), number) for number in having])
     order = sorted(range(len(tools)), key=lambda index: -scores[index])

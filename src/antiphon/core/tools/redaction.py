@@ -28,6 +28,13 @@ SHOWN = frozenset(
 NAMING = frozenset("type name server_label namespace".split())
 """Fields by which a choice names a tool."""
 
+HEADERS = "headers"
+SECRET_NAMES = (
+    HEADERS, "authorization", "credentials", "password", "secret", "secrets", "api_key", "apikey", "access_key", "private_key",
+    "_token",
+)  # fmt: skip
+"""How names of fields end that hold a secret, in small letters and with `_` for `-`."""
+
 _URL = re.compile(r"(?P<origin>[a-zA-Z]+://[\w.:\[\]-]+)(?P<rest>|[/?#].*)", re.DOTALL)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
@@ -66,6 +73,42 @@ def _shown_mcp(raw: Raw) -> Raw:
     if "server_url" in fields:
         fields["server_url"] = Raw(to_json(shown_url(fields["server_url"])))
     return Raw(to_json(fields))
+
+
+def shown_field(name: str, raw: Raw) -> Raw | None:
+    """Return a field of a request that this server does not know, without the secrets in it; None where it is one.
+
+    Fields are told by their names; what cannot be read may hold anything.
+    """
+    data = bytes(raw)
+    if data[:1] not in (b"{", b"[", b'"') or (data[:1] == b'"' and not _names_secret(name)):
+        return raw
+    try:
+        value = msgspec.json.decode(data)
+        shown = _without_named({name: value})
+    except (ValueError, RecursionError):
+        return None
+    if name not in shown:
+        return None
+    return raw if shown[name] == value else Raw(to_json(shown[name]))
+
+
+def _without_named(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_named(inner) for name, inner in value.items() if not _holds_secret(name, inner)}
+    return [_without_named(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _holds_secret(name: str, value: Any) -> bool:
+    """Tell whether a field is a secret; an object is one where it is of headers: else it may be a schema."""
+    if isinstance(value, dict) and not name.lower().endswith(HEADERS):
+        return False
+    return isinstance(value, (str, list, dict)) and _names_secret(name)
+
+
+def _names_secret(name: str) -> bool:
+    plain = name.lower().replace("-", "_")
+    return plain == "token" or plain.endswith(SECRET_NAMES)
 
 
 def shown_choice(fields: Mapping[str, Raw]) -> dict[str, Raw]:

@@ -13,7 +13,7 @@ from msgspec import Raw
 from antiphon.config.masking import SECRETS
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BRINGERS, SECRETIVE
-from antiphon.core.tools.redaction import REDACTED, shown_item, shown_tool
+from antiphon.core.tools.redaction import REDACTED, shown_choice, shown_field, shown_item, shown_tool, shown_url
 from antiphon.core.turn import Sent
 
 SHARE = 4
@@ -84,6 +84,9 @@ class Captures:
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
+_HIDDEN = Raw(to_json(REDACTED))
+SAID = frozenset(("messages", "input", "prompt", "instructions", "system", "tools", "response_format", "text"))
+"""Fields that hold what is said and offered, and schemas: names in them are the client's words."""
 
 
 class _AnyType(msgspec.Struct):
@@ -99,13 +102,39 @@ def shown_body(body: bytes) -> bytes:
         fields = _fields.decode(body)
         changed: dict[str, Raw] = {
             name: Raw(b"[%b]" % b",".join(_shown(raw) for raw in _array.decode(fields[name])))
-            for name in ("tools", "input", "mcp_servers")
+            for name in ("tools", "input")
             if name in fields and bytes(fields[name]).startswith(b"[")
         }
+        if bytes(fields.get("mcp_servers", Raw())).startswith(b"["):
+            changed["mcp_servers"] = _shown_servers(fields["mcp_servers"])
+        if bytes(fields.get("tool_choice", Raw())).startswith(b"{"):
+            changed["tool_choice"] = _shown_choice(fields["tool_choice"])
+        others = [name for name in fields if name not in SAID and name not in changed]
+        changed |= {name: shown_field(name, fields[name]) or _HIDDEN for name in others}
     except (ValueError, RecursionError):
         return to_json(REDACTED)  # what cannot be read may hold anything
     shown = to_json({**fields, **changed}) if _differs(fields, changed) else body
     return SECRETS.hide_in_bytes(shown)
+
+
+def _shown_servers(raw: Raw) -> Raw:
+    """Return MCP servers as the Messages API declares them: of their URLs the origins, and no tokens."""
+    servers = []
+    for server in _array.decode(raw):
+        fields = {name: shown_field(name, value) or _HIDDEN for name, value in _fields.decode(server).items()}
+        if "url" in fields:
+            fields["url"] = Raw(to_json(shown_url(fields["url"])))
+        servers.append(Raw(to_json(fields)))
+    return Raw(to_json(servers))
+
+
+def _shown_choice(raw: Raw) -> Raw:
+    fields = shown_choice(_fields.decode(raw))
+    if "tools" in fields:
+        entries = (shown_choice(_fields.decode(entry)) for entry in _array.decode(fields["tools"]))
+        fields["tools"] = Raw(to_json(list(entries)))
+    shown = Raw(to_json(fields))
+    return raw if msgspec.json.decode(shown) == msgspec.json.decode(raw) else shown
 
 
 def _differs(fields: Mapping[str, Any], changed: Mapping[str, Raw]) -> bool:

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import OUTPUTS
+from antiphon.core.tools.redaction import shown_field
 from antiphon.responses.plan import Plan
 from antiphon.stores.log_records import LogEntry
 from antiphon.stores.records import StoredResponse
@@ -129,9 +130,17 @@ def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED, p
 
 
 def request_parameters(plan: Plan) -> str:
-    """Return what a request set, so that it can be sent again: its own fields, without the operator's; "" where that is much."""
+    """Return what a request set, so that it can be sent again: its own fields, without the operator's and without secrets.
+
+    "" where that is much.
+    """
     request, operators = plan.request, plan.route.extra_body
-    given: dict[str, object] = {name: raw for name, raw in plan.turn.extra.items() if name not in operators}
+    others = {name: raw for name, raw in plan.turn.extra.items() if name not in operators}
+    if sum(len(bytes(raw)) for raw in others.values()) > MOST_PARAMETERS:
+        return ""
+    given: dict[str, object] = {
+        name: shown for name, raw in others.items() if (shown := shown_field(name, raw)) is not None
+    }
     for name in PARAMETERS:
         value = getattr(request, name)
         if value is not None:

@@ -16,10 +16,9 @@ CONFIGURED, STORED = "config/", "key_"
 class Standing:
     """Looks at the keys of configuration and store. Who came with a token stays as they were: the token is not kept."""
 
-    def __init__(self, config: Callable[[], Config], keyring: Keyring, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Callable[[], Config], keyring: Keyring) -> None:
         self._config = config
         self._keyring = keyring
-        self._clock = clock
 
     async def now(self, caller: Caller) -> Caller:
         """Return a caller's present rights. Raises APIError 401 where the key is gone."""
@@ -34,11 +33,8 @@ class Standing:
         return caller
 
     async def _stored(self, caller: Caller) -> Caller:
-        keys = [key for key in await self._keyring.list() if key.line == caller.meter]
-        now = self._clock()
-        return _one(
-            [self._keyring.caller(key) for key in keys if key.state(now) == "active" and key.owner == caller.owner][-1:]
-        )
+        key = await self._keyring.heir(caller.key, caller.meter, caller.owner)
+        return _one([] if key is None else [self._keyring.caller(key)])
 
 
 def _one(found: list[Caller]) -> Caller:

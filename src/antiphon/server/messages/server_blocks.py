@@ -20,6 +20,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME, MCP
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.hosted_tool_writers import FIND, OPEN, queries_in
+from antiphon.core.stream.tool_writers import ServeCall
 from antiphon.core.text.pieces import text_json
 from antiphon.core.tools.deferred_tools import HOSTED_TOOL_SEARCH, TOOL_SEARCH
 from antiphon.core.tools.results import ModelText, ToolResult
@@ -175,13 +176,18 @@ FORMS: Mapping[str, CallForm] = {
 """Kind → how its calls look. Clients of this API can declare no others."""
 
 
-class ServerCallBlock:
-    """The Writer of a call that this server runs. Its item is made as ever: the next model call and the store read that."""
+class ServerBlock:
+    """What the blocks of a call and of its result have in common: the item is made as ever, and tells nothing itself."""
 
     def __init__(
-        self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: AnswerTerms
+        self,
+        serve: ServeCall | None,
+        emitter: MessagesEmitter,
+        item_id: str,
+        index: int,
+        call: CallStart,
+        told: AnswerTerms,
     ) -> None:
-        serve = BY_NAME[call.kind].serve
         assert serve is not None, "a call that the client runs"
         self.index = index
         self.item_id = item_id
@@ -190,6 +196,15 @@ class ServerCallBlock:
         self._call = call
         self._emitter = emitter
         self._terms = told
+
+
+class ServerCallBlock(ServerBlock):
+    """The Writer of a call that this server runs. Its item is made as ever: the next model call and the store read that."""
+
+    def __init__(
+        self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: AnswerTerms
+    ) -> None:
+        super().__init__(BY_NAME[call.kind].serve, emitter, item_id, index, call, told)
         self._pieces: list[str] = []
         self._told = False
 
@@ -252,21 +267,13 @@ def _block_id(form: CallForm, call: CallStart, item_id: str) -> str:
     return form.prefix + blake2b(call.call_id.encode(errors="replace"), digest_size=12).hexdigest()
 
 
-class ServerResultBlock:
+class ServerResultBlock(ServerBlock):
     """The Writer of what a call gave, where that is an item of its own."""
 
     def __init__(
         self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: AnswerTerms
     ) -> None:
-        serve = BY_NAME[call.kind].serve_output
-        assert serve is not None, "a call whose result is an item"
-        self.index = index
-        self.item_id = item_id
-        self._inner = serve(MuteEmitter(), item_id, index, call)
-        self._form = None if told.warm else FORMS.get(call.kind)
-        self._call = call
-        self._emitter = emitter
-        self._terms = told
+        super().__init__(BY_NAME[call.kind].serve_output, emitter, item_id, index, call, told)
 
     def text(self, text: str) -> None:
         """Do nothing: the arguments are the call's."""

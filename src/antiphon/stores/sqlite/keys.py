@@ -99,13 +99,13 @@ class SQLiteKeys:
         return self._database.read(find, digest)
 
     async def list(self) -> Sequence[StoredKey]:
-        return self._database.read(everything)
+        return await self._database.read_long(everything)
 
     async def page(self, query: KeyQuery) -> Sequence[StoredKey] | None:
-        return self._database.read(read_page, query)
+        return await self._database.read_long(lambda connection: read_page(connection, query))
 
     async def count(self, most: int) -> int:
-        return self._database.read(count, most)
+        return await self._database.read_long(lambda connection: count(connection, most))
 
     async def change(self, id: str, before: bytes, body: bytes) -> bool:
         return await self._writer.submit(lambda connection: change(connection, id, before, body))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,8 @@ from msgspec import Raw
 
 from antiphon.access.audit import ACTIONS, Actor, AuditLog
 from antiphon.access.caller import ADMIN
+from antiphon.config.masking import masked_for_operators
+from antiphon.config.tables import SECRET_QUERY
 from antiphon.errors import InvalidRequest
 from antiphon.server.api.paging import MAX_LIMIT, listing, whole_number
 from antiphon.server.http.messages import Handler, Reply, Request, json_reply
@@ -62,11 +64,17 @@ def _deletes(log: AuditLog, handler: Handler) -> Handler:
 
 def _reads(log: AuditLog, handler: Handler) -> Handler:
     async def read(request: Request) -> Reply | None:
-        shown = "&".join(f"{name}={','.join(values)}" for name, values in request.query.items())[:LONGEST_QUERY]
+        shown = shown_query(request.query)
         await log.read(actor_of(request), request.path, {"query": shown} if shown else {})
         return await handler(request)
 
     return read
+
+
+def shown_query(query: Mapping[str, Sequence[str]]) -> str:
+    """Return the beginning of a read's query, without secrets: clients put keys there by mistake."""
+    text = "&".join(f"{name}={','.join(values)}"[:LONGEST_QUERY] for name, values in query.items())
+    return masked_for_operators(SECRET_QUERY.sub(r"\g<1>[key]", f"?{text}"[: 4 * LONGEST_QUERY])[1:])[:LONGEST_QUERY]
 
 
 class AuditRoutes:

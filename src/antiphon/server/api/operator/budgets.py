@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ from antiphon.stores.records import KeyQuery
 
 MOST_MODELS = 50
 """Models of a limit with a pattern that are shown, each with its use."""
+MOST_ROWS = 2000
+"""Budgets of one answer; a page ends with the key that reaches them."""
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -60,18 +63,20 @@ class BudgetRoutes:
         if keys is None:
             raise InvalidRequest("Invalid 'after': key not found.", param="after")
         now = self._clock()
-        stored = [
-            Holder("key", key.id, key.name, key.owner, key.line, key.caller().limits)
-            for key in keys[:limit]
-            if key.state(now) == "active"
-        ]
-        owners = {key.owner for key in stored}
+        owners = {key.owner for key in keys[:limit] if key.state(now) == "active"}
         first: Iterable[Holder] = () if after is not None else self._configured(owners)
-        rows = [row for holder in (*first, *stored) for row in self._rows(holder, now)]
+        rows = [row for holder in first for row in self._rows(holder, now)]
+        last = limit - 1
+        for place, key in enumerate(keys[:limit]):
+            if key.state(now) == "active":
+                rows += self._rows(Holder("key", key.id, key.name, key.owner, key.line, key.caller().limits), now)
+            if len(rows) >= MOST_ROWS:
+                last = place
+                break
         values = await self._store.values([meter.name for meter, _ in rows], now) if rows else {}
         data = [_shown(row, meter, values.get(meter.name, 0.0)) for meter, row in rows]
-        more = len(keys) > limit
-        body = {"object": "list", "data": data, "last_id": keys[limit - 1].id if more else None, "has_more": more}
+        more = len(keys) > last + 1
+        body = {"object": "list", "data": data, "last_id": keys[last].id if more else None, "has_more": more}
         return json_reply(body, headers=PRIVATE)
 
     def _configured(self, owners: set[str]) -> Iterable[Holder]:
@@ -87,9 +92,9 @@ class BudgetRoutes:
         for limit in holder.limits:
             if limit.period not in ("day", "month"):
                 continue
-            cards: Sequence[ModelCard | None] = [None]
+            cards: Iterable[ModelCard | None] = [None]
             if limit.models:
-                cards = [card for card in self._router.cards() if limit.concerns(card)][:MOST_MODELS]
+                cards = islice((card for card in self._router.cards() if limit.concerns(card)), MOST_MODELS)
             for card in cards:
                 meter = meter_of(holder.meter, card, limit, now)
                 yield (

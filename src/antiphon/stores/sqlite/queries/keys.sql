@@ -27,7 +27,7 @@ WHERE (created_at, id) < (:time, :id) AND (:owner IS NULL OR owner = :owner)
 ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- name: count
-SELECT count(*) FROM (SELECT 1 FROM keys LIMIT :most) AS found
+SELECT count(*) FROM (SELECT 1 FROM keys LIMIT :most)
 
 -- name: change
 UPDATE keys SET body = :body WHERE id = :id AND body = :before RETURNING 1

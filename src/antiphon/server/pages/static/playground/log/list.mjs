@@ -37,7 +37,9 @@ export class LogList {
     $("log-all").addEventListener("change", () => this.#pickAll($("log-all").checked));
     $("log-delete").addEventListener("click", () => this.#delete());
     $("log-export").addEventListener("click", () => this.#export());
-    new IntersectionObserver(([end]) => end.isIntersecting && this.#more(), { root: null, rootMargin: "300px" }).observe($("log-end"));
+    new IntersectionObserver(() => this.#further(), { root: null, rootMargin: "300px" }).observe($("log-end"));
+    // The observer tells of changes only: none, where rows come and are scrolled past within one frame.
+    $("log-end").closest(".shelf").addEventListener("scroll", () => this.#further(), { passive: true });
   }
 
   // Shows what the address asks for.
@@ -107,8 +109,12 @@ export class LogList {
     } finally {
       if (turn === this.#turn) this.#busy = false;
     }
-    const end = $("log-end").getBoundingClientRect();
-    if (this.#next !== null && end.height >= 0 && end.top < innerHeight + 300 && !$("library").hidden) this.#more();
+    this.#further();
+  }
+
+  // Asks for more rows where the end of the list is near.
+  #further() {
+    if (!$("library").hidden && $("log-end").getBoundingClientRect().top < innerHeight + 300) this.#more();
   }
 
   #draw(added, first, all) {
