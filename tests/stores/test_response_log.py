@@ -117,7 +117,8 @@ async def test_entries_are_found(store: Store, query: dict[str, Any], found: lis
     if query.get("sort"):  # equal ones stand by id
         assert set(await ids(store, **query)) == set(found)
         places = [
-            log_columns.position_of(e, LogQuery(**query)) for e in (await store.responses.log(LogQuery(**query))).entries
+            log_columns.position_of(e, LogQuery(**query))
+            for e in (await store.responses.log(LogQuery(**query))).entries
         ]
         assert places == sorted(places)
         assert (await ids(store, **query))[0] == found[0]
