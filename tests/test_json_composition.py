@@ -19,7 +19,6 @@ OTHER_TEXTS = {
     "core/tools/input_unwrapper.py": "a piece of a JSON string, matched as such, is given its quotes back to be decoded",
     "telemetry/metrics.py": "a Prometheus label: a worker's number",
     "server/pages/files.py": "an entity tag: a digest",
-    "server/pages/playground.py": "an entity tag: a digest",
     "telemetry/prometheus.py": "Prometheus labels, escaped",
     "config/reading.py": "a key of TOML for people to read",
     "stores/postgres/connection/upkeep.py": "an identifier of SQL from the database's own catalogue",

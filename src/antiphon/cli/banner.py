@@ -29,10 +29,6 @@ NAMED = 8
 FOR_KEYS = "listed to those who have an API key"
 
 
-class KeyWanted(Exception):
-    """The server answers only those who have an API key, and the settings hold none."""
-
-
 class CodeCondition(msgspec.Struct, frozen=True):
     """What of `/ready` the banner shows."""
 
@@ -51,19 +47,17 @@ class Banner(threading.Thread):
     def run(self) -> None:
         """Ask the server for its models, and print."""
         end = time.monotonic() + PATIENCE
-        models: Sequence[str] | str | None
-        try:
-            models = self._models(end)
-        except KeyWanted:
-            models = FOR_KEYS
-        code = self._code(end)
+        models, code = self._models(end), self._code(end)
         text = banner(self._config, self._port, models, code=code, color=self._out.isatty())
         print(text, file=self._out, flush=True)
 
-    def _models(self, end: float) -> Sequence[str] | None:
+    def _models(self, end: float) -> Sequence[str] | str | None:
         while (left := end - time.monotonic()) > 0:
             try:
-                found = msgspec.json.decode(self._ask("/v1/models", left), type=ListedModels)
+                answer = self._ask("/v1/models", left)
+                if answer is None:
+                    return FOR_KEYS
+                found = msgspec.json.decode(answer, type=ListedModels)
                 return [model.id for model in found.data]
             except (OSError, http.client.HTTPException, msgspec.MsgspecError):
                 time.sleep(0.02)
@@ -73,21 +67,20 @@ class Banner(threading.Thread):
         """Return which sandbox runs code, or why none does; "" where that is not known yet."""
         while (left := end - time.monotonic()) > 0:
             with contextlib.suppress(OSError, http.client.HTTPException, msgspec.MsgspecError):
-                found = msgspec.json.decode(self._ask("/ready", left), type=CodeCondition).code_interpreter
+                found = msgspec.json.decode(self._ask("/ready", left) or b"{}", type=CodeCondition).code_interpreter
                 if found != BEING_TRIED:
                     return found
             time.sleep(0.05)
         return ""
 
-    def _ask(self, path: str, timeout: float) -> bytes:
+    def _ask(self, path: str, timeout: float) -> bytes | None:
+        """Return the body of an answer; None where the server wants an API key, of which the settings hold none."""
         connection = _connection(self._config, self._port, timeout)
         keys = [*self._config.admin_keys, *self._config.api_keys]
         try:
             connection.request("GET", path, headers={"authorization": f"Bearer {keys[0]}"} if keys else {})
             answer = connection.getresponse()
-            if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-                raise KeyWanted
-            return answer.read()
+            return None if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) else answer.read()
         finally:
             connection.close()
 
