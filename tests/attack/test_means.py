@@ -53,10 +53,11 @@ def test_a_case_is_the_same_in_another_process() -> None:
 
 def test_the_documents_are_in_the_corpus() -> None:
     operations = corpus.operations()
-    assert {one.document for one in operations} == {0, 1, 2, 3, 4}
+    assert {one.document for one in operations} == {0, 1, 2, 3, 4, 5}
     paths = {one.path for one in operations}
     assert paths >= {"/responses", "/conversations", "/responses/compact", "/files", "/containers"}
     assert "/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel" in paths
+    assert {"/admin/keys", "/admin/responses/delete"} <= paths
     assert len(corpus.types()) > 100
     create = next(one for one in operations if one.path == "/responses" and one.method == "POST")
     names = {name for seed in range(200) for name in corpus.sample(Random(seed), create.document, create.body)}
