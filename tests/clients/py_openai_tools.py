@@ -156,9 +156,10 @@ def searches() -> None:
     hosted = create(
         model=MODEL,
         tools=[{"type": "tool_search"}, function("hidden", defer_loading=True)],
-        input=play("x", called("hidden")),
+        input=play("x", {"call": [["tool_search", {"query": "hidden"}]]}, called("hidden")),
     )
-    same(of(hosted, "function_call")[0].name, "hidden")
+    same([item.type for item in hosted.output], ["tool_search_call", "tool_search_output", "function_call"])
+    same([hosted.output[0].execution, hosted.output[1].tools[0].name, hosted.output[2].name], ["server", "hidden", "hidden"])
 
 
 def choices() -> None:
