@@ -11,7 +11,7 @@ from antiphon.core.decisions.decision_request import decode_decision
 from antiphon.core.decisions.questions import MOST_OPTIONS, Option
 from antiphon.core.decisions.systemone import decode_systemone
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import InputImage, InputText
+from antiphon.types.items import FunctionCallOutput, InputImage, InputText
 
 PREDICATE = {"type": "predicate", "instructions": "x"}
 CHOICES = [{"value": "a"}, {"value": "b"}]
@@ -88,6 +88,10 @@ REFUSED = {
         {"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]},
         "input[0].call_id",
     ),
+    "an output that names no call, and no call": (
+        {"input": [{"type": "function_call_output", "output": "x"}]},
+        "input[0].call_id",
+    ),
     "an image of an assistant": (
         {"input": user({"type": "input_image", "image_url": "data:,"}, role="assistant")},
         "input[0].content[0]",
@@ -117,6 +121,12 @@ def test_what_is_refused(case: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         decode_decision(body(**fields))
     assert (caught.value.status, caught.value.param) == (400, param)
+
+
+def test_an_output_without_an_id_belongs_to_the_call_before_it() -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    asked = decode_decision(body(input=[call, {"type": "function_call_output", "output": "x"}]))
+    assert [item.call_id for item in asked.items if isinstance(item, FunctionCallOutput)] == ["c"]
 
 
 def test_unknown_fields_are_a_setting() -> None:

@@ -22,6 +22,7 @@ from antiphon.core.decisions.questions import (
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import UnknownFields, decode_items, decode_request
 from antiphon.core.request.validation import decode, decode_fields, missing
+from antiphon.core.tools.unnamed_outputs import with_call_ids
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
     CustomToolCall,
@@ -36,6 +37,7 @@ from antiphon.types.items import (
     Part,
     PlainText,
     Refusal,
+    UnnamedOutput,
 )
 from antiphon.types.request import CreateResponse
 
@@ -185,6 +187,8 @@ def _items(request: CreateResponse) -> list[Item]:
         raise missing("input")
     items = decode_items([with_json_as_text(raw, f"input[{index}]") for index, raw in enumerate(given)])
     check_ids(items)
+    if any(isinstance(item, UnnamedOutput) for item in items):
+        items = with_call_ids(items, [])
     calls: set[tuple[type, str]] = set()
     for index, item in enumerate(items):
         _check_item(item, f"input[{index}]", calls)
