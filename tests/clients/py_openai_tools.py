@@ -159,7 +159,10 @@ def searches() -> None:
         input=play("x", {"call": [["tool_search", {"query": "hidden"}]]}, called("hidden")),
     )
     same([item.type for item in hosted.output], ["tool_search_call", "tool_search_output", "function_call"])
-    same([hosted.output[0].execution, hosted.output[1].tools[0].name, hosted.output[2].name], ["server", "hidden", "hidden"])
+    same(
+        [hosted.output[0].execution, hosted.output[1].tools[0].name, hosted.output[2].name],
+        ["server", "hidden", "hidden"],
+    )
 
 
 def choices() -> None:
