@@ -87,7 +87,7 @@ class BudgetAlerts:
             for threshold, mark, told in zip(reached, marks, before, strict=True):
                 if not told:
                     await self._tell_one(budget, threshold, value, mark)
-        except Exception:
+        except Exception:  # a task of its own: nobody else would hear of it
             log.exception("budgets: telling of %s of %s failed", budget.limit, budget.key or budget.owner)
 
     async def _tell_one(self, budget: WatchedBudget, threshold: int, value: float, mark: Meter) -> None:

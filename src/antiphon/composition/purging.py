@@ -38,6 +38,6 @@ async def purge_forever(database: StoreDatabase, clock: Callable[[], float], aud
             await audit.drop_old()
         except APIError:
             log.debug("store: deleting expired responses failed: the store is unavailable")
-        except Exception:
+        except Exception:  # the next round tries again
             log.exception("store: deleting expired responses failed")
         await asyncio.sleep(PURGE_INTERVAL)

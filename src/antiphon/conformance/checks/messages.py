@@ -111,7 +111,7 @@ async def _count(talk: CheckTalk) -> None:
     more = await talk.ok("POST", "/messages/count_tokens", {"model": talk.model, "messages": long})
     counts = [count.get("input_tokens") for count in (few, more)]
     talk.need(all(isinstance(count, int) for count in counts), "input_tokens is no number")
-    talk.need(0 < counts[0] < counts[1], "a longer message has no more tokens")  # type: ignore[operator]
+    talk.need(0 < counts[0] < counts[1], "a longer message has no more tokens")  # type: ignore[operator]  # `need` above: numbers
 
 
 @AREA.check("error", "a bad request is a 400 with Anthropic's error object", f"{SECTION}, Errors")

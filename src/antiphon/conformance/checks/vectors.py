@@ -32,7 +32,7 @@ async def _vectors(talk: CheckTalk) -> None:
     for vector in vectors:
         talk.need(isinstance(vector, list) and vector, "embedding is no list")
         talk.need(all(isinstance(number, int | float) for number in vector or ()), "a vector has what is no number")
-    talk.need(len(vectors[0]) == len(vectors[1]), "the vectors are not of one length")  # type: ignore[arg-type]
+    talk.need(len(vectors[0]) == len(vectors[1]), "the vectors are not of one length")  # type: ignore[arg-type]  # `need` above: lists
     talk.need(vectors[0] != vectors[1], "two texts have one vector")
 
 

@@ -42,7 +42,7 @@ async def refused(talk: CheckTalk, socket: Socket, **fields: object) -> Json:
     talk.need(event["type"] == "error", f"{event['type']} instead of an error")
     error = event.get("error")
     talk.need(isinstance(error, dict) and isinstance(error.get("message"), str), "the error says nothing")
-    found: Json = error  # type: ignore[assignment]
+    found: Json = error  # type: ignore[assignment]  # `need` above: an object
     return found
 
 

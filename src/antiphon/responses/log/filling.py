@@ -39,7 +39,7 @@ class LogFiller:
                 await self.walk()
             except APIError:
                 log.debug("response log: filling in entries failed: the store is unavailable")
-            except Exception:
+            except Exception:  # the next round tries again
                 log.exception("response log: filling in entries failed")
             await asyncio.sleep(EVERY)
 

@@ -43,5 +43,5 @@ async def _written(writing: Coroutine[object, object, None]) -> None:
         await writing
     except APIError:
         log.debug("response log: a response that failed or was left is not kept: the store is unavailable")
-    except Exception:
+    except Exception:  # a task of its own: nobody else would hear of it
         log.exception("response log: a response that failed or was left is not kept")
