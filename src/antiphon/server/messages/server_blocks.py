@@ -192,7 +192,7 @@ class ServerBlock:
         self.index = index
         self.item_id = item_id
         self._inner = serve(MuteEmitter(), item_id, index, call)
-        self._form = None if told.warm else FORMS.get(call.kind)
+        self._form = FORMS.get(call.kind)
         self._call = call
         self._emitter = emitter
         self._terms = told

@@ -28,15 +28,16 @@ CHUNK, SILENCE = "chunk", "silence"
 class ChunkEmitter(MuteEmitter):
     """Makes the chunks of one answer, or with `quiet` only the whole. OpenAI's events are counted.
 
-    `counted`: the stream ends with the token counts.
+    `counted`: the stream ends with the token counts. `reads`: the prompt is read, and nothing answered.
     """
 
-    __slots__ = ("_annotations", "_calls", "_counted", "_head", "_quiet", "_refusal", "_texts", "_thoughts")
+    __slots__ = ("_annotations", "_calls", "_counted", "_head", "_quiet", "_reads", "_refusal", "_texts", "_thoughts")
     mute = False
 
-    def __init__(self, *, counted: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, counted: bool = False, reads: bool = False, quiet: bool = False) -> None:
         super().__init__()
         self._counted = counted
+        self._reads = reads
         self._quiet = quiet
         self._head = b""
         self._texts: list[str] = []
@@ -122,7 +123,7 @@ class ChunkEmitter(MuteEmitter):
         if response.status == "failed":
             return b"", (self._pending.pop() if self._pending else Event(SILENCE, b""))
         reason = finish.reason if finish is not None else FinishReason.STOP
-        why = REASONS.get(reason) or ("tool_calls" if self._calls else "stop")
+        why = "length" if self._reads else REASONS.get(reason) or ("tool_calls" if self._calls else "stop")
         usage = usage_json(response.usage)
         self._delta(b"", to_json(why))
         if isinstance(response.moderation, ModerationReport) and not self._quiet:
@@ -276,8 +277,10 @@ class ChunkCall:
 WRITERS = WriterTable(message=ChunkText, reasoning=ChunkThoughts, call=ChunkCall)  # type: ignore[arg-type]  # their own Emitter
 
 
-def chunks(*, counted: bool) -> Dialect:
+def chunks(*, counted: bool, reads: bool) -> Dialect:
     """Return the events of one request."""
     return Dialect(
-        emitter=partial(ChunkEmitter, counted=counted), mute=partial(ChunkEmitter, quiet=True), writers=WRITERS
+        emitter=partial(ChunkEmitter, counted=counted, reads=reads),
+        mute=partial(ChunkEmitter, reads=reads, quiet=True),
+        writers=WRITERS,
     )
