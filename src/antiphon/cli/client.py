@@ -86,13 +86,20 @@ class Client:
 
     def get(self, path: str) -> bytes:
         """Return what stands at a path behind `/v1`. Raises APIError."""
-        connection, answer = self._send("GET", path)
+        return self._read("GET", path)
+
+    def _read(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        connection, answer = self._send(method, path, body)
         try:
             return answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise APIError(502, f"the connection to {self.url} broke: {error}") from None
         finally:
             connection.close()
+
+    def post(self, path: str, body: object) -> bytes:
+        """Send JSON to a path behind `/v1` and return the answer. Raises APIError."""
+        return self._read("POST", path, msgspec.json.encode(body))
 
     def stream(self, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         """Create a streamed response and return its events; closing the iterator cancels it. Raises APIError."""
