@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from tests.attack.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
+from tests.attack.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, frame
 from tests.server.http.test_framing import KEY, UPGRADE, VERSION
 from tests.server.whole import whole_server
 

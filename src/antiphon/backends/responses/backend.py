@@ -39,7 +39,6 @@ from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
 
-
 PREFILLING = frozenset(("llama_cpp", "vllm"))
 """Kinds of servers whose `/responses` goes on with a message of the assistant's, as measured."""
 
