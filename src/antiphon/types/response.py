@@ -19,6 +19,13 @@ class ResponseError(msgspec.Struct, frozen=True):
     type: str = "server_error"
 
 
+class FailureReason(msgspec.Struct, frozen=True):
+    """Why a response is not complete, or a file could not be ingested, as lists tell it."""
+
+    code: str | None
+    message: str
+
+
 class IncompleteDetails(msgspec.Struct, frozen=True):
     reason: str
 
