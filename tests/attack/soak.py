@@ -30,6 +30,9 @@ SETTLED = 1 / 12
 GROWTH = 1.05
 """How much larger it may be at the end."""
 
+AT_ONCE = 100
+"""Requests and connections at once: a machine that stands still for a while gets no heap of them that sets a peak of memory."""
+
 SAMPLE = 10.0
 
 
@@ -54,10 +57,13 @@ class Soak:
         began = time.monotonic()
         sampling = asyncio.create_task(self._sample(began))
         running: set[asyncio.Task[None]] = set()
-        number = 0
+        number = most = 0
         while (elapsed := time.monotonic() - began) < self.seconds and self.target.alive:
             if number / self.rate > elapsed:
                 await asyncio.sleep(number / self.rate - elapsed)
+            if len(running) >= AT_ONCE:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            most = max(most, len(running))
             kind = self.random.random()
             work = self._hostile(ids, number) if kind < 0.15 else self._socket() if kind < 0.4 else self._usual()
             task = asyncio.create_task(work)
@@ -67,6 +73,7 @@ class Soak:
         await asyncio.wait({asyncio.create_task(asyncio.sleep(1)), *running}, timeout=40)
         sampling.cancel()
         self.report.figure("soak: requests", dict(self.counts))
+        self.report.figure("soak: at once, most", most)
         self._judge()
 
     async def _ask(self, data: bytes, method: str = "POST", form: Form = "") -> bytes:
