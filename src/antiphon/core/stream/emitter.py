@@ -108,6 +108,9 @@ class Emitter:
     def listed(self, server: str, tools: Sequence[bytes]) -> None:
         """Do nothing: the item of the listing is all that is told."""
 
+    def pictured(self, data: str) -> None:
+        """Do nothing: the item of a picture (base64) is all that is told."""
+
     def restored(self, index: int, item: bytes) -> None:
         """Emit `response.output_item.done` of an item that another worker left open."""
         self.emit(OutputItemDone(output_index=index, item=Raw(item)))

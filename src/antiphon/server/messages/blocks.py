@@ -140,6 +140,12 @@ def _image(source: MediaSource, path: str) -> InputImage:
     raise InvalidRequest("must be 'base64', 'url' or 'file'", param=f"{path}.type")
 
 
+def picture_of(block: BlockFields, path: str) -> str | None:
+    """Return a picture of the assistant's (base64), None for one that is elsewhere. Raises InvalidRequest."""
+    source = _source_of(block, path)
+    return _checked(source.data, f"{path}.source") if source.type == "base64" and source.data else None
+
+
 def _document(block: BlockFields, source: MediaSource, path: str) -> list[Part]:
     heads = [text for text in (block.title, block.context) if text]
     head: list[Part] = [InputText(text="\n".join(heads))] if heads else []

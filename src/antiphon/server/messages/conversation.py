@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.core.compaction import TRIGGER
 from antiphon.core.json_encoding import to_json
+from antiphon.core.relay.writers import PICTURE
 from antiphon.core.request.validation import decode
 from antiphon.core.seals import is_seal
 from antiphon.errors import InvalidRequest
-from antiphon.server.messages.blocks import BlockFields, arguments_of, blocks_of, parts_of, result_of
+from antiphon.server.messages.blocks import BlockFields, arguments_of, blocks_of, parts_of, picture_of, result_of
 from antiphon.server.messages.call_ids import own_id
 from antiphon.server.messages.server_history import earlier_call
 from antiphon.server.messages.server_tools import listing_item
@@ -180,6 +182,10 @@ class MessagesRead:
                 path = f"messages[{at}].content[{index}].content"
                 for item in earlier_call(use, block, path, is_seal, self.changes.refer):
                     self._add(item, at, [index])
+            case "image" if (data := picture_of(block, f"messages[{at}].content[{index}]")) is not None:
+                id = f"ig_{blake2b(data.encode(), digest_size=12).hexdigest()}"
+                made = {"id": id, "type": PICTURE, "status": "completed", "result": data}
+                self._add(OtherItem(type=PICTURE, raw=Raw(to_json(made)), id=id), at, [index])
             case "mcp_tool_listing":
                 path = f"messages[{at}].content[{index}]"
                 self._add(listing_item(block.mcp_server_name, block.tools or Raw(b"[]"), path), at, [index])
