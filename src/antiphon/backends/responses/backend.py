@@ -218,7 +218,7 @@ class ResponsesBackend:
         if continues(turn) and not self._prefills:
             raise no_prefill()
         if (turn.options.stop or continues(turn)) and not turn.stream:
-            # The API has no stop sequences: the text is cut while it comes. And llama.cpp repeats what was begun where an answer comes whole.
+            # The API has no stop sequences: the text is cut while it comes. llama.cpp repeats what was begun in a whole answer.
             turn = replace(turn, stream=True)
         policy = self._streams.get(turn.model)
         if policy is not None and turn.stream is not policy:

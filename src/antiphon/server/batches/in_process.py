@@ -45,6 +45,10 @@ class InnerRequest:
         """Return a header by its lower-case name."""
         return HEADERS.get(name)
 
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name."""
+        return [HEADERS[name]] if name in HEADERS else []
+
     async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
         """Return the body, checked as a client's is. Raises APIError 400, 429 or 503."""
         self._held.take(len(self._body))

@@ -86,6 +86,10 @@ class Request(Protocol):
         """Return a header by its lower-case name."""
         ...
 
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name, as they came."""
+        ...
+
     async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
         """Return the body, decompressed: JSON of so many `values`, or a `form` with files; `most`: bytes, if not `max_body`.
 

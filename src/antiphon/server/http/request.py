@@ -70,6 +70,10 @@ class HTTPRequest:
         """Return a header by its lower-case name."""
         return self._head.fields.get(name)
 
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name, as they came."""
+        return [value for key, value in self._exchange.headers if key == name]
+
     async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
         """Return the body, decompressed: JSON, or a `form` with files. `most`: bytes, where it is not `max_body`.
 

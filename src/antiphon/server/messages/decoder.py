@@ -169,12 +169,12 @@ class MessagesRequestDecoder:
         compaction = self._edit(request, read)
         tools = ToolsRead(
             request.tools or (),
-            read.references,
-            read.removed,
+            read.changes,
             ignored,
             servers=request.mcp_servers,
             container=request.container,
         )
+        read.put_first(tools.listings)
         choice, parallel = choice_of(request.tool_choice, tools)
         self.searches_only = tools.searches_only
         ignored |= read.ignored

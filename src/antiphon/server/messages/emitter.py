@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from json import loads
 
-from msgspec import UNSET, UnsetType
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from antiphon.core.deltas import CallStart, Finish
 from antiphon.core.json_encoding import to_json
@@ -39,6 +41,21 @@ COMPACTION = b'"compaction_delta","encrypted_content":%b,"content"'
 CITATION = b'"citations_delta","citation"'
 PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
+
+
+PICTURES = {"/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}
+"""Beginning of a picture in base64 → its media type; others are PNG."""
+
+
+class ListingEntry(msgspec.Struct, omit_defaults=True):
+    """A tool of an MCP server, as a listing has it."""
+
+    name: str
+    input_schema: Raw
+    description: str | None = None
+
+
+_listed = msgspec.json.Decoder(ListingEntry)
 
 
 class GrowingContent:
@@ -172,6 +189,21 @@ class MessagesEmitter(MuteEmitter):
         block.piece(COMPACTION % fields[1], fields[0])
         block.end(b'{"type":"compaction","content":%b,"encrypted_content":%b}' % fields)
         self.paused = True
+
+    def listed(self, server: str, tools: Sequence[bytes]) -> None:
+        """Emit an `mcp_tool_listing` block for clients that know it: they send it back, and the server is not asked again."""
+        if not self._told.lists:
+            return
+        block = {"type": "mcp_tool_listing", "mcp_server_name": server, "tools": [_listed.decode(one) for one in tools]}
+        whole = to_json(block)
+        self.begin(whole).end(whole)
+
+    def pictured(self, data: str) -> None:
+        """Emit an `image` block, as requests have it: the API itself has none for a picture that a model makes."""
+        kind = next((kind for begin, kind in PICTURES.items() if data.startswith(begin)), "image/png")
+        source = b'{"type":"base64","media_type":%b,"data":%b}' % (to_json(kind), text_json(data))
+        whole = b'{"type":"image","source":%b}' % source
+        self.begin(whole).end(whole)
 
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""

@@ -6,6 +6,8 @@ from functools import partial
 from json import loads
 from typing import Any
 
+from msgspec import Raw
+
 from antiphon.core.deltas import CallStart, Finish, FinishReason
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import MuteEmitter
@@ -31,7 +33,18 @@ class ChunkEmitter(MuteEmitter):
     `counted`: the stream ends with the token counts. `reads`: the prompt is read, and nothing answered.
     """
 
-    __slots__ = ("_annotations", "_calls", "_counted", "_head", "_quiet", "_reads", "_refusal", "_texts", "_thoughts")
+    __slots__ = (
+        "_annotations",
+        "_calls",
+        "_counted",
+        "_head",
+        "_images",
+        "_quiet",
+        "_reads",
+        "_refusal",
+        "_texts",
+        "_thoughts",
+    )
     mute = False
 
     def __init__(self, *, counted: bool = False, reads: bool = False, quiet: bool = False) -> None:
@@ -45,6 +58,7 @@ class ChunkEmitter(MuteEmitter):
         self._refusal: list[str] = []
         self._annotations: list[Any] = []
         self._calls: list[dict[str, Any]] = []
+        self._images: list[Raw] = []
 
     # Pieces
 
@@ -70,6 +84,13 @@ class ChunkEmitter(MuteEmitter):
         told = {"type": type, type: found}
         self._annotations.append(told)
         self._delta(b'"annotations":[%b]' % to_json(told))
+
+    def pictured(self, data: str) -> None:
+        """Emit a picture, where those who serve such models have it."""
+        url = text_json(f"data:image/png;base64,{data}")
+        image = b'{"type":"image_url","image_url":{"url":%b}}' % url
+        self._images.append(Raw(image))
+        self._delta(b'"images":[%b]' % image)
 
     def call(self, call: CallStart) -> int:
         """Emit the beginning of a call and return its index."""
@@ -140,6 +161,8 @@ class ChunkEmitter(MuteEmitter):
         message["refusal"] = "".join(self._refusal) or None
         if thoughts:
             message["reasoning_content"] = thoughts
+        if self._images:
+            message["images"] = self._images
         if self._annotations:
             message["annotations"] = self._annotations
         if self._calls:
