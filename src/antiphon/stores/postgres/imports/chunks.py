@@ -38,7 +38,8 @@ async def copy_chunks(source: sqlite3.Connection, target: Connection, file: sqli
         store, number = row
         texts = [chunk.text for chunk in chunks]
         await target.execute(*_call(STORE["insert_chunks"], store=store, first=first, file=number, texts=texts))
-        await target.execute(*_call(STORE["insert_words"], store=store, file=number, **postings(chunks, first)))
+        for lines in postings(chunks, first):
+            await target.execute(*_call(STORE["insert_words"], store=store, file=number, lines=lines))
         if file["embedding_model"]:
             model, dimensions = file["embedding_model"], file["dimensions"]
             await target.execute(*_call(STORE["embedded"], store=store, model=model, dimensions=dimensions))
