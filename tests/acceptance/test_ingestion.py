@@ -1,4 +1,4 @@
-"""Three real servers ingest files into one PostgreSQL; the one that reads a file is killed by `kill -9`: nothing is lost or doubled."""
+"""Three real servers ingest files into one PostgreSQL; one is killed by `kill -9` while it reads: nothing is lost or doubled."""
 
 from __future__ import annotations
 

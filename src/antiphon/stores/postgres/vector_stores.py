@@ -244,19 +244,18 @@ class PostgresVectorStores:
             store, first, there, before, _ = await _held(transaction, job)
             if there - before + len(chunks) > most:
                 raise StoreConflict(job.store_id)
-            await _empty(transaction, [job.number])
+            if before:
+                await _empty(transaction, [job.number])
             await _insert(transaction, store, first, job.number, chunks)
             if embedding is not None and chunks:
                 await vector_embeddings.settle(transaction, store, first, job, embedding)
-            await transaction.rows(SQL["remove_drafts"], numbers=[job.number])
-            words = sum(len(chunk.words) for chunk in chunks)
-            await transaction.rows(SQL["grow"], store=store, added=len(chunks), words=words)
             await transaction.rows(
                 SQL["completed"],
+                store=store,
                 number=job.number,
                 first=first,
                 chunks=len(chunks),
-                words=words,
+                words=sum(len(chunk.words) for chunk in chunks),
                 usage_bytes=sum(len(chunk.text.encode()) for chunk in chunks),
             )
 

@@ -188,11 +188,6 @@ WHERE s.number = f.store
 -- name: emptied
 UPDATE antiphon.vector_store_files SET chunks = 0, words = 0, first_chunk = 0, usage_bytes = 0 WHERE number = ANY (:numbers)
 
--- name: grow
-UPDATE antiphon.vector_stores SET
-    next_chunk = next_chunk + :added::bigint, chunks = chunks + :added::bigint, words = words + :words::bigint
-WHERE number = :store
-
 -- name: insert_chunks
 INSERT INTO antiphon.vector_chunks (store, number, file, text)
 SELECT :store::bigint, :first::bigint + c.place - 1, :file::bigint, c.text
@@ -207,6 +202,14 @@ SELECT :store::bigint, split_part(w, E'\t', 1), :file::bigint, split_part(w, E'\
 FROM string_to_table(:lines::text, E'\n') AS w
 
 -- name: completed
+-- The last statement of an ingestion: the file's own row, what it adds to the vector store's sums, its drafts.
+WITH grown AS (
+    UPDATE antiphon.vector_stores SET
+        next_chunk = next_chunk + :chunks::bigint, chunks = chunks + :chunks::bigint, words = words + :words::bigint
+    WHERE number = :store
+), drafts AS (
+    DELETE FROM antiphon.vector_drafts WHERE file = :number
+)
 UPDATE antiphon.vector_store_files SET
     status = 'completed', usage_bytes = :usage_bytes, first_chunk = :first, chunks = :chunks, words = :words, worker = NULL,
     lease_until = NULL
