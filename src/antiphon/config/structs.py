@@ -105,6 +105,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 1 << 30
     store_days: Annotated[float, Meta(description="Retention of responses in days; 0: for ever.", ge=0)] = 30.0
+    event_days: Annotated[
+        float,
+        Meta(
+            description="Retention of the event logs of background responses in days after their end; 0: as long as the"
+            " response.",
+            ge=0,
+        ),
+    ] = 0.0
     usage_days: Annotated[
         float, Meta(description="Retention of usage, which `antiphon usage` sums up, in days; 0: for ever.", ge=0)
     ] = 400.0
@@ -242,6 +250,13 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             gt=0,
         ),
     ] = 15.0
+    background_rerun: Annotated[
+        bool,
+        Meta(
+            description="Interrupted background responses that have sent output go on from their last tool boundary, so that a"
+            " model call, and a tool call in progress, may be made twice; false: they end `failed`."
+        ),
+    ] = False
     background_per_owner: Annotated[
         int,
         Meta(
