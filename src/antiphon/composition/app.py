@@ -49,6 +49,7 @@ from antiphon.responses.guards.guards import Guards
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
+from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.log.captures import Captures
@@ -166,7 +167,12 @@ class Parts:
             self.services.router, lambda: self.config.models, lambda: self.config.default_models
         )
         self.intake = Intake(self.services, self.media)
-        preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
+        preparer = Preparer(
+            self.services,
+            self.intake,
+            ResponsesDecoder(self.prompts, config),
+            inputs=PastInputs(config.input_memory_bytes),
+        )
         decider = Decider(
             self.services, self.intake, self.media, self.decision_counts.question, self.watch.request_spans
         )
