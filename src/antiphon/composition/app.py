@@ -167,12 +167,7 @@ class Parts:
             self.services.router, lambda: self.config.models, lambda: self.config.default_models
         )
         self.intake = Intake(self.services, self.media)
-        preparer = Preparer(
-            self.services,
-            self.intake,
-            ResponsesDecoder(self.prompts, config),
-            inputs=PastInputs(config.input_memory_bytes),
-        )
+        preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
         decider = Decider(
             self.services, self.intake, self.media, self.decision_counts.question, self.watch.request_spans
         )
@@ -295,6 +290,7 @@ class Parts:
             recall=Recall(config.recall_bytes),
             guards=self.guards,
             prompts=PromptMemory(config.prompt_memory_bytes),
+            inputs=PastInputs(config.input_memory_bytes),
             observer=Observers(self.ring, *self.watch.observers),
             cost=self.ledger.cost,
             captures=Captures(config.capture_bytes),

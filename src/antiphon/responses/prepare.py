@@ -51,16 +51,8 @@ class Prepared(msgspec.Struct, frozen=True):
 class Preparer:
     """Decodes, checks, plans and admits the requests of one front end, and begins their Runs."""
 
-    def __init__(
-        self,
-        services: Services,
-        intake: Intake,
-        decoder: RequestDecoder,
-        dialect: Dialect = OPENAI,
-        inputs: PastInputs | None = None,
-    ) -> None:
+    def __init__(self, services: Services, intake: Intake, decoder: RequestDecoder, dialect: Dialect = OPENAI) -> None:
         self._services = services
-        self._inputs = inputs
         self._intake = intake
         self._decoder = decoder
         self._dialect = dialect
@@ -116,15 +108,15 @@ class Preparer:
 
     async def _decoded(self, body: bytes, owner: str) -> tuple[bytes, Asked]:
         """Check and decode a body; of one that goes on where an earlier one ended, only the rest. Raises InvalidRequest."""
-        inputs = self._inputs
-        continued = inputs.find(owner, body) if inputs is not None else None
-        if inputs is not None and continued is not None:
+        inputs = self._services.inputs
+        continued = inputs.find(owner, body)
+        if continued is not None:
             asked = await self._continued(inputs, continued, len(body))
             if asked is not None:
                 return body, inputs.keep(owner, body, asked, continued)
         fit = await _checked(body)
         asked = await self._decoder.decode(fit)
-        if inputs is not None and fit is body:
+        if fit is body:
             asked = inputs.keep(owner, body, asked, None)
         return fit, asked
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -42,7 +43,8 @@ class Reader:
         self.inputs = PastInputs(limit, clock=self.clock)
         self.decoded: list[bytes] = []
         self._whole = ResponsesDecoder(Prompts({}), Config())
-        self._preparer = Preparer(None, None, self, inputs=self.inputs)  # type: ignore[arg-type]  # it decodes only
+        services = SimpleNamespace(inputs=self.inputs)
+        self._preparer = Preparer(services, None, self)  # type: ignore[arg-type]  # it decodes only
 
     async def decode(self, body: bytes, model: str | None = None) -> Asked:
         self.decoded.append(body)
