@@ -235,6 +235,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 32 * 1024 * 1024
+    input_memory_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of inputs that each process remembers for an hour: a request that repeats one of its"
+            " owner's and goes on, as agents' do, is decoded from where it goes on. 0: each is decoded as a whole.",
+            ge=0,
+        ),
+    ] = 32 * 1024 * 1024
     capture_bytes: Annotated[
         int,
         Meta(
