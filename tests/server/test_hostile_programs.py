@@ -130,7 +130,9 @@ def test_a_hostile_program_ends(client: Client, caplog: pytest.LogCaptureFixture
         return
     assert says in result(response)["result"]
     assert len(result(response)["result"]) < 120_000
-    assert result(client.create(**body("print(await tools.lookup(query='moth'))")))["result"].count("SECRET of moth") == 1
+    assert (
+        result(client.create(**body("print(await tools.lookup(query='moth'))")))["result"].count("SECRET of moth") == 1
+    )
 
 
 def leave(client: Client, fields: Json) -> None:
