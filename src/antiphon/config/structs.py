@@ -108,7 +108,7 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     event_days: Annotated[
         float,
         Meta(
-            description="Retention of background responses' event logs, in days after their end; 0: the response's.",
+            description="Retention of event logs of background responses in days after the end; 0: the response's.",
             ge=0,
         ),
     ] = 0.0
