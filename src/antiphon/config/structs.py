@@ -107,10 +107,7 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     store_days: Annotated[float, Meta(description="Retention of responses in days; 0: for ever.", ge=0)] = 30.0
     event_days: Annotated[
         float,
-        Meta(
-            description="Retention of event logs of background responses in days after the end; 0: the response's.",
-            ge=0,
-        ),
+        Meta(description="Retention of event logs of background responses in days; 0: as long as the response.", ge=0),
     ] = 0.0
     usage_days: Annotated[
         float, Meta(description="Retention of usage, which `antiphon usage` sums up, in days; 0: for ever.", ge=0)
