@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.apis import BACKEND_APIS
+
 SECRET = {"secret": True}
 MASK = "***"
 MCP = "mcp"
@@ -66,9 +68,9 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     api: Annotated[
         str,
         Meta(
-            description="API that the server speaks: `chat` completions, `responses`, `anthropic` (Messages), `scripted`"
-            " (built in, without a model), or a kind that another package adds: see docs/embedding.md.",
-            examples=["chat", "responses", "anthropic", "scripted"],
+            description=f"API that the server speaks: {', '.join(api.words for api in BACKEND_APIS.values())},"
+            " or a kind that another package adds: see docs/embedding.md.",
+            examples=list(BACKEND_APIS),
         ),
     ] = "chat"
     profile: Annotated[
