@@ -14,6 +14,7 @@ from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import FailedCall, Plan
 from antiphon.responses.prepare import Prepared, Preparer
 from antiphon.responses.services import Services
+from antiphon.server.api.admin import Ring
 from antiphon.server.api.counting import ESTIMATED
 from antiphon.server.api.foreground import Foreground, ignored_header
 from antiphon.server.api.routing_hints import request_hints
@@ -40,12 +41,14 @@ LONGEST_QUERY = 400
 class MessagesRoutes:
     """The handlers."""
 
-    def __init__(self, services: Services, intake: Intake, foreground: Foreground, names: ModelNames) -> None:
+    def __init__(
+        self, services: Services, intake: Intake, foreground: Foreground, names: ModelNames, ring: Ring
+    ) -> None:
         self._services = services
         self._intake = intake
         self._foreground = foreground
         self._names = names
-        self._relayer = MessagesRelayer(services, names)
+        self._relayer = MessagesRelayer(services, names, ring)
 
     async def create(self, request: Request) -> Reply | None:
         """POST /v1/messages: a Message, or its events. A backend that speaks this API gets the request as it is."""
