@@ -151,7 +151,8 @@ async def searched(store: Store, id: str, texts: Texts, clock: Clock, what: str,
             limit=8,
             embedding_weight=embedding_weight,
         )
-        answer = msgspec.json.encode({"data": [{"embedding": texts.vector()}]})
+        if texts.dimensions:
+            answer = msgspec.json.encode({"data": [{"embedding": texts.vector()}]})
         clock.start()
         began = time.perf_counter()
         await searcher.search(terms)

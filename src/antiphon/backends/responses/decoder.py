@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.error_words import read_json
+from antiphon.backends.error_words import read_json, words_of
 from antiphon.backends.refusals import told_error
 from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
 from antiphon.core.json_encoding import to_json
@@ -53,6 +53,7 @@ class _TextEvent(msgspec.Struct, gc=False):
 _text_event = msgspec.json.Decoder(_TextEvent)
 
 
+_OF_ITEMS = ("response.output_item.added", "response.output_item.done")
 _NAMED = frozenset((BY_NAME[FUNCTION].call, BY_NAME[CUSTOM].call))
 """Types of calls that have the name of a client's tool."""
 
@@ -197,11 +198,17 @@ class ResponsesEventDecoder:
     def _other(self, fields: dict[str, Any]) -> Sequence[Delta]:
         type = fields.get("type")
         if not isinstance(type, str):
-            if not fields.get("error"):
+            if fields.get("object") == "response":
+                return self._whole(fields)
+            if not (fields.get("error") or words_of(fields).message):
                 raise wrong("it has no type")
             type = "error"
-        if type == "error":
+        if type in ("error", "response.error"):
             raise told_error(fields)
+        if type == "response.done" and isinstance(fields.get("response"), dict):
+            return self._whole({"object": "response", **fields["response"]})
+        if type in _OF_ITEMS and fields.get("item") is None:
+            return ()
         if not _TYPE.fullmatch(type):
             raise wrong("its type is not the name of an event")
         if type in TEXTS:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import msgspec
 
 from antiphon.core.request.validation import decode
-from antiphon.errors import InvalidRequest, NotFound, StoreConflict
+from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.api.paging import listing, page_query, whole_number
 from antiphon.server.api.vectors.shapes import (
     AddFile,
@@ -19,7 +18,6 @@ from antiphon.server.api.vectors.shapes import (
     polled,
     shown_batch,
     shown_file,
-    store_not_found,
 )
 from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.http.messages import Reply, Request, json_reply
@@ -46,7 +44,7 @@ class VectorStoreFiles:
         body = decode(_add, await request.body())
         store = await self._shelf.usable(request)
         file = await self._shelf.added(request, body)
-        await self._attach(store.id, request.owner, [file])
+        await self._shelf.attach(store.id, request.owner, [file])
         return self._reply(await self._there(request, file.file_id), store.id)
 
     async def list(self, request: Request) -> Reply:
@@ -111,7 +109,7 @@ class VectorStoreFiles:
         batch = FileBatch(
             id=f"vsfb_{self._shelf.new_id_base()}", store_id=store.id, created_at=int(self._shelf.clock())
         )
-        await self._attach(store.id, request.owner, [*by_id.values()], batch)
+        await self._shelf.attach(store.id, request.owner, [*by_id.values()], batch)
         return await self._batch_reply(request, batch.id)
 
     async def read_batch(self, request: Request) -> Reply:
@@ -131,17 +129,6 @@ class VectorStoreFiles:
         return await self._page(request, batch_id)
 
     # What they share
-
-    async def _attach(self, id: str, owner: str, files: Sequence[VectorFile], batch: FileBatch | None = None) -> None:
-        most = self._shelf.bounds.max_files
-        try:
-            if not await self._stores.attach(id, owner, files, batch, most=most):
-                raise store_not_found(id)
-        except StoreConflict:
-            raise InvalidRequest(
-                f"A vector store holds at most {most} files.", param="vector_store_id", code="vector_store_full"
-            ) from None
-        self._shelf.wake()
 
     async def _there(self, request: Request, file_id: str) -> VectorFile:
         file = await self._stores.file(request.params["id"], file_id, request.owner)
