@@ -168,10 +168,9 @@ class Parts:
         )
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
-        decider = Decider(
-            self.services, self.intake, self.media, self.decision_counts.question, self.watch.request_spans
-        )
-        self.decisions = Decisions(decider, config.unknown_fields)
+        note = self.decision_counts.question
+        self.decider = Decider(self.services, self.intake, self.media, note, self.watch.request_spans)
+        self.decisions = Decisions(self.decider, config.unknown_fields)
         clock, sealer = self.services.clock, self.services.sealer
         self.webhook_endpoints = WebhookEndpoints(self.store.webhook_endpoints, sealer, self.guard, clock)
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, clock, own=self.webhook_endpoints)
@@ -324,6 +323,7 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts.replace(config.prompts)
+        self.decider.replace(config.decisions)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.ledger.reprice(prices(config.models))
