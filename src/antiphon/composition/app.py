@@ -83,6 +83,7 @@ from antiphon.stores.open import open_store
 from antiphon.telemetry.decision_counts import DecisionCounts
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.guard_counts import GuardCounts
+from antiphon.telemetry.helper_usage import HelperUsage
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.search_counts import SearchCounts
 from antiphon.telemetry.store_metrics import StoreWatch
@@ -126,8 +127,7 @@ class Parts:
     def __init__(
         self, config: Config, stop: Callable[[], None] | None = None, hosted: Iterable[HostedTool] = ()
     ) -> None:
-        self.config = config
-        self._stop = stop
+        self.config, self._stop = config, stop
         SECRETS.know([*secrets_of(config), *passwords(os.environ)])
         self._forced = False
         self.backends = make_backends(config)
@@ -136,9 +136,8 @@ class Parts:
         store = open_store(config.store, log_limit=config.store_log_limit)
         self.ring = Ring(config.recent_requests)
         self.watch = self._watch(config)
-        self.decision_counts = DecisionCounts()
         self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
-        self.guard_counts = GuardCounts()
+        self.decision_counts, self.guard_counts = DecisionCounts(), GuardCounts()
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
         self.sandboxes = make_sandboxes(config.tools.code_interpreter)
@@ -155,11 +154,13 @@ class Parts:
         self.guard = UrlGuard(config.url_guard_allow)
         self.mcp = self._mcp(config)
         self.prompts = Prompts(config.prompts)
-        self.search_models = SearchModels(config, lambda: self.backends)
+        self.helpers = HelperUsage(self.ledger, self.limiter)
+        self.search_models = SearchModels(config, lambda: self.backends, self.helpers.search)
         embedder, reranker = self.search_models.embedder, self.search_models.reranker
         self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
         self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
-        self.guards = Guards(config.guards, lambda model: self.moderators.operators(model), self.guard_counts.count)
+        tell = self.helpers.moderation
+        self.guards = Guards(config.guards, lambda it: self.moderators.operators(it), self.guard_counts.count, tell)
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = self._media(config)
@@ -168,12 +169,11 @@ class Parts:
         )
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
-        decider = Decider(
-            self.services, self.intake, self.media, self.decision_counts.question, self.watch.request_spans
-        )
-        self.decisions = Decisions(decider, config.unknown_fields)
-        clock = self.services.clock
-        self.webhook_endpoints = WebhookEndpoints(self.store.webhook_endpoints, self.services.sealer, self.guard, clock)
+        note = self.decision_counts.question
+        self.decider = Decider(self.services, self.intake, self.media, note, self.watch.request_spans)
+        self.decisions = Decisions(self.decider, config.unknown_fields)
+        clock, sealer = self.services.clock, self.services.sealer
+        self.webhook_endpoints = WebhookEndpoints(self.store.webhook_endpoints, sealer, self.guard, clock)
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, clock, own=self.webhook_endpoints)
         self.limiter.alerts.tell = self.webhooks.tell
         self.live = Live(self.services, preparer, self.webhooks)
@@ -197,6 +197,7 @@ class Parts:
                     self.search_counts(),
                     self.decision_counts(),
                     self.guard_counts(),
+                    self.helpers(),
                     self.batches.machine.samples(),
                 ),
             ),
@@ -324,6 +325,7 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts.replace(config.prompts)
+        self.decider.replace(config.decisions)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.ledger.reprice(prices(config.models))
