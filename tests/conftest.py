@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from antiphon.tools.sandbox.bubblewrap import Bubblewrap
+from antiphon.tools.sandbox.seatbelt import Seatbelt
 from tests import needs
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -29,9 +33,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 SLOW_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
 
 
+FAST = "not slow"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers of fast tests look for no sandbox: each would try one, with a process."""
+    if config.option.markexpr == FAST:
+        patch = pytest.MonkeyPatch()
+        patch.setattr(Bubblewrap, "unusable", lambda self: "fast tests start no process")
+        patch.setattr(Seatbelt, "unusable", lambda self: "fast tests start no process")
+        config.add_cleanup(patch.undo)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without a look for garbage; what is collected stays to the end, and is never looked at for garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import modules that are slow as a whole for `-m "not slow"`: in each process that takes seconds."""
-    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
+    if config.option.markexpr == FAST and collection_path.suffix == ".py":
         return bool(SLOW_MODULE.search(collection_path.read_text())) or None
     return None
 

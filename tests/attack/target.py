@@ -25,7 +25,9 @@ metrics = "open"
 shutdown_grace = 2.0
 background_lease = 2.0
 recent_requests = 50
-recall_bytes = 1000000  # so that it is full before a soak begins to compare
+recall_bytes = 1000000  # so that these are full before a soak begins to compare
+prompt_memory_bytes = 1000000
+capture_bytes = 500000
 [keys.ann]
 key = "{ANN}"
 [keys.bob]

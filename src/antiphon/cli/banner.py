@@ -59,7 +59,7 @@ class Banner(threading.Thread):
                     return FOR_KEYS
                 found = msgspec.json.decode(answer, type=ListedModels)
                 return [model.id for model in found.data]
-            except (OSError, http.client.HTTPException, msgspec.MsgspecError):
+            except (OSError, http.client.HTTPException, msgspec.MsgspecError, ValueError, RecursionError):
                 time.sleep(0.02)
         return None
 

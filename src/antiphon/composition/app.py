@@ -49,6 +49,7 @@ from antiphon.responses.guards.guards import Guards
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
+from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.log.captures import Captures
@@ -289,6 +290,7 @@ class Parts:
             recall=Recall(config.recall_bytes),
             guards=self.guards,
             prompts=PromptMemory(config.prompt_memory_bytes),
+            inputs=PastInputs(config.input_memory_bytes),
             observer=Observers(self.ring, *self.watch.observers),
             cost=self.ledger.cost,
             captures=Captures(config.capture_bytes),

@@ -105,6 +105,13 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 1 << 30
     store_days: Annotated[float, Meta(description="Retention of responses in days; 0: for ever.", ge=0)] = 30.0
+    event_days: Annotated[
+        float,
+        Meta(
+            description="Retention of event logs of background responses in days after the end; 0: the response's.",
+            ge=0,
+        ),
+    ] = 0.0
     usage_days: Annotated[
         float, Meta(description="Retention of usage, which `antiphon usage` sums up, in days; 0: for ever.", ge=0)
     ] = 400.0
@@ -227,6 +234,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 32 * 1024 * 1024
+    input_memory_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of inputs that each process remembers for an hour: a request that repeats one of its"
+            " owner's and goes on, as agents' do, is decoded from where it goes on. 0: each is decoded as a whole.",
+            ge=0,
+        ),
+    ] = 32 * 1024 * 1024
     capture_bytes: Annotated[
         int,
         Meta(
@@ -242,6 +257,13 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             gt=0,
         ),
     ] = 15.0
+    background_rerun: Annotated[
+        bool,
+        Meta(
+            description="Interrupted background responses that have sent output go on from their last tool boundary, so that a"
+            " model call, and a tool call in progress, may be made twice; false: they end `failed`."
+        ),
+    ] = False
     background_per_owner: Annotated[
         int,
         Meta(

@@ -284,10 +284,10 @@ class LeakConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """A format of tool calls in a model's text."""
 
     shape: Annotated[
-        Literal["json", "named", "markup", "pythonic"],
+        Literal["json", "named", "markup", "pythonic", "braces"],
         Meta(
             description="`json`: objects with name and arguments; `named`: a name, then an object; `markup`: a name, then"
-            " parameters in tags; `pythonic`: `f(a=1)`."
+            " parameters in tags; `pythonic`: `f(a=1)`; `braces`: `f{a:1}`."
         ),
     ]
     opener: Annotated[str, Meta(description="What a call begins with.", min_length=2, max_length=64)]
@@ -312,6 +312,9 @@ class LeakConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     attributes: Annotated[bool, Meta(description='`markup`: names stand in attributes, as `name="…"`.')] = False
     lines: Annotated[bool, Meta(description="`markup`: values stand on lines of their own.")] = False
     several: Annotated[bool, Meta(description="`json`: more calls may follow without an opener.")] = False
+    quote: Annotated[
+        str, Meta(description="`braces`: stands before and after strings; empty: Python's.", max_length=64)
+    ] = ""
 
 
 class McpServerConfig(Settings, kw_only=True, forbid_unknown_fields=True):

@@ -25,6 +25,7 @@ from antiphon.backends.routing.endpoints import Endpoint
 from antiphon.backends.routing.member import Member, Policy
 from antiphon.backends.routing.routes import ModelRoute
 from antiphon.config import BackendConfig, ModelConfig
+from antiphon.core.loaded_models import HoldsModels
 from antiphon.core.model_types import MODERATION, TEXT_GENERATION, type_by_name
 from antiphon.core.request.echo import Defaults
 from antiphon.errors import APIError, BackendError, ConfigError
@@ -95,6 +96,12 @@ class Registry:
             ServedModel(route.card, [(endpoint.member.backend.name, endpoint.name) for endpoint in route.endpoints])
             for route in self._routes.values()
         ]
+
+    def holders(self, model: str) -> list[tuple[HoldsModels, str]]:
+        """Return the backends of a model that load and unload it, with their names for it."""
+        route = self._routes.get(model) or self._find(model)
+        ends = [(end.member.backend, end.name) for end in route.endpoints] if route is not None else []
+        return [(backend, name) for backend, name in ends if isinstance(backend, HoldsModels)]
 
     def health(self) -> list[BackendHealth]:
         """Tell how each backend does."""

@@ -86,8 +86,15 @@ class Request(Protocol):
         """Return a header by its lower-case name."""
         ...
 
-    async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name, as they came."""
+        ...
+
+    async def body(
+        self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES, checked: bool = True
+    ) -> bytes:
         """Return the body, decompressed: JSON of so many `values`, or a `form` with files; `most`: bytes, if not `max_body`.
+        `checked`: it has passed `check_json`, else that is left to whoever decodes it.
 
         Raises APIError 413, 415 or 400, and ClientGone.
         """

@@ -70,10 +70,17 @@ class HTTPRequest:
         """Return a header by its lower-case name."""
         return self._head.fields.get(name)
 
-    async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name, as they came."""
+        return [value for key, value in self._exchange.headers if key == name]
+
+    async def body(
+        self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES, checked: bool = True
+    ) -> bytes:
         """Return the body, decompressed: JSON, or a `form` with files. `most`: bytes, where it is not `max_body`.
 
-        It is held until the request is answered. Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
+        `checked`: it has passed `check_json`, else that is left to whoever decodes it. It is held until the request is answered.
+        Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
         """
         fields = self._head.fields
         check_content_type(fields.get(b"content-type"), form=form)
@@ -91,6 +98,8 @@ class HTTPRequest:
         if form:
             return body
         body = body.removeprefix(BOM)
+        if not checked:
+            return body
         if len(body) < LARGE:
             return check_json(body, "", values)
         return await by_size(len(body), check_json, body, "", values)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from antiphon.access.caller import READ, RESPONSES
+from antiphon.access.caller import CHAT, EMBEDDINGS, IMAGES, MODERATIONS, READ, RESPONSES
 from antiphon.errors import APIError
 from antiphon.server.http.messages import Handler
 from antiphon.server.http.response_head import OPENAI, AnswerForm
@@ -23,6 +23,8 @@ MOST_COMPARED = 60
 NO_PARAMS: Mapping[str, str] = {}
 WRITING = frozenset((RESPONSES,))
 READING = frozenset((RESPONSES, READ))
+BATCHING = frozenset((RESPONSES, CHAT, EMBEDDINGS, MODERATIONS, IMAGES))
+"""Scopes of which a key needs one for batches and their files; which endpoints and files those are is the handlers' matter."""
 
 
 class HttpRoute(msgspec.Struct, frozen=True, kw_only=True):

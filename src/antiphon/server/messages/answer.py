@@ -32,7 +32,8 @@ class AnswerTerms:
     """What of a request its answer needs: the model as it was asked for, whether thoughts are wanted and shown, and the window.
 
     `estimate` are the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
-    `seal` seals what a search found. `container` is the one that code ran in; `edits` are those of the context that were made.
+    `lists`: the client knows listings of MCP servers. `seal` seals what a search found.
+    `container` is the one that code ran in; `edits` are those of the context that were made.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class AnswerTerms:
         "container",
         "edits",
         "estimate",
+        "lists",
         "model",
         "request_id",
         "seal",
@@ -55,6 +57,7 @@ class AnswerTerms:
         self.beta = False
         self.shows_thoughts = True
         self.thinks = False
+        self.lists = False
         self.warm = False
         self.estimate = 1
         self.window: int | None = None

@@ -24,7 +24,7 @@ from antiphon.server.messages.errors import dotted
 from antiphon.server.messages.server_blocks import OUTPUTS
 from antiphon.server.messages.tools import ToolsRead, choice_of
 from antiphon.types.raw import OptionalRaw, settle_nulls
-from antiphon.types.request import CreateResponse, ReasoningConfig, TextFormat
+from antiphon.types.request import READ_ONLY, CreateResponse, ReasoningConfig, TextFormat
 
 Verdict = Literal["read", "ignored", "silent"]
 
@@ -169,12 +169,12 @@ class MessagesRequestDecoder:
         compaction = self._edit(request, read)
         tools = ToolsRead(
             request.tools or (),
-            read.references,
-            read.removed,
+            read.changes,
             ignored,
             servers=request.mcp_servers,
             container=request.container,
         )
+        read.put_first(tools.listings)
         choice, parallel = choice_of(request.tool_choice, tools)
         self.searches_only = tools.searches_only
         ignored |= read.ignored
@@ -196,6 +196,7 @@ class MessagesRequestDecoder:
             reasoning=self._reasoning(request, read, ignored),
             include=["reasoning.encrypted_content", OUTPUTS],
             prompt_cache_key=self._session or None,
+            prompt_cache_options=READ_ONLY if told.warm else None,
             safety_identifier=_user(request.metadata),
         )
         return Asked(

@@ -129,10 +129,15 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
+def betas_of(request: Request) -> tuple[str, ...]:
+    """Return the beta features that a client asks for, in one header or several."""
+    given = b",".join(request.headers(BETA)).decode("latin-1")
+    return tuple(beta.strip() for beta in given.split(",") if beta.strip())
+
+
 def _caller(request: Request) -> MessagesCaller:
     version = request.header(VERSION) or b""
-    betas = (request.header(BETA) or b"").decode("latin-1").split(",")
-    return MessagesCaller(version.decode("latin-1"), tuple(beta.strip() for beta in betas))
+    return MessagesCaller(version.decode("latin-1"), betas_of(request))
 
 
 def _headers(request: Request, answer: RelayedAnswer) -> list[Header]:

@@ -24,11 +24,15 @@ from antiphon.server.messages.dialect import dialect
 from antiphon.server.messages.errors import FORM
 from antiphon.server.messages.limit_headers import limit_headers
 from antiphon.server.messages.models import ModelNames
-from antiphon.server.messages.relay import MessagesRelayer
+from antiphon.server.messages.relay import MessagesRelayer, betas_of
 from antiphon.types.items import InputText, Message
 
 SESSION = b"x-claude-code-session-id"
 AGENT = b"x-claude-code-agent-id"
+MCP_CLIENT = "mcp-client-"
+LISTINGS = "mcp-client-2026-09-15"
+"""The beta of MCP servers that has listings of their tools, and later ones."""
+
 SEARCHES, THINKING = "web_search", "thinking"
 LONGEST_QUERY = 400
 
@@ -56,6 +60,7 @@ class MessagesRoutes:
             prepared = replace(prepared, plan=replace(prepared.plan, failed=[_no_search(prepared.plan)]))
         plan, told = prepared.plan, decoder.told
         told.window = plan.route.card.context_length
+        told.lists = any(beta.startswith(MCP_CLIENT) and beta >= LISTINGS for beta in betas_of(request))
         told.seal, told.request_id = plan.options.seal_found, request.request_id
         if told.thinks and not plan.route.card.capabilities.reasoning:
             plan = replace(plan, ignored=[*(name for name in plan.ignored if name != EFFORT), THINKING])

@@ -97,7 +97,7 @@ def usage_in(texts: Iterable[bytes]) -> Usage | None:
             continue
         try:
             usage = _answer.decode(text.removeprefix(b"data:")).usage
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             continue
         if usage is not None:
             return _usage(usage)
