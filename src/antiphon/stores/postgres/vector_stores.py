@@ -34,6 +34,7 @@ from antiphon.stores.records import (
 
 SQL = queries("vector_stores")
 LAST = (1 << 63) - 1
+CHUNK_PATIENCE = 0.005  # seconds in addition for each chunk of a file that is completed
 GROUP = 1000  # chunks that one statement inserts
 INLINE = 100  # chunks whose words are counted on the event loop; of more in a thread
 
@@ -259,7 +260,7 @@ class PostgresVectorStores:
                 usage_bytes=sum(len(chunk.text.encode()) for chunk in chunks),
             )
 
-        await self._pool.transact(complete, UPKEEP_PATIENCE)
+        await self._pool.transact(complete, UPKEEP_PATIENCE + CHUNK_PATIENCE * len(chunks))
 
     async def fail(self, job: IngestJob, code: str, message: str) -> None:
         async def fail(transaction: Transaction) -> None:

@@ -36,9 +36,14 @@ UPDATE antiphon.vector_stores SET
 WHERE id = :id AND owner = :owner RETURNING 1
 
 -- name: touch
+-- A search does not wait for a file that is completed at the moment: the next search notes the use.
 UPDATE antiphon.vector_stores SET last_active_at = :now::bigint, expires_at = :now::bigint + 86400 * expires_days
-WHERE id = ANY (:ids) AND owner = :owner AND last_active_at < :now::bigint
-    AND (expires_at IS NULL OR expires_at > :now::bigint)
+WHERE number = ANY (ARRAY(
+    SELECT number FROM antiphon.vector_stores
+    WHERE id = ANY (:ids) AND owner = :owner AND last_active_at < :now::bigint
+        AND (expires_at IS NULL OR expires_at > :now::bigint)
+    FOR UPDATE SKIP LOCKED
+))
 
 -- name: remove
 DELETE FROM antiphon.vector_stores WHERE id = :id AND owner = :owner RETURNING 1
