@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import chain
-from typing import Protocol, runtime_checkable
 
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
@@ -19,6 +18,7 @@ from antiphon.access.usage import UsageLedger
 from antiphon.composition.access import AccessParts
 from antiphon.composition.backends import make_backends, make_registry
 from antiphon.composition.batches import make_batches
+from antiphon.composition.engine import Loadable
 from antiphon.composition.from_settings import (
     container_bounds,
     file_bounds,
@@ -98,19 +98,6 @@ from antiphon.tools.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.tools.retrieval.search import Searcher
 
 log = logging.getLogger("antiphon.composition")
-
-
-@runtime_checkable
-class Loadable(Protocol):
-    """A backend that has a model to load first."""
-
-    def start(self) -> None:
-        """Begin to load."""
-        ...
-
-    async def ready(self) -> None:
-        """Return when it is loaded. Raises ConfigError."""
-        ...
 
 
 def build(config: Config, hosted: Iterable[HostedTool] = ()) -> AntiphonApp:

@@ -91,7 +91,7 @@ def usage_of(usage: Usage | None, told: AnswerTerms, said: int, searches: int = 
         "service_tier": "standard",
         "inference_geo": None,
     }
-    return counts | OF_BETAS if told.beta else counts
+    return {**counts, **OF_BETAS} if told.beta else counts
 
 
 OF_BETAS: Mapping[str, None] = dict.fromkeys(("fallback_credit", "iterations", "speed"))
