@@ -76,7 +76,8 @@ def test_nothing_turns_text_into_html_and_no_other_host_is_named() -> None:
 
 def test_names_of_others_turn_no_text_around() -> None:
     """Blocks are isolated by browsers; what stands in a line has to be, or a name with U+202E reverses what is beside it."""
-    rule = re.search(r"^([a-z, ]+) \{ unicode-bidi: isolate \}$", (resources.files("antiphon.server.pages") / "static" / "playground" / "style.css").read_bytes().decode(), re.MULTILINE)
+    style = (resources.files("antiphon.server.pages") / "static" / "playground" / "style.css").read_text()
+    rule = re.search(r"^([a-z, ]+) \{ unicode-bidi: isolate \}$", style, re.MULTILINE)
     assert rule is not None and {"a", "b", "code", "span", "small", "time"} <= set(rule[1].split(", "))
 
 

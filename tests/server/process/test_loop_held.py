@@ -132,9 +132,9 @@ SHAPES: dict[str, Callable[[], bytes]] = {
 NECESSARY: dict[str, object] = {
     "model": "chat", "input": "a", "messages": [{"role": "user", "content": "a"}], "max_tokens": 10, "query": "a", "prompt": "a",
     "documents": ["a"], "voice": "a", "state": "a", "questions": [{"type": "choice", "choices": ["a", "b"], "question": "?"}],
-    "items": [], "endpoint": "/v1/responses", "completion_window": "24h", "input_file_id": "file_1", "file_id": "file_1", "name": "a",
-    "filename": "a", "purpose": "assistants", "bytes": 1, "mime_type": "text/plain", "url": "https://example.com", "part_ids": ["a"],
-    "event_types": ["batch.failed"], "default_version": "1", "requests": [],
+    "items": [], "endpoint": "/v1/responses", "completion_window": "24h", "input_file_id": "file_1", "file_id": "file_1",
+    "name": "a", "filename": "a", "purpose": "assistants", "bytes": 1, "mime_type": "text/plain", "url": "https://example.com",
+    "part_ids": ["a"], "event_types": ["batch.failed"], "default_version": "1", "requests": [],
 }  # fmt: skip
 """Fields without which a route looks no further."""
 
@@ -149,7 +149,7 @@ def bodies(document: Any) -> dict[str, tuple[str, bytes]]:
         properties = _properties(document, content["schema"])
         fields = {name: value for name, value in NECESSARY.items() if name in properties}
         named = {"zzz": ("text", "pairs"), "metadata": ("pairs",), "attributes": ("pairs",), "messages": ("objects",)}
-        named |= {name: ("text", "texts") for name in ("input", "query", "prompt", "documents", "state", "questions")}
+        named |= dict.fromkeys(("input", "query", "prompt", "documents", "state", "questions"), ("text", "texts"))
         named |= {name: ("text",) for name, schema in properties.items() if "enum" in str(schema)[:300]}
         for name, shapes in named.items():
             for shape in shapes if name == "zzz" or name in properties else ():

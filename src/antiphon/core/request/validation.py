@@ -79,7 +79,9 @@ def invalid(message: str, path: str = "") -> InvalidRequest:
     pointer = message[at + 6 :].removeprefix("`key` in ") if at >= 0 else ""
     if not (pointer.startswith("`$") and pointer.endswith("`")):
         at, pointer = len(message), "`$`"
-    reason = message[:at] if at <= LONGEST_REASON else f"{message[:LONGEST_REASON]} …"  # it may name a value of megabytes
+    reason = (
+        message[:at] if at <= LONGEST_REASON else f"{message[:LONGEST_REASON]} …"
+    )  # it may name a value of megabytes
     param = join(path, pointer[2:-1])
     absent = _MISSING.match(reason)
     if absent:

@@ -12,9 +12,9 @@ from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.core.media.file_types import BINARY
 from antiphon.core.request.validation import decode, missing
 from antiphon.errors import APIError, InvalidRequest, NotFound
+from antiphon.runtime.offload import by_size
 from antiphon.server.api.files import file_not_found
 from antiphon.server.api.paging import listing, page_query
-from antiphon.runtime.offload import by_size
 from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.server.http.multipart import read_form
 from antiphon.stores.base import FileStore, whole_file

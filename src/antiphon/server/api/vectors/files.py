@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest, NotFound, StoreConflict
+from antiphon.runtime.offload import by_size
 from antiphon.server.api.paging import listing, page_query, whole_number
 from antiphon.server.api.vectors.shapes import (
     AddFile,
@@ -22,7 +23,6 @@ from antiphon.server.api.vectors.shapes import (
     store_not_found,
 )
 from antiphon.server.api.vectors.stores import VectorShelf
-from antiphon.runtime.offload import by_size
 from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.stores.records import FileBatch, ListPage, VectorFile
 
