@@ -82,7 +82,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     add_containers(router, containers, SkillRoutes(parts.skills))
     names = ModelNames(parts.registry, lambda: parts.config.messages_models)
     add_messages(router, MessagesRoutes(parts.services, parts.intake, parts.foreground, names, parts.ring))
-    models = AnthropicModels(parts.registry, Models(parts.registry, parts.registry.holders))
+    models = AnthropicModels(parts.registry, Models(parts.registry, parts.registry.holders), names)
     router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
