@@ -13,6 +13,7 @@ from itertools import chain
 
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
+from antiphon.access.slots import BackendSlots
 from antiphon.access.tool_limits import ToolMeters
 from antiphon.access.usage import UsageLedger
 from antiphon.composition.access import AccessParts
@@ -332,6 +333,7 @@ class Parts:
     @contextlib.asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
         await self.watch.start()
+        self.registry.share(BackendSlots(self.store.limits, time.time))
         await self.registry.start()
         await self.live.start()
         await self.webhooks.start()

@@ -131,6 +131,12 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     max_concurrent: Annotated[
         int, Meta(description="Maximum number of concurrent calls, further ones are queued; 0: no limit.", ge=0)
     ] = 0
+    max_concurrent_of: Annotated[
+        Literal["process", "store"],
+        Meta(
+            description="Whose calls max_concurrent counts: those of each process, or of all servers on the store together."
+        ),
+    ] = "process"
     max_waiting: Annotated[
         int, Meta(description="Maximum number of queued calls; further ones fail with 503.", ge=0)
     ] = 256
