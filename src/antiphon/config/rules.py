@@ -182,6 +182,8 @@ def _backends(config: Config) -> None:
             )
         if not _is_token(backend.key_header):
             raise ConfigError(f"{path}key_header: '{mask(backend.key_header)}' is not the name of a header")
+        if backend.max_concurrent_of == "store" and not (backend.max_concurrent and backend.max_waiting):
+            raise ConfigError(f'{path}max_concurrent_of: "store" needs max_concurrent and max_waiting above 0')
         if backend.proxy and backend.proxy != NONE:
             parse_proxy(backend.proxy, f"{path}proxy")
 

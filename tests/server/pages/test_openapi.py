@@ -109,7 +109,7 @@ def test_scopes_are_told_where_not_any_will_do(spec):
 
     assert told("get", "/admin/keys").endswith(" Needs the scope `admin`.")
     assert told("post", "/responses").endswith("Needs the scope `responses`.")
-    assert told("get", "/files").endswith("Needs the scope `responses` or `read`.")
+    assert told("get", "/vector_stores").endswith("Needs the scope `responses` or `read`.")
     assert "scope" not in told("get", "/models") + told("get", "/health")
 
 

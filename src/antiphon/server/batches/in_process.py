@@ -45,9 +45,17 @@ class InnerRequest:
         """Return a header by its lower-case name."""
         return HEADERS.get(name)
 
-    async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
-        """Return the body, checked as a client's is. Raises APIError 400, 429 or 503."""
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name."""
+        return [HEADERS[name]] if name in HEADERS else []
+
+    async def body(
+        self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES, checked: bool = True
+    ) -> bytes:
+        """Return the body, `checked` as a client's is. Raises APIError 400, 429 or 503."""
         self._held.take(len(self._body))
+        if not checked:
+            return self._body
         return await by_size(len(self._body), lambda: check_json(self._body, values=values))
 
     async def part(self, limit: int) -> bytes:

@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
-from antiphon.core.loaded_models import LoadedModels
+from antiphon.core.loaded_models import LoadedModels, StoppedModel
 from antiphon.server.api.admin import RequestList
 from antiphon.server.api.chat.completions import ChatRequest
 from antiphon.server.api.conversations import AddItems, CreateConversation, UpdateConversation
 from antiphon.server.api.health import HealthStatus, Readiness
 from antiphon.server.api.log.shapes import DeleteResponses, LoggedPage, LoggedResponse
 from antiphon.server.api.models import Model, ModelList
+from antiphon.server.api.operator.engine import StopModel
 from antiphon.server.api.operator.keys import CreateKey, RotateKey, UpdateKey
 from antiphon.server.messages.decoder import MessagesRequest
 from antiphon.server.pages.kept_operations import KEPT
@@ -295,6 +296,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         summary="Models that the embedded engine has loaded",
         words="With their memory, and when they are unloaded.",
         answer=LoadedModels,
+    ),
+    ("POST", "/admin/engine/stop"): Operation(
+        tag=SERVER,
+        summary="Unload a model of the embedded engine",
+        words="Once the calls that hold it have ended; it is loaded again when it is called. Needs the scope `admin`.",
+        body=StopModel,
+        example={"model": "qwen3-4b"},
+        answer=StoppedModel,
     ),
     ("GET", "/admin/usage"): Operation(
         tag=SERVER,

@@ -246,3 +246,8 @@ def polled(in_progress: bool) -> tuple[Header, ...]:
 def store_not_found(id: str, param: str = "vector_store_id") -> NotFound:
     """Return the 404."""
     return NotFound(f"Vector store '{id}' not found.", param=param, code="vector_store_not_found")
+
+
+def full(most: int, param: str) -> InvalidRequest:
+    """Return the 400 for more files than a vector store holds."""
+    return InvalidRequest(f"A vector store holds at most {most} files.", param=param, code="vector_store_full")
