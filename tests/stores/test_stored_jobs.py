@@ -284,3 +284,21 @@ async def test_close_finishes_what_waits(store: Store) -> None:
     await asyncio.sleep(0)
     await store.close()
     await asyncio.gather(*pending)
+
+
+async def test_events_expire_before_their_response(store: Store) -> None:
+    """Those of one that was finished with a time; not those that stay with their response, nor of one that has gone."""
+    numbers = (1, 2, 3, 4)
+    for number in numbers:
+        row = response(number, background=True)
+        job = await store.responses.enqueue(row, b"{}", [event(0), event(1)], worker="w", lease_until=1e10)
+        assert job is not None
+        await store.jobs.finish(row.id, job.fence, {1: 5000, 2: 9000, 4: 5000}.get(number))
+    assert await store.responses.delete(response(4).id, ANN)
+    assert await store.database.purge(5000) == 1
+    assert [len(await store.jobs.events(response(number).id, ANN)) for number in numbers] == [0, 2, 2, 0]
+    assert await store.database.purge(5000) == 0
+    again = response(1, background=True)
+    assert await store.responses.get(again.id, ANN) == again, "the response stays"
+    assert await store.database.purge(10_000) == 1
+    assert await store.responses.delete(response(2).id, ANN)

@@ -24,6 +24,7 @@ from antiphon.access.slots import Slots
 from antiphon.backends.base import ModelCard
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
+from antiphon.errors import APIError
 from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
 from antiphon.types.response import MOST_TOKENS, Usage
@@ -241,6 +242,8 @@ class Limiter:
                 before = await self._store.charge(charges, self._clock(), enforce=False)
                 for charge, value in zip(charges, before, strict=True):
                     self.alerts.used(charge.meter, value + charge.amount)
+            except APIError:
+                log.warning("rate limits: usage of %d limits not recorded: the store is unavailable", len(corrections))
             except Exception:
                 log.exception("rate limits: recording usage failed")
 

@@ -10,15 +10,16 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import chain
-from typing import Protocol, runtime_checkable
 
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
+from antiphon.access.slots import BackendSlots
 from antiphon.access.tool_limits import ToolMeters
 from antiphon.access.usage import UsageLedger
 from antiphon.composition.access import AccessParts
 from antiphon.composition.backends import make_backends, make_registry
 from antiphon.composition.batches import make_batches
+from antiphon.composition.engine import Loadable
 from antiphon.composition.from_settings import (
     container_bounds,
     file_bounds,
@@ -49,6 +50,7 @@ from antiphon.responses.guards.guards import Guards
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
+from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.log.captures import Captures
@@ -97,19 +99,6 @@ from antiphon.tools.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.tools.retrieval.search import Searcher
 
 log = logging.getLogger("antiphon.composition")
-
-
-@runtime_checkable
-class Loadable(Protocol):
-    """A backend that has a model to load first."""
-
-    def start(self) -> None:
-        """Begin to load."""
-        ...
-
-    async def ready(self) -> None:
-        """Return when it is loaded. Raises ConfigError."""
-        ...
 
 
 def build(config: Config, hosted: Iterable[HostedTool] = ()) -> AntiphonApp:
@@ -290,6 +279,7 @@ class Parts:
             recall=Recall(config.recall_bytes),
             guards=self.guards,
             prompts=PromptMemory(config.prompt_memory_bytes),
+            inputs=PastInputs(config.input_memory_bytes),
             observer=Observers(self.ring, *self.watch.observers),
             cost=self.ledger.cost,
             captures=Captures(config.capture_bytes),
@@ -343,6 +333,7 @@ class Parts:
     @contextlib.asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
         await self.watch.start()
+        self.registry.share(BackendSlots(self.store.limits, time.time))
         await self.registry.start()
         await self.live.start()
         await self.webhooks.start()

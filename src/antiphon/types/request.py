@@ -88,6 +88,10 @@ class PromptCacheOptions(msgspec.Struct, frozen=True, kw_only=True, omit_default
     ttl: Literal["30m", "12h"] | None = None
 
 
+READ_ONLY = PromptCacheOptions(prewarm=True)
+"""What a longest answer of 0 tokens means in the APIs that take one."""
+
+
 def prewarms(request: CreateResponse) -> bool:
     """Tell whether a request is there to fill the prompt cache alone: nothing of an answer is wanted."""
     return request.prompt_cache_options is not None and request.prompt_cache_options.prewarm is True

@@ -2,7 +2,7 @@
 
 A run without a worker (its server died or released it) is taken over: from the start if no token had streamed,
 from its last tool boundary if none had streamed since, else it ends `failed` with a reason. No model call
-that has streamed tokens is repeated.
+that has streamed tokens is repeated, unless the operator wants that (`background_rerun`).
 
 A run whose process died may be what killed it: it is tried once more at most, and alone, with no other run taken over beside
 it in the same process. When that process dies too, it ends `failed`: no run takes more than two processes with it.
@@ -28,7 +28,7 @@ from antiphon.access.caller import Caller
 from antiphon.access.limits import FREE, Permit
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
-from antiphon.responses.background.event_log import WORKING, Beat, EventLog, Follower, logged
+from antiphon.responses.background.event_log import WORKING, Beat, EventLog, Follower, kept_until, logged
 from antiphon.responses.background.job_request import packed
 from antiphon.responses.background.run_queue import RunQueue
 from antiphon.responses.background.takeover import INTERRUPTED, Takeover
@@ -106,7 +106,7 @@ class Live:
     async def close(self, grace: float) -> None:
         """Stop, after `grace` seconds at most.
 
-        Runs that have streamed no token by then are released to other servers; others end `failed`.
+        Runs that have streamed no token by then, or that are made again, are released to other servers; others end `failed`.
         """
         if self._poller is not None:
             self._poller.cancel()
@@ -116,7 +116,7 @@ class Live:
             await asyncio.wait(tasks, timeout=grace)
         working = list(self._working.values())
         for one in working:
-            if one.run.stream.output_begun:
+            if one.run.stream.output_begun and not self._takeover.reruns(one.job):
                 one.run.stop(INTERRUPTED)
             elif one.task is not None:
                 one.task.cancel()
@@ -253,7 +253,8 @@ class Live:
             await one.run.run(one.log)
             await one.log.close()
             await self._webhooks.notify(f"response.{one.run.stream.response.status}", id, one.job.owner)
-            await self._store.jobs.finish(id, fence)
+            until = kept_until(self._services.config.event_days, self._services.clock())
+            await self._store.jobs.finish(id, fence, until)
         except FenceError:
             await self._note_lost(one.job)
         except APIError:  # the store is away, which its own log line tells

@@ -25,10 +25,11 @@ class KeptJob(msgspec.Struct):
 
 
 class KeptLog(msgspec.Struct):
-    """The events of a response; they stay when its job has ended."""
+    """The events of a response; they stay when its job has ended, until they expire."""
 
     owner: str
     events: list[LoggedEvent]
+    expires_at: int | None = None
 
 
 def _suspect(kept: KeptJob) -> bool:
@@ -43,6 +44,7 @@ class MemoryJobs(PolledJobs):
         self._jobs: dict[str, KeptJob] = {}
         self._logs: dict[str, KeptLog] = {}
         database.waits(self._waiting)
+        database.expires(self._purge)
 
     async def claim(
         self,
@@ -82,9 +84,11 @@ class MemoryJobs(PolledJobs):
         kept.lease_until = now + lease
         return kept.job.cancelled
 
-    async def finish(self, response_id: str, fence: int) -> None:
+    async def finish(self, response_id: str, fence: int, events_until: int | None = None) -> None:
         self.held(response_id, fence)
         del self._jobs[response_id]
+        if response_id in self._logs:
+            self._logs[response_id].expires_at = events_until
 
     async def cancel(self, response_id: str, owner: str) -> bool:
         kept = self._jobs.get(response_id)
@@ -161,6 +165,12 @@ class MemoryJobs(PolledJobs):
                 raise StoreConflict(f"Event {event.sequence_number} comes after event {last}.")
             last = event.sequence_number
         self._logs[response_id] = KeptLog(owner, [*log.events, *events])
+
+    def _purge(self, now: int) -> int:
+        gone = [id for id, log in self._logs.items() if log.expires_at is not None and log.expires_at <= now]
+        for id in gone:
+            del self._logs[id]
+        return len(gone)
 
     def _waiting(self, now: float) -> Census:
         running = sum(kept.lease_until is not None and kept.lease_until > now for kept in self._jobs.values())

@@ -41,8 +41,11 @@ class JobStore(Protocol):
         """Extend a lease; returns whether the client asked for cancellation. Raises FenceError if it was lost."""
         ...
 
-    async def finish(self, response_id: str, fence: int) -> None:
-        """Remove a job: its response is terminal. Raises FenceError if the lease was lost."""
+    async def finish(self, response_id: str, fence: int, events_until: int | None = None) -> None:
+        """Remove a job: its response is terminal. Raises FenceError if the lease was lost.
+
+        Its events are deleted at `events_until` (Unix time); None: with the response.
+        """
         ...
 
     async def cancel(self, response_id: str, owner: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from antiphon.errors import APIError, StoreConflict
 from antiphon.stores.base import FenceError
 from antiphon.stores.postgres.connection.batcher import Batcher
-from antiphon.stores.postgres.postgres_database import PostgresDatabase, Values
+from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase, Values
 from antiphon.stores.postgres.sql import escape, queries, unescape
 from antiphon.stores.records import EventBatch, Job, LoggedEvent
 
@@ -29,6 +29,7 @@ class PostgresJobs:
         self._appends: Batcher[Values, str] = database.batcher(SQL["append"], "response_id")
         self._beats: Batcher[Values, bool | None] = database.batcher(SQL["heartbeat"], "response_id")
         self._uncertain: set[str] = set()  # responses with an append that may have been committed
+        database.expires(self._purge_events)
 
     async def claim(
         self,
@@ -78,11 +79,11 @@ class PostgresJobs:
             raise FenceError(response_id)
         return cancelled
 
-    async def finish(self, response_id: str, fence: int) -> None:
+    async def finish(self, response_id: str, fence: int, events_until: int | None = None) -> None:
         """Remove a job. Where the answer to an earlier attempt was lost, its absence will do."""
 
         async def work(connection: Any, again: bool) -> bool:
-            values = {"response_id": response_id, "fence": fence}
+            values = {"response_id": response_id, "fence": fence, "events_until": events_until}
             query, known = SQL["finish"], SQL["known"]
             if await connection.fetchval(query.text, *query.arguments(values)) is not None:
                 return True
@@ -128,6 +129,10 @@ class PostgresJobs:
     async def checkpoint(self, response_id: str) -> bytes | None:
         body: bytes | None = await self._pool.value(SQL["checkpoint"], response_id=response_id)
         return body
+
+    async def _purge_events(self, now: int) -> int:
+        """Delete event logs that have expired; return how many."""
+        return int(await self._pool.value(SQL["expired_events"], now=now, limit=PURGE_GROUP))
 
     async def _append(self, values: Values) -> str:
         id = values["response_id"]

@@ -94,9 +94,20 @@ def release(connection: Connection, response_id: str, fence: int) -> None:
         raise FenceError(response_id)
 
 
-def finish(connection: Connection, response_id: str, fence: int) -> None:
+def finish(connection: Connection, response_id: str, fence: int, events_until: int | None = None) -> None:
     """Remove a job."""
     _remove_job(connection, held(connection, response_id, fence))
+    if events_until is not None:
+        connection.execute(SQL["keep_events_until"], {"response_id": response_id, "expires_at": events_until})
+
+
+def purge_events(connection: Connection, now: int, limit: int) -> int:
+    """Delete up to `limit` event logs that have expired; return how many."""
+    rows = connection.execute(SQL["expired_events"], {"now": now, "limit": limit}).fetchall()
+    for (response,) in rows:
+        for name in ("remove_events", "forget_expiry"):
+            connection.execute(SQL[name], {"response": response})
+    return len(rows)
 
 
 def cancel(connection: Connection, response_id: str, owner: str) -> bool:
@@ -188,6 +199,7 @@ class SQLiteJobs(PolledJobs):
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database
         self._writer = database.writer
+        database.expires(purge_events)
 
     async def claim(
         self,
@@ -221,8 +233,8 @@ class SQLiteJobs(PolledJobs):
     async def release(self, response_id: str, fence: int) -> None:
         await self._writer.submit(lambda connection: release(connection, response_id, fence))
 
-    async def finish(self, response_id: str, fence: int) -> None:
-        await self._writer.submit(lambda connection: finish(connection, response_id, fence))
+    async def finish(self, response_id: str, fence: int, events_until: int | None = None) -> None:
+        await self._writer.submit(lambda connection: finish(connection, response_id, fence, events_until))
 
     async def cancel(self, response_id: str, owner: str) -> bool:
         return await self._writer.submit(lambda connection: cancel(connection, response_id, owner))

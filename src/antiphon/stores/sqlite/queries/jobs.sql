@@ -76,5 +76,15 @@ SELECT events FROM event_batches
 WHERE response = (SELECT rowid FROM responses WHERE id = :response_id AND owner = :owner) AND last > :after
 ORDER BY last
 
+-- name: keep_events_until
+INSERT INTO event_expiry (response, expires_at) SELECT rowid, :expires_at FROM responses WHERE id = :response_id
+ON CONFLICT (response) DO UPDATE SET expires_at = excluded.expires_at
+
+-- name: expired_events
+SELECT response FROM event_expiry WHERE expires_at <= :now LIMIT :limit
+
+-- name: forget_expiry
+DELETE FROM event_expiry WHERE response = :response
+
 -- name: remove_events
 DELETE FROM event_batches WHERE response = :response
