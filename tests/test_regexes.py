@@ -338,6 +338,7 @@ INSIDE = frozenset(
     config.shortcuts:_ADDRESS
     config.shortcuts:_NAMED
     stores.postgres.sql:_PARAMETER
+    stores.sqlite.sql:_PARAMETER
     server.http.router:_pattern
     stores.postgres.sql:unescape
     """.split()

@@ -35,10 +35,13 @@ from antiphon.core.relay.shapes import ENDS, LIFE
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.tools.tool_map import ToolMap
-from antiphon.core.turn import Hints, Turn
+from antiphon.core.turn import Hints, Turn, begun_text, continues, no_prefill
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
+
+PREFILLING = frozenset(("llama_cpp", "vllm"))
+"""Kinds of servers whose `/responses` goes on with a message of the assistant's, as measured."""
 
 
 class RelayStream:
@@ -56,6 +59,7 @@ class RelayStream:
         self._decoder = ResponsesEventDecoder(
             turn.max_output_tokens, codec.custom_tools(turn), turn.items, partial(ToolMap, turn.tools, turn.items)
         )
+        self._decoder.begun = begun_text(turn)
         self._one_call = None if turn.parallel_tool_calls else OneCall()
         self._take: Take | None = None
         self._whole: bytearray | None = None
@@ -216,8 +220,11 @@ class ResponsesBackend:
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call; a wish that the model refuses is left out. Raises BackendError."""
-        if turn.options.stop and not turn.stream:
-            turn = replace(turn, stream=True)  # the API has no stop sequences: the text is cut while it comes
+        if continues(turn) and not self._prefills:
+            raise no_prefill()
+        if (turn.options.stop or continues(turn)) and not turn.stream:
+            # The API has no stop sequences: the text is cut while it comes. llama.cpp repeats what was begun in a whole answer.
+            turn = replace(turn, stream=True)
         policy = self._streams.get(turn.model)
         if policy is not None and turn.stream is not policy:
             turn = replace(turn, stream=policy)
@@ -237,6 +244,11 @@ class ResponsesBackend:
         asking.accepted()
         forced = is_forced(asked)
         return RelayStream(response, asked, ignored=ignored, forced=forced)
+
+    @property
+    def _prefills(self) -> bool:
+        """Whether the server goes on with a message of the assistant's: the API has no word for it, and OpenAI begins anew."""
+        return self._profile is not None and self._profile.kind in PREFILLING
 
     async def _open(self, turn: Turn, known: RequestForm) -> HttpResponse:
         """Send a request; its form is changed where the server refuses it. Raises BackendError."""

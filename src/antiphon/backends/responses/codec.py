@@ -8,7 +8,7 @@ from operator import attrgetter
 from antiphon.backends.responses.items import DOCUMENTED, RequestForm, sent_items, sent_tool
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import PLAIN
-from antiphon.core.turn import Turn, continues, no_prefill
+from antiphon.core.turn import Turn, continues
 from antiphon.types.request import CreateResponse, prewarms
 from antiphon.types.tools import CustomTool, NamespaceTool
 
@@ -34,18 +34,16 @@ LEAST_OUTPUT = 16
 def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
     """Return the body of the call: the client's own fields, the whole history as `input`, `store: false`.
 
-    A server that keeps nothing has to be asked for its thoughts, sealed: without them it cannot go on thinking. Raises
-    InvalidRequest for a message that is to be continued.
+    A server that keeps nothing has to be asked for its thoughts, sealed: without them it cannot go on thinking. A message
+    that is to be continued is one that is still being written.
     """
-    if continues(turn):
-        raise no_prefill()
     fields: dict[str, object] = dict(turn.extra)
     theirs = _theirs_of(turn.request)
     if theirs.count(None) < len(theirs):
         fields |= {name: value for name, value in zip(_THEIRS, theirs, strict=True) if value is not None}
     fields |= {
         "model": turn.model,
-        "input": sent_items(turn.items, form),
+        "input": sent_items(turn.items, form, continues=continues(turn)),
         "store": False,
         "stream": turn.stream,
     }

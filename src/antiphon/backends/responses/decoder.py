@@ -58,13 +58,24 @@ _NAMED = frozenset((BY_NAME[FUNCTION].call, BY_NAME[CUSTOM].call))
 """Types of calls that have the name of a client's tool."""
 
 
+def _without(begun: str, value: Any) -> Any:
+    """Return an event whose texts do not begin with what was begun."""
+    if isinstance(value, dict):
+        return {
+            name: one.removeprefix(begun) if name == "text" and isinstance(one, str) else _without(begun, one)
+            for name, one in value.items()
+        }
+    return [_without(begun, one) for one in value] if isinstance(value, list) else value
+
+
 class ResponsesEventDecoder:
     """Turns the `data` of events into Deltas.
 
     `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
     An answer of `max_output_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
     `custom_tools` are the names of the custom tools that were offered: some servers call them as functions. `history` is
-    what the model saw: the ids of new calls differ from those in it, whatever the server gives them. `offered` makes the map of
+    what the model saw: the ids of new calls differ from those in it, whatever the server gives them. `begun` is the text that
+    the answer goes on from; llama.cpp repeats it wherever it says the text as a whole. `offered` makes the map of
     the tools that were offered: a call's name is repaired as a chat model's is.
     """
 
@@ -82,6 +93,7 @@ class ResponsesEventDecoder:
         self._tools: ToolMap | None = None
         self._ids: FreshIds | None = None
         self._calls: dict[str, str] = {}
+        self.begun = ""
         self.ended = False
         self.error: BackendError | None = None
         self._halves = Halves()
@@ -201,6 +213,8 @@ class ResponsesEventDecoder:
             raise wrong("its type is not the name of an event")
         if type in TEXTS:
             return (_piece(type, fields),)
+        if self.begun:
+            fields = _without(self.begun, fields)
         if "item" in fields:
             fields["item"] = self._own(fields["item"])
         if type not in ENDS:

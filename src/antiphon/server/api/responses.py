@@ -9,7 +9,7 @@ from antiphon.core.context import split_array
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text import sse
 from antiphon.errors import APIError, InvalidRequest, NotFound
-from antiphon.responses.background.event_log import Follower
+from antiphon.responses.background.event_log import WORKING, Follower
 from antiphon.responses.background.live import Live
 from antiphon.responses.included import response_with_included, wanted, with_included
 from antiphon.responses.intake.decoding import with_model
@@ -40,10 +40,10 @@ class Responses:
 
     async def create(self, request: Request) -> Reply | None:
         """Make a response: JSON, or events with `"stream": true` (CreateResponse)."""
-        body = await request.body()
-        prepared = await self._preparer.prepare(body, request.caller, request_hints(request))
+        body = await request.body(checked=False)
+        prepared = await self._preparer.prepare(body, request.caller, request_hints(request), checked=False)
         if prepared.plan.request.background:
-            return await self._background(request, prepared, body)
+            return await self._background(request, prepared)
         limits = prepared.permit.headers
         if not prepared.plan.request.stream:
             run = self._preparer.run(prepared, mute=True)
@@ -56,8 +56,8 @@ class Responses:
         await self._foreground.stream(request, run, limits, sink_of)
         return None
 
-    async def _background(self, request: Request, prepared: Prepared, body: bytes) -> Reply | None:
-        plan = prepared.plan
+    async def _background(self, request: Request, prepared: Prepared) -> Reply | None:
+        plan, body = prepared.plan, prepared.body
         if prepared.unnamed:  # whoever continues it may have another model, or several
             body = await by_size(len(body), with_model, body, plan.request.model)
         queued = await self._live.submit(plan, body, prepared.permit)
@@ -90,7 +90,14 @@ class Responses:
         stored = await self._stored(request)
         if not stored.background:
             raise InvalidRequest("Only a response created with 'background' can be streamed again.", param="stream")
-        follower = await self._live.follow(id, request.owner, _starting_after(request))
+        after = _starting_after(request)
+        if stored.status not in WORKING and not await self._services.store.jobs.events(id, request.owner, -1, 1):
+            raise InvalidRequest(
+                "The events of this response are no longer kept (setting event_days). Read it without 'stream'.",
+                param="stream",
+                code="events_expired",
+            )
+        follower = await self._live.follow(id, request.owner, after)
         await _send_followed(request, follower)
 
     async def delete(self, request: Request) -> Reply:
