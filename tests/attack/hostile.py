@@ -103,8 +103,7 @@ async def run_backends(folder: Path, report: Report, only: str = "") -> None:
     """Let every kind of hostile backend answer."""
     try:
         from tests.backends.hostile import KINDS, hostile
-        from tests.backends.hostile_answers import APIS, SECRET
-        from tests.backends.hostile_messages import FINE
+        from tests.backends.hostile_answers import APIS, FINE, SECRET
     except ImportError:
         report.say("no hostile backends here")
         return

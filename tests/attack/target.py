@@ -75,7 +75,7 @@ class Target:
         self.process: subprocess.Popen[bytes] | None = None
         self._read_log = 0
 
-    async def start(self, seconds: float = 30.0) -> None:
+    async def start(self, seconds: float = 120.0) -> None:
         """Start the process and wait until it answers. Raises AssertionError with its log."""
         self.process = self._launch()
         end = time.monotonic() + seconds

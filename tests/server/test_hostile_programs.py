@@ -54,7 +54,9 @@ def asked(*calls: object) -> str:
 HOSTILE = {
     # no end
     "an endless loop": ("while True: pass", "timed out"),
-    "an endless loop that catches all": ("while True:\n    try:\n        while True: pass\n    except BaseException: pass", "timed out"),
+    "an endless loop that catches all": (
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass", "timed out",
+    ),
     "endless calls": ("while True: await tools.lookup(query='moth')", "at most 20"),
     "endless output": ("while True: print('x' * 1000)", "timed out"),
     "waits for nothing": ("import asyncio\nawait asyncio.Event().wait()", "never comes"),
@@ -105,10 +107,15 @@ HOSTILE = {
     "a call with a long name": (asked({"name": "x" * 100_000, "arguments": "{}"}), "may not"),
     "a call without arguments": (asked({"name": "lookup"}), "no JSON object"),
     "501 calls": (asked(*[{"name": "lookup", "arguments": "{}"}] * 501), "more than 500"),
-    "calls and an end": (left("b'{\"asked\": [{\"name\": \"own\", \"arguments\": \"{}\"}], \"failed\": true, \"text\": \"x\"}'"), None),
+    "calls and an end": (
+        left("b'{\"asked\": [{\"name\": \"own\", \"arguments\": \"{}\"}], \"failed\": true, \"text\": \"x\"}'"), None,
+    ),
     # the machine
     "processes without end": ("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", ""),
-    "kills all": ("import os, signal\nfor pid in range(1, 2000):\n    try: os.kill(pid, signal.SIGKILL)\n    except OSError: pass\nos.kill(-1, 9)", ""),
+    "kills all": (
+        "import os, signal\nfor pid in range(1, 2000):\n    try: os.kill(pid, signal.SIGKILL)\n    except OSError: pass\n"
+        "os.kill(-1, 9)", "",
+    ),
     "no source": ("\x00", ""),
     "no Python": ("def", "SyntaxError"),
     "deep source": ("(" * 5000 + ")" * 5000, ""),

@@ -156,6 +156,17 @@ class Limiter:
             self._slots.free(slots)
             raise
 
+    def used(self, caller: Caller, model: str, card: ModelCard | None, usage: Usage) -> None:
+        """Count tokens, and what they cost, that nobody was asked for beforehand; nothing is refused."""
+        price, now = self._prices.get(model, FREE_OF_CHARGE), self._clock()
+        charges = [
+            Charge(meter_of(caller.meter, card, limit, now), _used(limit, usage, price))
+            for limit in caller.limits
+            if limit.unit in ("tokens", "cost") and (limit.concerns(card) if card is not None else not limit.models)
+        ]
+        if charges:
+            self.correct(charges, ())
+
     def check(self, caller: Caller) -> None:
         """Refuse at once, without a look at the store, who has asked too often a moment ago. Raises APIError 429."""
         refused = self._refused.get((caller.meter, caller.owner)) if caller.limits else None
@@ -261,7 +272,7 @@ class Reservation:
         """Correct the reservation, once."""
         if usage is None:
             usage = Usage(input_tokens=self._demand.input_tokens if output_seen else 0, output_tokens=output_seen)
-        self._end([Charge(one.charge.meter, self._used(one, usage) - one.charge.amount) for one in self._reserved])
+        self._end([self._correction(one, usage) for one in self._reserved])
 
     def hand_over(self) -> None:
         """Give the slots back."""
@@ -272,15 +283,17 @@ class Reservation:
             self._open = False
             self._limiter.correct(self._limiter.worth_writing(corrections), self._slots)
 
-    def _used(self, one: Reserved, usage: Usage) -> float:
-        match one.limit.unit:
-            case "tokens":
-                return usage.input_tokens + usage.output_tokens
-            case "cost":
-                cached = usage.input_tokens_details.cached_tokens
-                return self._price.of(usage.input_tokens, cached, usage.output_tokens)
-            case _:
-                return one.charge.amount
+    def _correction(self, one: Reserved, usage: Usage) -> Charge:
+        amount = one.charge.amount
+        used = _used(one.limit, usage, self._price) if one.limit.unit in ("tokens", "cost") else amount
+        return Charge(one.charge.meter, used - amount)
+
+
+def _used(limit: Limit, usage: Usage, price: Price) -> float:
+    """Return what counts of usage for a limit on tokens or cost."""
+    if limit.unit == "tokens":
+        return usage.input_tokens + usage.output_tokens
+    return price.of(usage.input_tokens, usage.input_tokens_details.cached_tokens, usage.output_tokens)
 
 
 def _expected(limit: Limit, demand: Demand, price: Price) -> float:

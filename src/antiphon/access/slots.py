@@ -103,3 +103,27 @@ class Slots:
                 log.warning("rate limits: concurrent-stream slots not renewed: the store is unavailable")
             except Exception:
                 log.exception("rate limits: renewing concurrent-stream slots failed")
+
+
+class BackendSlots:
+    """Slots of backends whose `max_concurrent` all servers on the store share (`backends.routing.shared_slots.SlotStore`)."""
+
+    def __init__(self, limits: LimitStore, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._holder = f"{os.getpid()}-{secrets.token_hex(6)}"
+
+    async def take(self, name: str, most: int) -> bool:
+        """Take a slot of a backend, unless all are taken."""
+        return await self._limits.take_slot(self._slot(name, most), self._clock(), LEASE)
+
+    async def free(self, name: str) -> None:
+        """Give a slot back."""
+        await self._limits.free_slot(self._slot(name, 0))
+
+    async def renew(self) -> None:
+        """Keep the slots of this process."""
+        await self._limits.renew_slots(self._holder, self._clock(), LEASE)
+
+    def _slot(self, name: str, most: int) -> Slot:
+        return Slot(name=f"{name}/backend calls", holder=self._holder, most=most)

@@ -108,6 +108,11 @@ class BackgroundOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         """Seconds that it may take; 0: it comes at its turn."""
         return WINDOWS.get(self.completion_window or "", 0.0)
 
+    @property
+    def patience(self) -> float:
+        """Seconds for which it lets others go first: half of its window, so that it has the rest to come at its turn."""
+        return self.window / 2
+
 
 WINDOWS = {"2h": 7200.0, "8h": 28_800.0}
 """Completion windows that let other requests go first, in seconds."""

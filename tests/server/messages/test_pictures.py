@@ -71,16 +71,13 @@ def test_a_translated_chat_completion_has_them_too(servers: dict[str, Client], s
     assert found == [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}]
 
 
-PLOT = (
-    """
+PLOT = """
 import base64, sys
 class Plot:
     def _repr_png_(self):
-        return base64.b64decode("%s")
+        return base64.b64decode("PICTURE")
 Plot()
-"""
-    % PNG
-)
+""".replace("PICTURE", PNG)
 
 
 def test_a_plot_follows_the_result_of_its_code(servers: dict[str, Client]) -> None:

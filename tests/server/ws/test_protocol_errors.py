@@ -154,6 +154,5 @@ def test_a_client_that_never_closes_is_closed(client, monkeypatch):
         opened(sock)
         sock.sendall(frame(b"{}", 3))
         assert sock.recv(1000)[:1] == b"\x88" and sock.recv(1000) == b""
-        with pytest.raises(OSError, match="reset|Broken pipe"):
-            while True:
-                sock.sendall(b"x" * 100_000)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            sock.sendall(b"x" * 50_000_000)

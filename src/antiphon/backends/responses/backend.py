@@ -23,8 +23,9 @@ from antiphon.backends.relaying import RelayedBytes, RouteRelayer
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.fast_text import FastText
+from antiphon.backends.responses.items import RequestForm
 from antiphon.backends.responses.one_call import OneCall
-from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
+from antiphon.backends.responses.refused_forms import REFUSED, form_of, lesson_of, next_form
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
 from antiphon.core.fast_path import FastPath
@@ -203,9 +204,13 @@ class ResponsesBackend:
         self._relayer = RouteRelayer(self._client)
         self._config = config
         self._profile = profiles.find(config.profile, config.url)
-        self._forms = RequestForms()
         self._chat: CodecOptions | None = None
         self._learn = learn
+        self._settings = {
+            model: Adaptation(drop=tuple(one.drop), efforts=tuple(one.efforts))
+            for model, one in (models or {}).items()
+            if one.drop or one.efforts
+        }
         self._adaptations = Adaptations(name)
 
     @property
@@ -224,12 +229,14 @@ class ResponsesBackend:
         if policy is not None and turn.stream is not policy:
             turn = replace(turn, stream=policy)
         asking = Asking(turn, self._adaptations)
+        settings = self._settings.get(turn.model)
         while True:
-            asked, ignored = adapted(asking.turn, asking.changed)
+            changed = asking.changed if settings is None else settings.plus(asking.changed)
+            asked, ignored = adapted(asking.turn, changed)
             if asked.tool_choice == "none" and self._profile is not None and not self._profile.tool_choice_none:
                 asked = replace(asked, tools=[])  # it would call them all the same
             try:
-                response = await self._open(asked)
+                response = await self._open(asked, form_of(changed))
                 break
             except BackendError as error:
                 if not self._learn or not asking.changes(error, sent_fields(asked)):
@@ -243,9 +250,9 @@ class ResponsesBackend:
         """Whether the server goes on with a message of the assistant's: the API has no word for it, and OpenAI begins anew."""
         return self._profile is not None and self._profile.kind in PREFILLING
 
-    async def _open(self, turn: Turn) -> HttpResponse:
+    async def _open(self, turn: Turn, known: RequestForm) -> HttpResponse:
         """Send a request; its form is changed where the server refuses it. Raises BackendError."""
-        form = self._forms.of(turn.model, turn.hints.owner)
+        form, why = known, ""
         small = turn.size < LARGE
         body = codec.request(turn, form) if small else await by_size(turn.size, codec.request, turn, form)
         while True:
@@ -255,7 +262,8 @@ class ResponsesBackend:
             if response.status not in REFUSED:
                 if not 200 <= response.status < 300:
                     await accepted(response)
-                self._forms.learn(turn.model, form, turn.hints.owner)
+                if form is not known:
+                    self._adaptations.learn(turn.model, lesson_of(form), why, turn.hints.owner)
                 return response
             said = await read_refusal(response)
             other = body
@@ -263,6 +271,7 @@ class ResponsesBackend:
                 changed = next_form(form, parse(said))
                 if changed is None:
                     raise refusal(response.status, said)
+                why = why or refusal(response.status, said).message
                 form, other = changed, await by_size(turn.size, codec.request, turn, changed)
             body = other
 

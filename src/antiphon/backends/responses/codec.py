@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 
-from antiphon.backends.responses.items import RequestForm, sent_items, sent_tool
+from antiphon.backends.responses.items import DOCUMENTED, RequestForm, sent_items, sent_tool
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import PLAIN
 from antiphon.core.turn import Turn, continues
@@ -27,7 +27,6 @@ _OURS = frozenset(
 _THEIRS = [name for name in CreateResponse.__struct_fields__ if name not in _OURS]
 _theirs_of = attrgetter(*_THEIRS)
 
-DOCUMENTED = RequestForm()
 LEAST_OUTPUT = 16
 """Tokens that OpenAI's API takes as the least limit."""
 

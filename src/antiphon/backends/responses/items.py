@@ -62,6 +62,10 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
     ids: bool = False
 
 
+DOCUMENTED = RequestForm()
+"""The form that the API's document has."""
+
+
 def sent_items(items: Sequence[Item], form: RequestForm, *, continues: bool = False) -> list[object]:
     """Return items as they are sent. Thoughts of which nothing is left that the server takes are left out.
 

@@ -38,6 +38,7 @@ NEW_SHARE = 4
 
 _ENTRY = 4096  # bytes that an entry takes by itself
 _FORMS = 3  # a text is kept as it came, decoded, and as JSON
+_COMMA = ord(",")
 _MARK = 48  # bytes by which an input is looked for
 _LEAST_LEVEL = SMALLEST.bit_length() - 1
 _MOST_ALIKE = 128  # inputs with the same mark: conversations that have a long beginning in common
@@ -52,11 +53,11 @@ _Mark = tuple[int, bytes]
 class PastInput(msgspec.Struct, eq=False):
     """An input of an earlier request: its body in `pieces` up to the `end` of its last item; the first item is at `begin`.
 
-    As long as no request has gone on with it, it has no `pieces` but the `body` as a whole, which costs no copy.
+    As long as no request has gone on with it, it has the JSON of its items, `raw`, behind the first piece, which costs no copy.
     """
 
     owner: str
-    body: bytes
+    raw: Sequence[Raw]
     pieces: list[bytes]
     begin: int
     end: int
@@ -175,7 +176,7 @@ class PastInputs:
         encoded = EncodedTexts()
         items = asked.items[:count]
         mark = _mark(body, end.bit_length() - 1)
-        self._add(PastInput(owner, body, [], begin, end, items, encoded, mark, size, self._clock()))
+        self._add(PastInput(owner, raw[:count], [body[:begin]], begin, end, items, encoded, mark, size, self._clock()))
         return replace(asked, encoded=encoded)
 
     def _go_on(self, past: PastInput, body: bytes, asked: Asked, raw: Sequence[Raw]) -> None:
@@ -190,7 +191,9 @@ class PastInputs:
             piece, count = b"", 0
         self._drop(owned, past)
         end = past.end + len(piece)
-        pieces = [*past.pieces, piece] if piece else past.pieces
+        pieces = [body[: past.end]] if past.raw else past.pieces
+        if piece:
+            pieces = [*pieces, piece]
         if len(pieces) > _MOST_PIECES:
             pieces = [b"".join(pieces)]
         mark = _mark(body, end.bit_length() - 1)
@@ -199,7 +202,7 @@ class PastInputs:
         if size <= self._limit // OWNERS_SHARE:
             self._add(
                 PastInput(
-                    past.owner, b"", pieces, past.begin, end, items, past.encoded, mark, size, self._clock(), grown=True
+                    past.owner, (), pieces, past.begin, end, items, past.encoded, mark, size, self._clock(), grown=True
                 )
             )
 
@@ -251,12 +254,11 @@ def _mark(body: bytes, level: int) -> _Mark:
 def _begins(body: bytes, past: PastInput) -> bool:
     """Tell whether a body begins as another one did, from the end of that on: most others differ there."""
     at = past.end
-    if not past.pieces:
-        near = at - _MARK
-        if not body.startswith(past.body[near:at], near) or body[:at] != past.body[:at]:
+    for one in reversed(past.raw):
+        at -= len(one)
+        if not body.startswith(one, at) or (at > past.begin and body[at - 1] != _COMMA):
             return False
-        past.body, past.pieces = b"", [body[:at]]
-        return True
+        at -= at > past.begin
     for piece in reversed(past.pieces):
         at -= len(piece)
         if not body.startswith(piece, at):

@@ -17,7 +17,7 @@ from antiphon.server.api.files import LONGEST, SHORTEST
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.batches.making import BatchParts, Wanted, check_endpoint, make
 from antiphon.server.batches.work.base import BatchProgress, details_of, progress_of
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.server.http.router import BATCHING, READING, RouteTable
 from antiphon.stores.batch_records import BatchCounts, StoredBatch
 from antiphon.stores.records import ListPage
@@ -76,7 +76,7 @@ class BatchRoutes:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/batches: the file is checked, and its requests are answered, after this."""
-        body = decode(_create, await request.body())
+        body = decode(_create, await request.body(most=SMALL_BODY))
         if body.endpoint not in ENDPOINTS:
             raise _no_endpoint(body.endpoint)
         check_endpoint(self._parts, body.endpoint, request.caller)

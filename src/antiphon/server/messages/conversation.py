@@ -60,8 +60,8 @@ _messages = msgspec.json.Decoder(list[MessageFields])
 class MessagesRead:
     """Items of a conversation. `effort`: what its system messages ask for last. `changes`: tools that come and go in it.
 
-    `held`: the server has the beginning of the conversation. `sources` name, item by item, the message and the blocks that its
-    parts came from; `ignored` what has no effect.
+    `dropped` are the paths of thoughts that are left out, `ignored` is what has no effect. `held`: the server has the beginning
+    of the conversation. `sources` name, item by item, the message and the blocks that its parts came from.
     """
 
     def __init__(self, raw: Raw, *, held: bool = False) -> None:
@@ -70,6 +70,7 @@ class MessagesRead:
         self.effort: str | None = None
         self.changes = ToolChanges()
         self.ignored: dict[str, None] = {}
+        self.dropped: list[str] = []
         self._calls: set[str] = set()
         self._uses: dict[str, BlockFields] = {}
         self._cited = False
@@ -161,6 +162,7 @@ class MessagesRead:
                     self._add(Reasoning(content=[ReasoningText(text=block.thinking)]), at, [index])
                 else:
                     self.ignored["thinking"] = None
+                    self.dropped.append(f"messages.{at}.content.{index}")
             case "tool_use":
                 if not block.id or not block.name:
                     lacks = "name" if block.id else "id"

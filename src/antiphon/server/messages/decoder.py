@@ -135,7 +135,7 @@ _request = msgspec.json.Decoder(MessagesRequest)
 class MessagesRequestDecoder:
     """Decodes the body of one request (a RequestDecoder); `told` is then what its answer needs.
 
-    `searches_only`: all that the request declares is a web search.
+    `searches_only`: all that the request declares is a web search. `dropped` are the paths of thoughts that are left out.
 
     `resolve`: a client's model name → ours. `session` names the conversation, for caches. `counting`: no answer is wanted.
     """
@@ -147,6 +147,7 @@ class MessagesRequestDecoder:
         self.told.beta = beta
         self.asked_tokens: int | None = None
         self.searches_only = False
+        self.dropped: list[str] = []
         self._resolve = resolve
         self._session = session
         self._counting = counting
@@ -178,6 +179,7 @@ class MessagesRequestDecoder:
         choice, parallel = choice_of(request.tool_choice, tools)
         self.searches_only = tools.searches_only
         ignored |= read.ignored
+        self.dropped = read.dropped
         told, most = self.told, request.max_tokens
         told.model, told.warm = request.model, most == 0
         self.asked_tokens = most

@@ -266,12 +266,13 @@ class SQLiteResponses:
         worker: str | None = None,
         lease_until: float = 0.0,
         entry: LogEntry | None = None,
+        due: float = 0.0,
     ) -> Job | None:
         def operation(connection: Connection) -> Job | None:
             put(connection, response)
             if entry is not None:
                 response_log.put(connection, entry)
-            jobs.insert(connection, response.id, response.owner, request)
+            jobs.insert(connection, response.id, response.owner, request, due)
             jobs.append(connection, response.id, 0, events)
             if worker is None:
                 return None

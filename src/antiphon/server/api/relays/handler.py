@@ -128,9 +128,7 @@ class RelayHandlers:
 
     async def _with_media(self, asked: AskedRelay, request: Request, route: Route) -> AskedRelay:
         """Return the request with media that its JSON names by URL fetched, or checked: a backend must not reach all."""
-        named = [
-            name for name, value in asked.fields.items() if may_hold_urls(value) or name.endswith("url") or name in BARE
-        ]
+        named = await by_size(asked.size, _that_may_hold_urls, asked.fields)
         if not named:
             return asked
         fields = dict(asked.fields)
@@ -218,6 +216,10 @@ async def _sound(request: Request, answer: PassingAnswer, headers: Sequence[Head
     except ClientGone:
         return
     await sink.close()
+
+
+def _that_may_hold_urls(fields: Mapping[str, Raw]) -> list[str]:
+    return [name for name, value in fields.items() if name.endswith("url") or name in BARE or may_hold_urls(value)]
 
 
 def _slots(name: str, raw: Raw) -> tuple[dict[str, Any], list[UrlSlot]]:

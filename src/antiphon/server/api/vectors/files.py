@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
+from antiphon.runtime.offload import by_size
 from antiphon.server.api.paging import listing, page_query, whole_number
 from antiphon.server.api.vectors.shapes import (
     AddFile,
@@ -20,7 +21,7 @@ from antiphon.server.api.vectors.shapes import (
     shown_file,
 )
 from antiphon.server.api.vectors.stores import VectorShelf
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.stores.records import FileBatch, ListPage, VectorFile
 
 STATES = ("in_progress", "completed", "failed", "cancelled")
@@ -41,7 +42,7 @@ class VectorStoreFiles:
 
     async def create(self, request: Request) -> Reply:
         """POST …/files: add a file; one that is there already is ingested anew."""
-        body = decode(_add, await request.body())
+        body = decode(_add, await request.body(most=SMALL_BODY))
         store = await self._shelf.usable(request)
         file = await self._shelf.added(request, body)
         await self._shelf.attach(store.id, request.owner, [file])
@@ -57,7 +58,7 @@ class VectorStoreFiles:
 
     async def update(self, request: Request) -> Reply:
         """POST …/files/{file_id}: replace the attributes."""
-        body = decode(_update, await request.body())
+        body = decode(_update, await request.body(most=SMALL_BODY))
         id, file_id = request.params["id"], request.params["file_id"]
         attributes = attributes_json(body.attributes)
         file = await self._stores.set_attributes(id, file_id, request.owner, attributes)
@@ -93,7 +94,8 @@ class VectorStoreFiles:
 
     async def create_batch(self, request: Request) -> Reply:
         """POST …/file_batches: add many files at once."""
-        body = decode(_batch, await request.body())
+        text = await request.body()
+        body = await by_size(len(text), decode, _batch, text)
         if (body.file_ids is None) == (body.files is None):
             raise InvalidRequest("Exactly one of 'file_ids' and 'files' is required.", param="file_ids")
         store = await self._shelf.usable(request)

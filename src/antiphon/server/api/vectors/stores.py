@@ -28,7 +28,7 @@ from antiphon.server.api.vectors.shapes import (
     shown_store,
     store_not_found,
 )
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.stores.base import Store
 from antiphon.stores.records import FileBatch, ListPage, VectorFile, VectorStore
 from antiphon.telemetry.request_record import calls_model, uses_tokens
@@ -117,7 +117,7 @@ class VectorStores:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/vector_stores: perhaps with files, which are ingested afterwards."""
-        body = decode(_create, await request.body() or b"{}")
+        body = decode(_create, await request.body(most=SMALL_BODY) or b"{}")
         if body.chunking_strategy is not None and not body.file_ids:
             raise InvalidRequest(
                 "Invalid 'chunking_strategy': it is for the files in 'file_ids'.", param="chunking_strategy"
@@ -165,7 +165,7 @@ class VectorStores:
 
     async def update(self, request: Request) -> Reply:
         """POST /v1/vector_stores/{id}: name, expiry and metadata, as far as they are given."""
-        body = decode(_update, await request.body())
+        body = decode(_update, await request.body(most=SMALL_BODY))
         store = await self._shelf.usable(request)
         changed = msgspec.structs.replace(store, last_active_at=int(self._shelf.clock()))
         if body.name is not None:
@@ -188,7 +188,7 @@ class VectorStores:
 
     async def search(self, request: Request) -> Reply:
         """POST /v1/vector_stores/{id}/search: the best chunks for one query or several together."""
-        body = decode(_search, await request.body())
+        body = decode(_search, await request.body(most=SMALL_BODY))
         fits = None
         if bytes(body.filters) != b"null":
             fits = read_filter(body.filters, "filters")
