@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 
-from antiphon.backends.responses.items import RequestForm, sent_items, sent_tool
+from antiphon.backends.responses.items import RequestForm, sent_tool
+from antiphon.backends.responses.kept_items import sent_input
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import PLAIN
 from antiphon.core.turn import Turn, continues, no_prefill
@@ -46,7 +47,7 @@ def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
         fields |= {name: value for name, value in zip(_THEIRS, theirs, strict=True) if value is not None}
     fields |= {
         "model": turn.model,
-        "input": sent_items(turn.items, form),
+        "input": sent_input(turn.items, form, turn.encoded),
         "store": False,
         "stream": turn.stream,
     }
