@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -22,6 +23,8 @@ CHROMIUM = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
+OLDER = "e8f82f05"
+"""The commit of the older version that serves beside this one in `tests/acceptance/test_versions.py`."""
 FIXTURES = {"postgres": "postgresql", "tabs": "chromium"}
 """Fixtures that need a part: every test that uses one needs it, too."""
 
@@ -73,6 +76,11 @@ NEEDS: Mapping[str, Need] = {
     "bwrap": Need(
         lambda: _runs("bwrap", "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "true"),
         "bubblewrap is not installed, or may make no name spaces (apt-get install bubblewrap)",
+    ),
+    "history": Need(
+        lambda: _runs("git", "-C", str(Path(__file__).parent), "cat-file", "-e", OLDER),
+        "the repository's history is not here (a shallow clone, or an archive)",
+        system=True,
     ),
     "linux": Need(lambda: sys.platform == "linux", "only Linux has it", system=True),
 }

@@ -52,8 +52,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, module: str = "antiphon", log: Path | None = None) -> Iterator[Command]:
+def serving(
+    folder: Path, *arguments: str, module: str = "antiphon", log: Path | None = None, source: Path = ROOT
+) -> Iterator[Command]:
     """Run `antiphon serve` in a folder until the block ends; `module` may be one of the tests that changes it.
+
+    `source`: where modules are looked for first, such as those of another version.
 
     `log`: where its output goes. Without one it is read only if the server does not start: it must not be long.
     """
@@ -64,7 +68,7 @@ def serving(folder: Path, *arguments: str, module: str = "antiphon", log: Path |
         env={
             **os.environ,
             "ANTIPHON_ACCESS_LOG": "false",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(source),
         },  # nobody reads the pipe until the end
         stdout=subprocess.PIPE if log is None else log.open("ab"),
         stderr=subprocess.STDOUT,

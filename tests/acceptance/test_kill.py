@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.background import Hesitant, Model, Tools, running
+from tests.acceptance.background import CALLS, WORDS, Hesitant, Model, Tools, running
 from tests.acceptance.command import Command, serving
 from tests.acceptance.kill9 import CONFIG as BACKGROUND
 from tests.acceptance.kill9 import moment
@@ -133,6 +133,40 @@ def test_a_run_taken_over_after_a_compaction_goes_on_from_the_summary(tmp_path: 
     assert Tools.made["compacted", 0] == 1
     assert ["ANCIENT" in context for context in Hesitant.contexts] == [True, False, False, False]
     assert ["IN-SHORT" in context for context in Hesitant.contexts] == [False, True, True, True]
+
+
+def test_a_killed_run_goes_on_from_its_last_tool_where_that_is_wanted(tmp_path: Path) -> None:
+    """`background_rerun`: the text is made again, no tool call is."""
+    with running(Model) as model_url, running(Tools) as tools_url:
+        (tmp_path / "antiphon.toml").write_text("background_rerun = true\n" + BACKGROUND.format(url=model_url))
+        job = "rerun-after-tools"
+        fields = {
+            "model": "worker",
+            "background": True,
+            "input": job,
+            "tools": [
+                {"type": "mcp", "server_label": "t", "server_url": tools_url + "/mcp", "require_approval": "never"}
+            ],
+        }
+        with serving(tmp_path, "--config", "antiphon.toml") as first:
+            request = urllib.request.Request(f"{first.url}/v1/responses", json.dumps(fields).encode())
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                id = json.load(reply)["id"]
+            with urllib.request.urlopen(f"{first.url}/v1/responses/{id}?stream=true", timeout=20) as followed:
+                seen = next(line for line in followed if b'"response.output_text.delta"' in line)
+            first.process.kill()
+            first.process.wait()
+        with serving(tmp_path, "--config", "antiphon.toml") as second:
+            ended = _ended(second, id)
+            with urllib.request.urlopen(f"{second.url}/v1/responses/{id}?stream=true", timeout=20) as followed:
+                events = [json.loads(line[6:]) for line in followed if line.startswith(b"data: {")]
+    assert ended["status"] == "completed" and ended["output"][-1]["content"][0]["text"].split() == WORDS
+    assert [Tools.made[job, number] for number in range(CALLS)] == [1] * CALLS, "no tool call is made again"
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert json.loads(seen[6:]) in events, "what a client was told stays in the log"
+    again = [event for event in events if event["type"] == "response.in_progress"][1]
+    assert [item["type"] for item in again["response"]["output"]] == ["mcp_list_tools", *["mcp_call"] * CALLS]
+    assert again["response"]["output"] == ended["output"][:-1]
 
 
 def _ended(command: Command, id: str) -> dict[str, Any]:

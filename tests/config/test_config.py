@@ -166,6 +166,7 @@ WRONG_TOGETHER = {
     "workers = 2\nstore = 'memory'": "workers: several processes cannot share",
     "url_guard_allow = ['10.0.0.0/33']": "url_guard_allow[0]: '10.0.0.0/33' is not a network",
     "[backends.a]\nurl = 'a:8000'": "backends.a.url: 'a:8000' is not http://host:port/v1",
+    "[backends.x]\nurl = 'http://a/v1'\nmax_concurrent_of = 'store'": '"store" needs max_concurrent',
     "[backends.engine]\nurl = 'http://a'": "this name is reserved for the embedded engine",
     "[engine]\nmodel = 'no.gguf'": "engine.model: file not found: 'no.gguf'",
     "[engine]\nmodel = 'llama'": "engine.model: 'llama' is neither FILE.gguf nor a hub repository",

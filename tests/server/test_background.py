@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from antiphon.core.stream.fold import fold
+from antiphon.responses.background.takeover import MOST_ATTEMPTS
+from antiphon.types.events import Event
+from tests.server.serving import wait_until
 from tests.server.whole import Client, parse_events, whole_server
 
 pytestmark = pytest.mark.slow
@@ -112,6 +119,65 @@ def test_a_stop_of_the_server_ends_what_had_begun(tmp_path: Path) -> None:
         _, events = client.get(f"/v1/responses/{begun}?stream=true")
         assert [event["sequence_number"] for event in events] == list(range(len(events)))
         assert client.finished(waiting)["status"] == "completed"
+
+
+def test_a_stop_of_the_server_takes_back_what_had_begun_where_that_is_wanted(tmp_path: Path) -> None:
+    store = str(tmp_path / "antiphon.db")
+    asked = "/think hm\n/delay 0.03\n/repeat 60 word"
+    with whole_server(store=store, shutdown_grace=0.2, background_rerun=True) as client:
+        id = client.create(model="scripted", input=asked, background=True)["id"]
+        wait_until(lambda: client.get(f"/v1/responses/{id}")[1]["output"], 10)
+    with whole_server(store=store, background_lease=1.0, background_rerun=True) as client:
+        done = client.finished(id)
+        assert done["status"] == "completed" and done["error"] is None
+        assert [item["type"] for item in done["output"]] == ["reasoning", "message"]
+        assert done["output"][1]["content"][0]["text"].count("word") == 60
+        _, events = client.get(f"/v1/responses/{id}?stream=true")
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        announced = [at for at, event in enumerate(events) if event["type"] == "response.in_progress"]
+        assert len(announced) == 2 and events[announced[1]]["response"]["output"] == []
+        assert events[announced[1] - 1]["type"] not in ("response.created", "response.queued"), "output had been sent"
+        folded = fold([Event(event["type"], json.dumps(event).encode()) for event in events])
+        assert [json.loads(bytes(item)) for item in folded.output] == done["output"]
+        assert events[-1] == {"type": "response.completed", "response": done, "sequence_number": len(events) - 1}
+
+
+def test_a_run_is_not_made_again_for_ever(tmp_path: Path) -> None:
+    store = str(tmp_path / "antiphon.db")
+    settings: dict[str, Any] = {"store": store, "shutdown_grace": 0.0, "background_rerun": True}
+    with whole_server(**settings) as client:
+        id = client.create(model="scripted", input="/delay 0.02\n/repeat 2000 word", background=True)["id"]
+        wait_until(lambda: client.get(f"/v1/responses/{id}")[1]["status"] == "in_progress", 10)
+        time.sleep(0.3)
+    for _ in range(MOST_ATTEMPTS + 2):
+        with whole_server(**settings) as client:
+            time.sleep(0.4)
+            state = client.get(f"/v1/responses/{id}")[1]
+            if state["status"] == "failed":
+                break
+    assert (state["status"], state["error"]["code"]) == ("failed", "server_interrupted")
+
+
+def test_events_go_before_their_response(tmp_path: Path) -> None:
+    """After event_days the response is as before, and its stream is refused with the reason."""
+    store = str(tmp_path / "antiphon.db")
+    with whole_server(store=store, event_days=1.0) as client:
+        done = client.finished(client.create(model="scripted", input="Hi.", background=True)["id"])
+        wait_until(lambda: not _jobs(store), 10)
+        assert client.get(f"/v1/responses/{done['id']}?stream=true")[0] == 200
+        with closing(sqlite3.connect(store, isolation_level=None)) as file:
+            assert file.execute("SELECT expires_at - ? FROM event_expiry", (done["created_at"],)).fetchone()[0] >= 86400
+            file.execute("UPDATE event_expiry SET expires_at = 1")
+    with whole_server(store=store, event_days=1.0) as client:  # it looks for what has expired when it starts
+        wait_until(lambda: client.get(f"/v1/responses/{done['id']}?stream=true")[0] == 400, 10)
+        _, refused = client.get(f"/v1/responses/{done['id']}?stream=true&starting_after=1")
+        assert refused["error"]["code"] == "events_expired" and "event_days" in refused["error"]["message"]
+        assert client.get(f"/v1/responses/{done['id']}") == (200, done)
+
+
+def _jobs(store: str) -> int:
+    with closing(sqlite3.connect(store)) as file:
+        return int(file.execute("SELECT count(*) FROM jobs").fetchone()[0])
 
 
 def test_stops_of_the_server_are_no_crashes_however_many(tmp_path: Path) -> None:

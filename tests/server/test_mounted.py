@@ -57,7 +57,7 @@ def test_the_api_is_served_below_the_root_path(url: str):
 
 def test_what_is_not_there_is_a_404_in_our_shape(url: str):
     answer = httpx2.get(f"{url}/v1/nothing")
-    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "Unknown path: /nothing")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "Unknown path: /v1/nothing")
 
 
 def test_the_page_and_its_files_are_served_below_the_root_path(url: str):

@@ -104,6 +104,7 @@ def test_metrics_tell_owners_where_they_are_asked_for(tmp_path: Path) -> None:
         assert ('antiphon_owner_tokens_total{owner="team-a",key="config/ann",kind="output"}' in page) == asked
 
 
+@pytest.mark.slow  # a process
 def test_sums_are_told_apart_and_kept(tmp_path: Path) -> None:
     with server(tmp_path) as url:
         for key, model in (("key-ann", "dear"), ("key-amy", "dear"), ("key-ann", "cheap"), ("key-bob", "cheap")):

@@ -36,6 +36,7 @@ INSERT INTO antiphon.conversation_items (conversation, id, body)
 SELECT number, 'item' || number || '_' || n, '{}' FROM antiphon.conversations, generate_series(1, 5) AS n;
 INSERT INTO antiphon.events (response, sequence_number, type, body)
 SELECT response, n, 'type', '{}' FROM generate_series(1, 2000) AS response, generate_series(1, 20) AS n;
+INSERT INTO antiphon.event_expiry SELECT n, 1000000 + n FROM generate_series(1, 5000) AS n;
 INSERT INTO antiphon.files (id, owner, filename, purpose, media_type, size, created_at, expires_at, content)
 SELECT 'file_' || n, 'owner' || n % 50, 'f', 'p', 't', 1, n, 1000000 + n, 'x' FROM generate_series(1, 5000) AS n;
 INSERT INTO antiphon.contents (owner, file, expires_at)
@@ -139,7 +140,11 @@ def test_no_statement_reads_a_whole_table(filled: Postgres, noun: str, name: str
 
 
 def test_what_has_expired_is_found_by_its_time(filled: Postgres) -> None:
-    for noun, name, index in (("responses", "expired", "responses_by_expiry"), ("files", "purge", "files_by_expiry")):
+    for noun, name, index in (
+        ("responses", "expired", "responses_by_expiry"),
+        ("files", "purge", "files_by_expiry"),
+        ("jobs", "expired_events", "event_expiry_by_time"),
+    ):
         plan = filled.psql(f"EXPLAIN (GENERIC_PLAN) {queries(noun)[name].text}", "filled")
         assert f"using {index}" in plan, plan
 

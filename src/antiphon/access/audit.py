@@ -20,6 +20,7 @@ AuditAction = Literal[
     "api_key.revoked",
     "api_key.rotated",
     "configuration.reloaded",
+    "model.stopped",
     "object.deleted",
     "admin.read",
 ]

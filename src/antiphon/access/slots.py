@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from antiphon.access.quota import too_many_streams
+from antiphon.errors import APIError
 from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
 
@@ -85,6 +86,10 @@ class Slots:
             self._taken -= len(freed)
             try:
                 await asyncio.gather(*(self._limits.free_slot(slot) for slot in freed))
+            except APIError:
+                log.warning(
+                    "rate limits: %d concurrent-stream slots not released: the store is unavailable", len(freed)
+                )
             except Exception:
                 log.exception("rate limits: releasing concurrent-stream slots failed")
 
@@ -94,5 +99,31 @@ class Slots:
             await asyncio.sleep(LEASE / 3)
             try:
                 await self._limits.renew_slots(self._holder, self._clock(), LEASE)
+            except APIError:
+                log.warning("rate limits: concurrent-stream slots not renewed: the store is unavailable")
             except Exception:
                 log.exception("rate limits: renewing concurrent-stream slots failed")
+
+
+class BackendSlots:
+    """Slots of backends whose `max_concurrent` all servers on the store share (`backends.routing.shared_slots.SlotStore`)."""
+
+    def __init__(self, limits: LimitStore, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._holder = f"{os.getpid()}-{secrets.token_hex(6)}"
+
+    async def take(self, name: str, most: int) -> bool:
+        """Take a slot of a backend, unless all are taken."""
+        return await self._limits.take_slot(self._slot(name, most), self._clock(), LEASE)
+
+    async def free(self, name: str) -> None:
+        """Give a slot back."""
+        await self._limits.free_slot(self._slot(name, 0))
+
+    async def renew(self) -> None:
+        """Keep the slots of this process."""
+        await self._limits.renew_slots(self._holder, self._clock(), LEASE)
+
+    def _slot(self, name: str, most: int) -> Slot:
+        return Slot(name=f"{name}/backend calls", holder=self._holder, most=most)

@@ -139,6 +139,11 @@ class RelayedAnswer(ByteStream, Protocol):
         """Events so far: what is counted where no token counts come."""
         ...
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether the answer was cut off, as far as it was read for its token counts."""
+        ...
+
     def usage(self) -> Usage | None:
         """Return the token counts so far; None where there are none."""
         ...
@@ -234,7 +239,7 @@ class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How a backend does: `error` is what it last failed with, "" while it is well. Counts are those of this process.
 
     `learned`: settings that its models want, by its own names for them (`backends.learning.adaptations`). `loading`: calls
-    wait until its model is loaded; it is not up then.
+    wait until its model is loaded; it is not up then. `slots`: calls that this process may make at once now; 0: any number.
     """
 
     name: str
@@ -246,6 +251,7 @@ class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     circuit: str = "closed"
     calls: int = 0
     failures: int = 0
+    slots: int = 0
     learned: Mapping[str, Mapping[str, object]] = {}
     loading: bool = False
 

@@ -18,6 +18,7 @@ from antiphon.cli.launch import launch
 from antiphon.cli.local.cache import list_models, pull, rm
 from antiphon.cli.local.ps import ps
 from antiphon.cli.local.run import run
+from antiphon.cli.local.stop import stop
 from antiphon.cli.models import models
 from antiphon.cli.monitor.top import top
 from antiphon.cli.serve import serve
@@ -87,6 +88,7 @@ COMMANDS = (
     pull,
     list_models,
     ps,
+    stop,
     rm,
     check,
     doctor,

@@ -79,20 +79,27 @@ class Client:
         connection, answer = self._send("GET", "/models")
         try:
             return msgspec.json.decode(answer.read(), type=ListedModels)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             raise APIError(502, f"{self.url} does not list models as this API does") from None
         finally:
             connection.close()
 
     def get(self, path: str) -> bytes:
         """Return what stands at a path behind `/v1`. Raises APIError."""
-        connection, answer = self._send("GET", path)
+        return self._read("GET", path)
+
+    def _read(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        connection, answer = self._send(method, path, body)
         try:
             return answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise APIError(502, f"the connection to {self.url} broke: {error}") from None
         finally:
             connection.close()
+
+    def post(self, path: str, body: object) -> bytes:
+        """Send JSON to a path behind `/v1` and return the answer. Raises APIError."""
+        return self._read("POST", path, msgspec.json.encode(body))
 
     def stream(self, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         """Create a streamed response and return its events; closing the iterator cancels it. Raises APIError."""
@@ -132,6 +139,6 @@ class Client:
 def _refusal(status: int, text: bytes) -> APIError:
     try:
         error = msgspec.json.decode(text, type=_ErrorBody).error
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return APIError(status, f"the server answered {status}")
     return APIError(status, error.message, code=error.code)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from antiphon.access.caller import ADMIN, CHAT, MODERATIONS, SCOPES
-from antiphon.config.rules import is_locked
+from antiphon.config.rules import ENGINE, is_locked
+from antiphon.core.loaded_models import HoldsModels
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
@@ -79,15 +81,15 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     containers = ContainerRoutes(parts.containers, parts.store.files, parts.skills, parts.tool_meters)
     add_containers(router, containers, SkillRoutes(parts.skills))
     names = ModelNames(parts.registry, lambda: parts.config.messages_models)
-    add_messages(router, MessagesRoutes(parts.services, parts.intake, parts.foreground, names))
-    models = AnthropicModels(parts.registry, Models(parts.registry))
+    add_messages(router, MessagesRoutes(parts.services, parts.intake, parts.foreground, names, parts.ring))
+    models = AnthropicModels(parts.registry, Models(parts.registry, parts.registry.holders), names)
     router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
     services = parts.services
     keeping = ChatKeeping(parts.store, clock, new_id_base, parts.config.store_days)
     chat = ChatCompletions(
-        services.router, parts.media, parts.limiter, services.checker, translated, services.guards, keeping
+        services.router, parts.media, parts.limiter, services.checker, translated, services.guards, keeping, parts.ring
     )
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
     add_stored_chats(router, StoredChats(parts.store.chats, clock))
@@ -126,12 +128,20 @@ def add_reports(router: RouteTable, parts: Parts) -> None:
     add_response_log(
         router, ResponseLog(parts.store.responses, responses.remove, parts.services.captures, access.audit)
     )
-    engine = EngineRoutes(parts.loaded_models)
+    engine = EngineRoutes(parts.loaded_models, partial(_holders, parts), access.audit)
     router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
+    router.add("POST", "/admin/engine/stop", engine.stop, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
     router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/costs", usage.costs, scopes=frozenset((ADMIN,)))
+
+
+def _holders(parts: Parts, model: str) -> list[tuple[HoldsModels, str]]:
+    """Return the backends that load and unload a model; first the engine by its own names, as `/admin/engine` tells them."""
+    engine = parts.backends.get(ENGINE)
+    own: list[tuple[HoldsModels, str]] = [(engine, model)] if isinstance(engine, HoldsModels) else []
+    return [*own, *parts.registry.holders(model)]
 
 
 def add_operators(router: RouteTable, parts: Parts) -> None:

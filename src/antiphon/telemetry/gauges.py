@@ -41,6 +41,7 @@ def _backends(all: Sequence[BackendHealth]) -> Iterable[Samples]:
 
     yield family("up", "1 while it answers.", lambda one: one.up)
     yield family("outstanding", "Calls that it is busy with.", lambda one: one.outstanding)
+    yield family("slots", "Calls that this process may make at once; 0: any number.", lambda one: one.slots)
     yield family("waiting", "Calls that wait in its line.", lambda one: one.waiting)
     yield family(
         "circuit_open", "1 while it gets no calls because it failed too often.", lambda one: one.circuit != "closed"

@@ -1,4 +1,4 @@
-"""`antiphon run` and `antiphon ps`: with the real engine, a stand-in for the hub, and servers on real sockets."""
+"""`antiphon run`, `ps` and `stop`: with the real engine, a stand-in for the hub, and servers on real sockets."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ async def test_run_and_ps_with_a_running_server(tmp_path: Path) -> None:
             assert code == 0 and rows[0] == ["NAME", "SIZE", "CONTEXT", "RUNNING", "UNTIL"]
             assert {row[0]: row[3:5] for row in rows[1:]} == {"a": ["1024", "0/2"], "antiphon-demo": ["1024", "0/2"]}
             assert any(row[0] == "a" and row[-2:] == ["from", "now"] for row in rows)
+            assert command("stop", "a", "antiphon-demo")[:2] == (0, "a: not loaded\nantiphon-demo: not loaded\n")
+            assert command("ps")[1].split() == rows[0]
+            code, _, err = command("stop", "zz")
+            assert code == 1 and "'zz' is none that this server loads and unloads" in err
             code, _, err = command("run", "zz", "Hello")
             assert code == 1 and "unknown model 'zz'" in err and "a, antiphon-demo" in err
 
@@ -56,6 +60,6 @@ async def test_run_and_ps_with_a_running_server(tmp_path: Path) -> None:
 
 
 async def test_what_does_not_answer(tmp_path: Path) -> None:
-    for command in (("ps",), ("run", "a", "Hello")):
+    for command in (("ps",), ("stop", "a"), ("run", "a", "Hello")):
         outcome = await antiphon(tmp_path, *command, "--url=http://127.0.0.1:9")
         assert outcome.code == 1 and "no server answers at http://127.0.0.1:9" in outcome.err

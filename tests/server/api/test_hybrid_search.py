@@ -17,7 +17,7 @@ from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config, FileSearchConfig, KeyConfig, ToolsConfig
 from antiphon.stores.open import open_postgres
 from antiphon.tools.retrieval import drafting, model_calls
-from tests.server.serving import serving
+from tests.server.serving import serving, wait_until
 from tests.stores.postgres_server import Postgres, running
 from tests.tools.retrieval.search_backend import SearchBackend, search_backend
 
@@ -232,6 +232,40 @@ def test_rewriting_counts_for_a_key(backend: tuple[str, SearchBackend]) -> None:
         with pytest.raises(openai.RateLimitError):
             client.vector_stores.search(shelf, query="vehicles", rewrite_query=True)
         assert found(client, shelf, "car") == ["words"]
+
+
+def test_what_searches_ask_of_models_counts_for_a_key(backend: tuple[str, SearchBackend]) -> None:
+    """Files that are embedded count for their owner, searches for the key, in its budget too."""
+    keys = {
+        "ann": KeyConfig(key="sk-ann", owner="ann", limits=("3 tokens/day",)),
+        "root": KeyConfig(key="sk-root", owner="root", scopes=("admin",)),
+    }
+    with served("memory", backend[0], {"keys": keys}, rerank="b/cross") as client:
+        client, root = client.with_options(api_key="sk-ann"), client.with_options(api_key="sk-root")
+        shelf = filled(client)
+        found(client, shelf, "a car or another vehicle, whatever it is called here")
+
+        def helpers() -> dict[tuple[str, str, str], int]:
+            answer: Any = root.get("/admin/usage?group_by=owner,key,model,tool", cast_to=object)
+            rows = [row for row in answer["data"] if row["tool"].startswith("helper:")]
+            return {(row["key"], row["model"], row["tool"]): row["input_tokens"] for row in rows}
+
+        used = helpers()
+        assert set(used) == {
+            ("", "b/mini", "helper:embedding"),
+            ("config/ann", "b/mini", "helper:embedding"),
+            ("config/ann", "b/cross", "helper:rerank"),
+        }
+        assert all(count > 0 for count in used.values())
+        wait_until(lambda: _is_spent(client))
+
+
+def _is_spent(client: openai.OpenAI) -> bool:
+    try:
+        client.responses.create(model="m", input="Hi.")
+    except openai.APIStatusError as error:
+        return error.status_code in (402, 429)
+    return False
 
 
 def test_what_is_not_there_is_named(backend: tuple[str, SearchBackend]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from antiphon import __version__
 from antiphon.backends.base import BackendHealth, Capabilities, ModelCard, Route
+from antiphon.core.loaded_models import HoldsModels, LoadedModels
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.asgi import AntiphonApp
@@ -42,6 +43,23 @@ class Cards:
         return CARDS
 
 
+class Holder:
+    """A backend that loads one model of its two."""
+
+    def state_of(self, model: str) -> str | None:
+        return {"nova": "loaded", "idle": "not_loaded"}.get(model)
+
+    def stop_model(self, model: str) -> str:
+        return "not_loaded"
+
+    def loaded_models(self) -> LoadedModels:
+        return LoadedModels()
+
+
+def holders(model: str) -> list[tuple[HoldsModels, str]]:
+    return [(Holder(), "idle"), (Holder(), "nova")] if model == "hypernova-60b" else []
+
+
 states: list[BackendHealth] = []
 CONDITION = Condition("memory")
 
@@ -50,7 +68,7 @@ CONDITION = Condition("memory")
 def served():
     from tests.server.serving import serving
 
-    models, health, router = Models(Cards()), Health(lambda: states, CONDITION), RouteTable()
+    models, health, router = Models(Cards(), holders), Health(lambda: states, CONDITION), RouteTable()
     router.add("GET", "/models", models.list)
     router.add("GET", "/models/{id:path}", models.read)
     router.add("GET", "/health", health.health, public=True)
@@ -72,6 +90,7 @@ def test_a_model_in_the_contracts_shape(served):
         "parameters_number": "60B",
         "context_length": 131072,
         "type": "text_generation",
+        "state": "loaded",
         "capabilities": {
             "supports_responses": True,
             "support_chat_completion": True,
@@ -83,6 +102,7 @@ def test_a_model_in_the_contracts_shape(served):
         "features": ["streaming", "tools", "structured_outputs", "reasoning", "vision", "audio"],
     }
     assert plain["features"] == ["streaming"] and plain["context_length"] is None
+    assert plain["state"] is None, "a model of another server"
     assert not plain["capabilities"]["supports_function_calling"]
 
 

@@ -92,6 +92,37 @@ def test_models_are_loaded_on_demand_in_every_mode(tmp_path: Path) -> None:
         }
 
 
+def test_a_model_is_stopped_when_its_answers_have_ended(tmp_path: Path) -> None:
+    """As `ollama stop`: the memory is free, /v1/models says so, the next call loads the model again."""
+    with running(models=copies(tmp_path, "a"), memory=3 * ONE) as server:
+        client = server.client
+
+        def states() -> dict[str, str]:
+            return {one["id"]: one["state"] for one in client.get("/v1/models")[1]["data"]}
+
+        def stop(model: str) -> tuple[int, Any]:
+            return client.post("/admin/engine/stop", model=model)
+
+        assert states() == {"a": "not_loaded", "antiphon-demo": "loaded"}
+        assert stop("a") == (200, {"id": "a", "object": "engine.model", "state": "not_loaded"})
+        assert stop("antiphon-demo")[1]["state"] == "not_loaded", "one that time does not unload, too"
+        assert client.get("/ready")[0] == 200 and server.loaded() == []
+        with ThreadPoolExecutor(1) as pool:
+            events = pool.submit(lambda: client.stream(model="a", input="Tell me a story.", max_output_tokens=200))
+            wait_until(
+                lambda: server.loaded() == ["a"] and client.get("/admin/engine")[1]["data"][0]["running"] == 1, 30
+            )
+            assert stop("a")[0] == 200
+            assert events.result()[-1]["type"] in ("response.completed", "response.incomplete"), "no answer breaks off"
+        wait_until(lambda: states() == {"a": "not_loaded", "antiphon-demo": "not_loaded"}, 10)
+        wait_until(lambda: client.get("/admin/engine")[1]["memory_taken"] == 0, 10)
+        assert client.create(model="a", input=SAY)["status"] == "completed"
+        status, body = stop("nobody")
+        assert status == 404 and body["error"]["code"] == "model_not_found"
+        assert client.post("/admin/engine/stop", model="a", when="now")[0] == 400
+        assert client.get("/v1/models/a")[1]["state"] == "loaded"
+
+
 def test_two_clients_want_two_models_that_do_not_fit_together(tmp_path: Path) -> None:
     """Each is answered in its turn, and no answer breaks off."""
     with running(models=copies(tmp_path, "a", "b"), memory=int(1.5 * ONE)) as server:

@@ -15,7 +15,7 @@ from antiphon.backends.llama.model import EngineModel
 from antiphon.backends.llama.runner import Make, Runner, RunnerState
 from antiphon.backends.llama.scheduler import Scheduler, Use
 from antiphon.backends.routing.leases import LeasedBytes, LeasedStream
-from antiphon.core.loaded_models import LoadedModels
+from antiphon.core.loaded_models import NOT_LOADED, LoadedModels
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.turn import Hints, Turn
 from antiphon.errors import BackendError, ConfigError
@@ -94,6 +94,22 @@ class LocalModels:
     def loaded_models(self) -> LoadedModels:
         """Tell which models are loaded, those of other backends that share the memory included."""
         return self.scheduler.report()
+
+    def state_of(self, model: str) -> str | None:
+        """Tell whether a model is loaded: one of this engine, or one that shares its memory now."""
+        runner = self._find_runner(model)
+        return runner.state.value if runner is not None else None
+
+    def stop_model(self, model: str) -> str:
+        """Unload a model once no call holds it."""
+        runner = self._find_runner(model)
+        if runner is None:
+            return NOT_LOADED
+        self.scheduler.stop(runner)
+        return runner.state.value
+
+    def _find_runner(self, model: str) -> Runner | None:
+        return self._runners.get(model) or self.scheduler.find(model)
 
     async def close(self) -> None:
         """Unload all models."""
@@ -175,5 +191,5 @@ class LocalModels:
 def _model_of(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_RelayedModel).model
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""

@@ -8,22 +8,24 @@ from enum import Enum
 
 from antiphon.backends.llama.backend import LlamaCppBackend
 from antiphon.backends.llama.model import EngineModel
+from antiphon.core.loaded_models import LOADED, LOADING, NOT_LOADED
 
 Make = Callable[[EngineModel], LlamaCppBackend]
 
 
 class RunnerState(Enum):
-    """What a Runner does at the moment."""
+    """What a Runner does at the moment, as clients see it."""
 
-    UNLOADED = "unloaded"
-    LOADING = "loading"
-    LOADED = "loaded"
+    UNLOADED = NOT_LOADED
+    LOADING = LOADING
+    LOADED = LOADED
 
 
 class Runner:
     """One model of the embedded engine. The Scheduler loads and unloads it; nobody else changes it.
 
-    `pinned`: time does not unload it, only another model that needs its memory does.
+    `pinned`: time does not unload it, only another model that needs its memory does. `stops`: it is unloaded when no call
+    holds it any more, unless another call comes.
     """
 
     def __init__(self, model: EngineModel, make: Make, *, pinned: bool = False) -> None:
@@ -32,6 +34,7 @@ class Runner:
         self.pinned = pinned
         self.backend: LlamaCppBackend | None = None
         self.has_loaded = False
+        self.stops = False
         self.uses = 0
         self.used_at = 0.0
         self.expires_at: float | None = None

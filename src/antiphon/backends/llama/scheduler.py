@@ -79,6 +79,17 @@ class Scheduler:
         data = [self._report(one) for one in models]
         return LoadedModels(data=data, memory_total=self._bound.total, memory_taken=self.taken)
 
+    def find(self, id: str) -> Runner | None:
+        """Return the loaded model of this name, or None."""
+        return next((one for one in self._loaded if one.id == id), None)
+
+    def stop(self, runner: Runner) -> None:
+        """Unload a model now, or when the calls that hold it have ended. It is loaded again when it is called."""
+        if runner.backend is not None and runner.uses:
+            runner.stops = True
+        elif runner.backend is not None:
+            self._unload(runner, "it was stopped")
+
     @property
     def total(self) -> int:
         """The bytes that loaded models may take together."""
@@ -164,6 +175,7 @@ class Scheduler:
             raise _unavailable("The server is stopping.")
         runner.uses += 1
         runner.expires_at = None
+        runner.stops = False
         if runner.timer is not None:
             runner.timer.cancel()
             runner.timer = None
@@ -173,7 +185,9 @@ class Scheduler:
         runner.used_at = time.monotonic()
         if not runner.uses:
             self._changed.set()
-            if runner.backend is not None and not runner.pinned and self._keep_alive >= 0:
+            if runner.stops and runner.backend is not None:
+                self._unload(runner, "it was stopped")
+            elif runner.backend is not None and not runner.pinned and self._keep_alive >= 0:
                 runner.expires_at = time.time() + self._keep_alive
                 loop = asyncio.get_running_loop()
                 runner.timer = loop.call_later(self._keep_alive, self._expire, runner)
@@ -189,6 +203,7 @@ class Scheduler:
         if runner.timer is not None:
             runner.timer.cancel()
         runner.timer = runner.expires_at = None
+        runner.stops = False
         self._loaded.remove(runner)
         log.info("unloading %s: %s", runner.id, why)
         task = asyncio.ensure_future(backend.close())

@@ -12,7 +12,8 @@ import msgspec
 from antiphon.backends.base import Backend, BackendHealth, BackendModel, Loads
 from antiphon.backends.learning.adaptations import Adaptable
 from antiphon.backends.routing.breaker import Breaker
-from antiphon.backends.routing.call_queue import CallQueue
+from antiphon.backends.routing.call_queue import CallQueue, Waiter
+from antiphon.backends.routing.shared_slots import SharedSlots, SlotStore
 from antiphon.errors import BackendError, ModelUnavailable
 
 log = logging.getLogger("antiphon.backends.routing")
@@ -24,6 +25,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Limits, timeouts and circuit breaker of a backend (see `config.BackendConfig`); 0: no limit, no circuit breaker."""
 
     max_concurrent: int = 0
+    max_concurrent_of: str = "process"
     max_waiting: int = 256
     wait_timeout: float = 120.0
     break_after: int = 0
@@ -47,6 +49,7 @@ class Member:
         self.error = ""
         self.complaint = ""
         self.queue = CallQueue()
+        self._shared: SharedSlots | None = None
         self.breaker = Breaker(self.policy.break_after, self.policy.break_seconds)
         self.backend_id = opaque_id(backend.name)
         self.check_at = 0.0
@@ -68,8 +71,38 @@ class Member:
     @property
     def has_room(self) -> bool:
         """Tell whether a call may be made without overtaking others."""
-        limit = self.policy.max_concurrent
-        return not limit or (self.outstanding < limit and not self.queue)
+        if not self.policy.max_concurrent:
+            return True
+        return self.outstanding < self.slots and not self.queue
+
+    def share(self, store: SlotStore) -> None:
+        """Count calls against `max_concurrent` together with all servers on the store, where the policy says so."""
+        if self._shared is None and self.policy.max_concurrent and self.policy.max_concurrent_of == "store":
+            self._shared = SharedSlots(
+                store,
+                self.backend.name,
+                self.policy.max_concurrent,
+                waits=lambda: bool(self.queue),
+                used=lambda: self.outstanding,
+                serve=self._serve_next,
+            )
+
+    def join(self, waiter: Waiter) -> None:
+        """Let a call wait for a slot."""
+        self.queue.join(waiter)
+        if self._shared is not None:
+            self._shared.look()
+
+    @property
+    def slots(self) -> int:
+        """How many calls may be made at once by this process now; 0: any number."""
+        return self._shared.usable if self._shared is not None else self.policy.max_concurrent
+
+    async def close(self) -> None:
+        """Close the backend; shared slots are given back."""
+        if self._shared is not None:
+            await self._shared.close()
+        await self.backend.close()
 
     def take(self) -> None:
         """Take a slot for a call."""
@@ -80,7 +113,14 @@ class Member:
     def give_back(self) -> None:
         """Give a slot back; the first call of the queue takes it at once."""
         self.outstanding -= 1
-        if self.policy.max_concurrent and self.outstanding < self.policy.max_concurrent:
+        if self.policy.max_concurrent:
+            self._serve_next()
+            if self._shared is not None:
+                self._shared.look()
+
+    def _serve_next(self) -> None:
+        """Give a free slot to the call that waits longest."""
+        if self.outstanding < self.slots:
             waiter = self.queue.next()
             if waiter is not None:
                 self.take()
@@ -135,6 +175,7 @@ class Member:
             circuit=self.breaker.state,
             calls=self.calls,
             failures=self.failures,
+            slots=self.slots,
             learned=_learned(self.backend),
         )
 

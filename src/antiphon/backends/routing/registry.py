@@ -24,7 +24,10 @@ from antiphon.backends.base import (
 from antiphon.backends.routing.endpoints import Endpoint
 from antiphon.backends.routing.member import Member, Policy
 from antiphon.backends.routing.routes import ModelRoute
+from antiphon.backends.routing.shared_slots import SlotStore
 from antiphon.config import BackendConfig, ModelConfig
+from antiphon.config.apis import api_of
+from antiphon.core.loaded_models import HoldsModels
 from antiphon.core.model_types import MODERATION, TEXT_GENERATION, type_by_name
 from antiphon.core.request.echo import Defaults
 from antiphon.errors import APIError, BackendError, ConfigError
@@ -34,8 +37,6 @@ log = logging.getLogger("antiphon.backends.routing")
 DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a model that nobody knows
 DISCOVERY_TIMEOUT = 10.0
 LINGER = 120.0  # without a call, until a removed backend is closed: a response may be at its tools, and come back
-
-_NO_CHAT = frozenset(("responses", "anthropic", "scripted"))  # APIs whose servers are not asked for chat completions
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -59,6 +60,7 @@ class Registry:
         _check_names(models, backends)
         self._models = models
         self._retries = retries
+        self._slots: SlotStore | None = None
         self._members = _members(backends, discover, settings or {})
         self._leaving: set[asyncio.Task[None]] = set()
         self._routes: dict[str, ModelRoute] = {}
@@ -95,6 +97,12 @@ class Registry:
             ServedModel(route.card, [(endpoint.member.backend.name, endpoint.name) for endpoint in route.endpoints])
             for route in self._routes.values()
         ]
+
+    def holders(self, model: str) -> list[tuple[HoldsModels, str]]:
+        """Return the backends of a model that load and unload it, with their names for it."""
+        route = self._routes.get(model) or self._find(model)
+        ends = [(end.member.backend, end.name) for end in route.endpoints] if route is not None else []
+        return [(backend, name) for backend, name in ends if isinstance(backend, HoldsModels)]
 
     def health(self) -> list[BackendHealth]:
         """Tell how each backend does."""
@@ -142,6 +150,7 @@ class Registry:
             elif old is not None and member.discover:
                 member.models = old.models  # until it has been asked itself
         self._models, self._retries = models, retries
+        self._share()
         self._rebuild()
         for member in before.values():
             leaving = asyncio.ensure_future(_close_later(member, linger))
@@ -150,6 +159,16 @@ class Registry:
         if self._refreshing is not None:
             self._refreshing.cancel()
         self._refreshing = asyncio.ensure_future(self.refresh())
+
+    def share(self, slots: SlotStore) -> None:
+        """Count calls of backends together with all servers on the store, where `max_concurrent_of` says so."""
+        self._slots = slots
+        self._share()
+
+    def _share(self) -> None:
+        if self._slots is not None:
+            for member in self._members.values():
+                member.share(self._slots)
 
     # Discovery
 
@@ -173,7 +192,7 @@ class Registry:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(member.backend.close() for member in self._members.values()))
+        await asyncio.gather(*(member.close() for member in self._members.values()))
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -284,7 +303,7 @@ async def _close_later(member: Member, linger: float) -> None:
             if member.outstanding or member.queue or member.calls != calls:
                 quiet_since, calls = monotonic(), member.calls
     finally:
-        await member.backend.close()
+        await member.close()
 
 
 def _discovered_card(model: BackendModel) -> ModelCard:
@@ -343,7 +362,7 @@ def _does(has: Capabilities, needed: Capabilities) -> bool:
 
 
 def _policy(config: BackendConfig) -> Policy:
-    return _taken(Policy, config, chat_completions=config.api not in _NO_CHAT)
+    return _taken(Policy, config, chat_completions=api_of(config.api).chat)
 
 
 def _defaults(model: ModelConfig) -> Defaults:

@@ -328,7 +328,7 @@ async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
         raise _busy("Too many requests are waiting for this model.")
     waiter = Waiter(hints.owner, hints.response, patient=patient)
     for endpoint in queues:
-        endpoint.member.queue.join(waiter)
+        endpoint.member.join(waiter)
     try:
         longest = max(endpoint.member.policy.wait_timeout for endpoint in queues)
         async with asyncio.timeout(max(PATIENCE.get(), longest)):
@@ -365,7 +365,7 @@ def _cache_key(fields: Mapping[str, Raw]) -> str:
     raw = fields.get("prompt_cache_key")
     try:
         return msgspec.json.decode(raw, type=str) if raw else ""
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""
 
 

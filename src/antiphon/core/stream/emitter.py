@@ -5,6 +5,7 @@ Writers write the events of items. A front end with other events has its own Emi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
@@ -103,6 +104,12 @@ class Emitter:
 
     def compacted(self, summary: str, sealed: str) -> None:
         """Do nothing: its item is all that is told."""
+
+    def listed(self, server: str, tools: Sequence[bytes]) -> None:
+        """Do nothing: the item of the listing is all that is told."""
+
+    def pictured(self, data: str) -> None:
+        """Do nothing: the item of a picture (base64) is all that is told."""
 
     def restored(self, index: int, item: bytes) -> None:
         """Emit `response.output_item.done` of an item that another worker left open."""

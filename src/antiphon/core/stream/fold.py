@@ -78,6 +78,9 @@ class _Fold:
         output_index = fields.output_index
         if fields.response is not None:
             self._response = _response.decode(fields.response)
+            if event.type == "response.in_progress":  # a later one takes back what is not in its output
+                self._items = {at: msgspec.json.decode(item) for at, item in enumerate(self._response.output)}
+                self._pieces.clear()
         elif event.type in _TARGETS:
             self._add(_TARGETS[event.type], fields)
         elif event.type == "response.output_text.annotation.added":

@@ -77,6 +77,7 @@ class OpenItems(msgspec.Struct, eq=False):
         allocated = self._output.allocate(kind.prefix)
         writer = HostedCallWriter(self._emitter, *allocated, start, type=kind.call, opening={"result": None})
         self._output.keep(writer.index, writer.result(ToolResult(fields={"result": data})))
+        self._emitter.pictured(data)
 
     def begin_call(self, call: CallStart) -> None:
         """Open a call of a client's tool."""

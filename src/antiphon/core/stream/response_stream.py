@@ -126,7 +126,8 @@ class ResponseStream(ToolStream):
         if self._announced:
             return
         self._announced = True
-        self.emitter.started(self.response, queued=queued)
+        standing = replace(self.response, output=[Raw(item) for item in self.output]) if self._output else self.response
+        self.emitter.started(standing, queued=queued)
 
     def keepalive(self, position: int = 0) -> None:
         """Emit `keepalive`, which has a `sequence_number` (contract, "Stream"). `position`: the queue position."""

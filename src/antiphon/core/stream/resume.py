@@ -14,7 +14,8 @@ from antiphon.core.tools.results import ModelText, ModelTexts
 from antiphon.types.events import Event
 from antiphon.types.response import Usage
 
-_LIFECYCLE = frozenset(("response.created", "response.queued", "response.in_progress", "keepalive"))
+IN_PROGRESS = "response.in_progress"
+_LIFECYCLE = frozenset(("response.created", "response.queued", IN_PROGRESS, "keepalive"))
 TERMINAL = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
 
 
@@ -52,6 +53,7 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     `sequence_number` is the next free one. `output` holds the closed items in order, None where one was left open.
     `open` holds those as far as they had come. `model_texts` are those of the last boundary.
     `begun` tells that tokens have streamed since the last boundary: the model call must not be made again.
+    `standing` are the items that stood at the last boundary.
     """
 
     sequence_number: int
@@ -62,6 +64,22 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None
     open: Mapping[int, bytes] = {}
     model_texts: ModelTexts = {}
+    standing: Sequence[bytes] = ()
+
+    def taken_back(self) -> Restart:
+        """Return the state from which the model call is made again: at the last boundary, which has to be announced anew."""
+        output: list[bytes | None] = [*self.standing]
+        return msgspec.structs.replace(self, announced=False, begun=False, output=output, open={})
+
+
+class _Announced(msgspec.Struct):
+    output: list[Raw] = []
+
+
+class _AnnouncedEvent(msgspec.Struct):
+    """`response.in_progress`: a later one takes back what has streamed since the last tool boundary."""
+
+    response: _Announced
 
 
 class _ItemEvent(msgspec.Struct):
@@ -75,20 +93,24 @@ def restart(events: Sequence[NumberedEvent], checkpoint: bytes | None) -> Restar
     since = boundary.sequence_number if boundary else 0
     output: list[bytes | None] = []
     for event in events:
-        if event.type in ("response.output_item.added", "response.output_item.done"):
+        if event.type == IN_PROGRESS:
+            since = max(since, event.sequence_number)
+            output = [bytes(item) for item in msgspec.json.decode(event.body, type=_AnnouncedEvent).response.output]
+        elif event.type in ("response.output_item.added", "response.output_item.done"):
             found = msgspec.json.decode(event.body, type=_ItemEvent)
             output.extend([None] * (found.output_index + 1 - len(output)))
             if event.type.endswith("done"):
                 output[found.output_index] = bytes(found.item)
     return Restart(
         sequence_number=events[-1].sequence_number + 1 if events else 0,
-        announced=any(event.type == "response.in_progress" for event in events),
+        announced=any(event.type == IN_PROGRESS for event in events),
         begun=any(event.type not in _LIFECYCLE and event.sequence_number >= since for event in events),
         ended=bool(events) and events[-1].type in TERMINAL,
         output=output,
         usage=boundary.usage if boundary else None,
         model_texts=boundary.model_texts if boundary else {},
         open=_open_items(events, output),
+        standing=[bytes(item) for item in boundary.output] if boundary else [],
     )
 
 

@@ -24,12 +24,18 @@ LONGEST_INTERVAL = 0.15
 FLUSH_PAUSE = 0.5  # seconds after a commit that failed, as the store was away
 AT_ONCE = 500  # events that a follower is given out of memory
 LOOK_INTERVAL = 1.0  # seconds after which a follower of another process looks again, told or not
+DAY = 86_400.0
 WORKING = ("queued", "in_progress")
 
 
 def logged(events: Sequence[Event], first: int) -> list[LoggedEvent]:
     """Number events as they stand in the log."""
     return [LoggedEvent(first + index, event.type, event.body) for index, event in enumerate(events)]
+
+
+def kept_until(event_days: float, now: float) -> int | None:
+    """Return when the events of a response that ends now are deleted; None: with the response."""
+    return int(now + event_days * DAY) if event_days else None
 
 
 class Beat:
@@ -236,4 +242,5 @@ class Follower:
         last, after = "", -1
         while events := await self._store.jobs.events(self._response_id, self._owner, after):
             last, after = events[-1].type, events[-1].sequence_number
-        return last in TERMINAL and after <= self._after
+        expired = not last  # the log begins before its response ends
+        return expired or (last in TERMINAL and after <= self._after)

@@ -1,7 +1,8 @@
 """Takeover of a background run without a worker: it is continued, it ends with a reason, or its log is completed.
 
 From the start if no token had streamed, from its last tool boundary if none had streamed since, else it ends `failed`: no model
-call that has streamed tokens is made twice.
+call that has streamed tokens is made twice. Where the operator wants that (`background_rerun`), what has streamed since the
+boundary is taken back, by another `response.in_progress` with the output that stands.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import Restart, restart
 from antiphon.core.stream.terms import terminal_type
 from antiphon.errors import APIError
-from antiphon.responses.background.event_log import WORKING, logged
+from antiphon.responses.background.event_log import WORKING, kept_until, logged
 from antiphon.responses.background.job_request import unpacked
 from antiphon.responses.log.entries import UNTIMED, log_entry
 from antiphon.responses.prepare import Preparer
@@ -33,6 +34,7 @@ from antiphon.types.response import Response
 log = logging.getLogger("antiphon.responses.background")
 
 MOST_CRASHES = 2  # processes that may die with one run
+MOST_ATTEMPTS = 5  # servers that try a run whose output is taken back (`background_rerun`)
 
 INTERRUPTED = APIError(
     500,
@@ -61,21 +63,26 @@ class Takeover:
         """Return the Run that goes on with a job; None where it has ended. Raises APIError 429 and 503, and FenceError."""
         stored = await self._store.responses.get(job.response_id, job.owner)
         if stored is None:
-            await self._store.jobs.finish(job.response_id, job.fence)
+            await self._store.jobs.finish(job.response_id, job.fence)  # its events went with it
             return None
         state = restart(await self._all_events(job), await self._store.jobs.checkpoint(job.response_id))
         if stored.status not in WORKING:
             await self._complete_log(job, stored, state)
         elif job.cancelled:
             await self._end(job, stored, state, None)
-        elif state.begun:
+        elif state.begun and not self.reruns(job):
             await self._end(job, stored, state, INTERRUPTED)
         elif job.crashes >= MOST_CRASHES:
             log.error("response %s: %d processes died while running it; giving up", job.response_id, job.crashes)
             await self._end(job, stored, state, CRASHED)
         else:
-            return await self._again(job, stored, state, permit)
+            return await self._again(job, stored, state.taken_back() if state.begun else state, permit)
         return None
+
+    def reruns(self, job: Job) -> bool:
+        """Tell whether a run goes on from its last tool boundary, though output has been sent since."""
+        config = self._services.config
+        return config.background_rerun and config.store != "memory" and job.attempts <= MOST_ATTEMPTS
 
     async def _again(self, job: Job, stored: StoredResponse, state: Restart, permit: Permit) -> Run | None:
         try:
@@ -125,7 +132,8 @@ class Takeover:
     async def _append(self, job: Job, status: str, events: Sequence[Event], first: int) -> None:
         await self._store.jobs.append_events(job.response_id, job.fence, logged(events, first))
         await self._webhooks.notify(f"response.{status}", job.response_id, job.owner)
-        await self._store.jobs.finish(job.response_id, job.fence)
+        until = kept_until(self._services.config.event_days, self._services.clock())
+        await self._store.jobs.finish(job.response_id, job.fence, until)
 
     async def _all_events(self, job: Job) -> list[LoggedEvent]:
         events: list[LoggedEvent] = []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from antiphon.backends.base import Capabilities, ModelCard, Router
+from antiphon.core.loaded_models import HoldsModels, state_among
 from antiphon.core.model_types import MODEL_TYPES, TEXT_GENERATION
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.http.messages import Reply, Request, json_reply
@@ -24,7 +25,10 @@ class CapabilityFlags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as clients see it. `context_length` is in tokens; `type` is what it is for (`core/model_types`)."""
+    """A model as clients see it. `context_length` is in tokens; `type` is what it is for (`core/model_types`).
+
+    `state` (`core/loaded_models`): whether a model that this server loads and unloads is loaded; null for others.
+    """
 
     id: str
     object: str = "model"
@@ -33,6 +37,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     parameters_number: str | None
     context_length: int | None
     type: str
+    state: str | None
     capabilities: CapabilityFlags
     features: list[str]
 
@@ -93,8 +98,10 @@ REASONING_LEVELS = [
 class Models:
     """The handlers of `/v1/models`."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, holders: Callable[[str], Sequence[tuple[HoldsModels, str]]]) -> None:
+        """`holders` returns who loads and unloads a model."""
         self._router = router
+        self._holders = holders
 
     async def list(self, request: Request) -> Reply:
         """GET /v1/models; `type`: those of a type."""
@@ -106,22 +113,25 @@ class Models:
             cards = [card for card in cards if card.type == wanted[-1]]
         talking = [card for card in cards if card.type == TEXT_GENERATION]
         entries = [catalogue_entry(card, index) for index, card in enumerate(talking)]
-        return json_reply(ModelList(data=[model_of(card) for card in cards], models=entries))
+        return json_reply(ModelList(data=[self._model(card) for card in cards], models=entries))
 
     async def read(self, request: Request) -> Reply:
         """GET /v1/models/{id}, where the id may be an alias and may contain slashes."""
         wanted = request.params["id"]
         for card in self._cards(request):
             if wanted == card.id or wanted in card.aliases:
-                return json_reply(msgspec.structs.replace(model_of(card), id=wanted))
+                return json_reply(msgspec.structs.replace(self._model(card), id=wanted))
         raise NotFound(f"The model '{wanted}' does not exist.", param="model", code="model_not_found")
+
+    def _model(self, card: ModelCard) -> Model:
+        return model_of(card, state_among(self._holders(card.id)))
 
     def _cards(self, request: Request) -> Sequence[ModelCard]:
         """Return the models that the caller may call."""
         return [card for card in self._router.cards() if request.caller.may_call(card)]
 
 
-def model_of(card: ModelCard) -> Model:
+def model_of(card: ModelCard, state: str | None = None) -> Model:
     """Return a model as clients see it."""
     can, talks = card.capabilities, card.type == TEXT_GENERATION
     return Model(
@@ -131,6 +141,7 @@ def model_of(card: ModelCard) -> Model:
         parameters_number=card.parameters_number,
         context_length=card.context_length,
         type=card.type,
+        state=state,
         capabilities=CapabilityFlags(
             supports_responses=can.responses and talks,
             support_chat_completion=can.chat_completions and talks,

@@ -9,7 +9,7 @@ from antiphon.core.context import split_array
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text import sse
 from antiphon.errors import APIError, InvalidRequest, NotFound
-from antiphon.responses.background.event_log import Follower
+from antiphon.responses.background.event_log import WORKING, Follower
 from antiphon.responses.background.live import Live
 from antiphon.responses.included import response_with_included, wanted, with_included
 from antiphon.responses.intake.decoding import with_model
@@ -90,7 +90,14 @@ class Responses:
         stored = await self._stored(request)
         if not stored.background:
             raise InvalidRequest("Only a response created with 'background' can be streamed again.", param="stream")
-        follower = await self._live.follow(id, request.owner, _starting_after(request))
+        after = _starting_after(request)
+        if stored.status not in WORKING and not await self._services.store.jobs.events(id, request.owner, -1, 1):
+            raise InvalidRequest(
+                "The events of this response are no longer kept (setting event_days). Read it without 'stream'.",
+                param="stream",
+                code="events_expired",
+            )
+        follower = await self._live.follow(id, request.owner, after)
         await _send_followed(request, follower)
 
     async def delete(self, request: Request) -> Reply:

@@ -70,10 +70,14 @@ class HTTPRequest:
         """Return a header by its lower-case name."""
         return self._head.fields.get(name)
 
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name, as they came."""
+        return [value for key, value in self._exchange.headers if key == name]
+
     async def body(
         self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES, checked: bool = True
     ) -> bytes:
-        """Return the body, decompressed: JSON, or a `form` with files. `most`: bytes, where it is not `max_body`.
+        """Return the body, decompressed: JSON, or a `form` with files. `most`: bytes; of a form instead of `max_body`.
 
         `checked`: it has passed `check_json`, else that is left to whoever decodes it. It is held until the request is answered.
         Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
@@ -83,7 +87,7 @@ class HTTPRequest:
         packing = encoding(self._exchange.headers) if b"content-encoding" in fields else ""
         length = fields.get(b"content-length")
         declared = int(length) if length is not None and length.isdigit() else -1
-        most = most or self._max_body
+        most = most if form and most else min(most or self._max_body, self._max_body)
         if declared > most:
             raise too_large(most)
         if declared >= SMALL:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from json import loads
 
-from msgspec import UNSET, UnsetType
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from antiphon.core.deltas import CallStart, Finish
 from antiphon.core.json_encoding import to_json
@@ -39,6 +41,21 @@ COMPACTION = b'"compaction_delta","encrypted_content":%b,"content"'
 CITATION = b'"citations_delta","citation"'
 PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
+
+
+PICTURES = {"/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}
+"""Beginning of a picture in base64 → its media type; others are PNG."""
+
+
+class ListingEntry(msgspec.Struct, omit_defaults=True):
+    """A tool of an MCP server, as a listing has it."""
+
+    name: str
+    input_schema: Raw
+    description: str | None = None
+
+
+_listed = msgspec.json.Decoder(ListingEntry)
 
 
 class GrowingContent:
@@ -107,10 +124,12 @@ class MessagesEmitter(MuteEmitter):
     # Blocks
 
     def begin(self, opening: bytes) -> GrowingContent:
-        """Open a block, or put it in line."""
+        """Open a block, or put it in line; none is shown where only the prompt is to be read."""
         block = GrowingContent(self, opening, len(self._content))
         self._content.append(None)
         self.paused = False
+        if self._told.warm:
+            return block
         if self._open is None:
             self._show(block)
         else:
@@ -171,6 +190,21 @@ class MessagesEmitter(MuteEmitter):
         block.end(b'{"type":"compaction","content":%b,"encrypted_content":%b}' % fields)
         self.paused = True
 
+    def listed(self, server: str, tools: Sequence[bytes]) -> None:
+        """Emit an `mcp_tool_listing` block for clients that know it: they send it back, and the server is not asked again."""
+        if not self._told.lists:
+            return
+        block = {"type": "mcp_tool_listing", "mcp_server_name": server, "tools": [_listed.decode(one) for one in tools]}
+        whole = to_json(block)
+        self.begin(whole).end(whole)
+
+    def pictured(self, data: str) -> None:
+        """Emit an `image` block, as requests have it: the API itself has none for a picture that a model makes."""
+        kind = next((kind for begin, kind in PICTURES.items() if data.startswith(begin)), "image/png")
+        source = b'{"type":"base64","media_type":%b,"data":%b}' % (to_json(kind), text_json(data))
+        whole = b'{"type":"image","source":%b}' % source
+        self.begin(whole).end(whole)
+
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""
         self._say("error", envelope(error, self._told.request_id))
@@ -200,7 +234,7 @@ class MessagesEmitter(MuteEmitter):
 class TextBlock:
     """The Writer of a message's text."""
 
-    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, *, told: AnswerTerms) -> None:
+    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int) -> None:
         self.index = index
         self._emitter = emitter
         self._id = item_id
@@ -208,7 +242,6 @@ class TextBlock:
         self._begin = 0
         self._citations: list[bytes] = []
         self._block: GrowingContent | None = None
-        self._warm = told.warm
 
     def text(self, text: str, logprobs: bytes = b"") -> None:
         """Append a piece, opening the block first where needed: it never begins empty, and ends with its citations."""
@@ -216,8 +249,6 @@ class TextBlock:
             self._end_block()
         self._pieces.append(text)
         if self._block is None:
-            if self._warm:
-                return
             self._block = self._emitter.begin(b'{"type":"text","text":"","citations":[]}')
         self._block.piece(TEXT, text_json(text))
 
@@ -264,22 +295,21 @@ class ThinkingBlock:
         self._seal = options.seal
         self._shows = told.shows_thoughts
         self._pieces: list[str] = []
-        self._block = None if told.warm else emitter.begin(b'{"type":"thinking","thinking":"","signature":""}')
+        self._block = emitter.begin(b'{"type":"thinking","thinking":"","signature":""}')
 
     def text(self, text: str) -> None:
         """Append to the thoughts."""
         self._pieces.append(text)
-        if self._shows and self._block is not None:
+        if self._shows:
             self._block.piece(THINKING, text_json(text))
 
     def close(self, status: str) -> bytes:
         """Emit the signature and end the block."""
         text = "".join(self._pieces)
         sealed = (self._seal(text) if self._seal is not None else None) or ""
-        if self._block is not None:
-            self._block.piece(SIGNATURE, text_json(sealed))
-            shown = text_json(text if self._shows else "")
-            self._block.end(b'{"type":"thinking","thinking":%b,"signature":%b}' % (shown, text_json(sealed)))
+        self._block.piece(SIGNATURE, text_json(sealed))
+        shown = text_json(text if self._shows else "")
+        self._block.end(b'{"type":"thinking","thinking":%b,"signature":%b}' % (shown, text_json(sealed)))
         content: list[ReasoningText | PlainText] | UnsetType = [ReasoningText(text=text)] if text else UNSET
         return to_json(Reasoning(id=self.item_id, status=status, content=content, encrypted_content=sealed or UNSET))
 
@@ -287,9 +317,7 @@ class ThinkingBlock:
 class CallBlock:
     """The Writer of a call."""
 
-    def __init__(
-        self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: AnswerTerms
-    ) -> None:
+    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart) -> None:
         self.index = index
         self._id = item_id
         self._call = call
@@ -299,7 +327,7 @@ class CallBlock:
             to_json(call.name),
         )
         emitter.called = True
-        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":{"type":"direct"}}')
+        self._block = emitter.begin(self._head + b'{},"caller":{"type":"direct"}}')
 
     @property
     def arguments(self) -> str:
@@ -309,17 +337,15 @@ class CallBlock:
     def text(self, text: str) -> None:
         """Append to the arguments."""
         self._pieces.append(text)
-        if self._block is not None:
-            self._block.piece(ARGUMENTS, text_json(text))
+        self._block.piece(ARGUMENTS, text_json(text))
 
     def close(self, status: str) -> bytes:
         """End the call. Arguments that were cut off are no object: the Message shows none."""
         if not self.arguments.strip() and status == "completed":
             self.text("{}")
         arguments = self.arguments
-        if self._block is not None:
-            whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
-            self._block.end(self._head + whole + b',"caller":{"type":"direct"}}')
+        whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
+        self._block.end(self._head + whole + b',"caller":{"type":"direct"}}')
         call = self._call
         return to_json(
             FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=arguments, status=status)

@@ -216,6 +216,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "expires_at": "When it ends (Unix time); null: never.",
     },
     "RotateKey": {"overlap": "Seconds for which the old key stays valid."},
+    "StopModel": {"model": "Id of the model to unload."},
     "SendSample": {"event_type": "Type of the sample event."},
     "UploadedFile": {
         "file": "The file.",

@@ -15,19 +15,21 @@ from antiphon.stores.records import EventBatch, Job, LoggedEvent, StoredResponse
 
 
 class KeptJob(msgspec.Struct):
-    """A job, its response's time of creation, and its lease; None: no worker holds it."""
+    """A job, its response's time of creation, when it is due, and its lease; None: no worker holds it."""
 
     job: Job
     created_at: int
+    due: float
     lease_until: float | None = None
     checkpoint: bytes | None = None
 
 
 class KeptLog(msgspec.Struct):
-    """The events of a response; they stay when its job has ended."""
+    """The events of a response; they stay when its job has ended, until they expire."""
 
     owner: str
     events: list[LoggedEvent]
+    expires_at: int | None = None
 
 
 def _suspect(kept: KeptJob) -> bool:
@@ -42,6 +44,7 @@ class MemoryJobs(PolledJobs):
         self._jobs: dict[str, KeptJob] = {}
         self._logs: dict[str, KeptLog] = {}
         database.waits(self._waiting)
+        database.expires(self._purge)
 
     async def claim(
         self,
@@ -52,6 +55,8 @@ class MemoryJobs(PolledJobs):
         *,
         clean: bool = False,
         without: Sequence[str] = (),
+        due: bool = False,
+        busy: Sequence[str] = (),
     ) -> Job | None:
         free = [
             kept
@@ -59,10 +64,10 @@ class MemoryJobs(PolledJobs):
             if (kept.lease_until is None or kept.lease_until <= now)
             and id in (None, kept.job.response_id)
             and kept.job.owner not in without
+            and not (clean and _suspect(kept))
+            and (kept.due <= now or not (due or kept.job.owner in busy))
         ]
-        for kept in sorted(free, key=_suspect):
-            if clean and _suspect(kept):
-                return None
+        for kept in sorted(free, key=lambda kept: (kept.due > now, _suspect(kept), kept.due)):
             job, silent = kept.job, kept.lease_until is not None
             kept.lease_until = now + lease
             kept.job = msgspec.structs.replace(
@@ -79,9 +84,11 @@ class MemoryJobs(PolledJobs):
         kept.lease_until = now + lease
         return kept.job.cancelled
 
-    async def finish(self, response_id: str, fence: int) -> None:
+    async def finish(self, response_id: str, fence: int, events_until: int | None = None) -> None:
         self.held(response_id, fence)
         del self._jobs[response_id]
+        if response_id in self._logs:
+            self._logs[response_id].expires_at = events_until
 
     async def cancel(self, response_id: str, owner: str) -> bool:
         kept = self._jobs.get(response_id)
@@ -131,13 +138,18 @@ class MemoryJobs(PolledJobs):
         return response_id in self._jobs
 
     def insert(
-        self, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent], lease_until: float | None
+        self,
+        response: StoredResponse,
+        request: bytes,
+        events: Sequence[LoggedEvent],
+        lease_until: float | None,
+        due: float,
     ) -> Job:
         """Insert a job with its first events, claimed where there is a lease."""
         self._log(response.id, response.owner, events)
         times = 0 if lease_until is None else 1
         job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)
-        self._jobs[response.id] = KeptJob(job, response.created_at, lease_until)
+        self._jobs[response.id] = KeptJob(job, response.created_at, due, lease_until)
         return job
 
     def remove(self, response_id: str) -> None:
@@ -153,6 +165,12 @@ class MemoryJobs(PolledJobs):
                 raise StoreConflict(f"Event {event.sequence_number} comes after event {last}.")
             last = event.sequence_number
         self._logs[response_id] = KeptLog(owner, [*log.events, *events])
+
+    def _purge(self, now: int) -> int:
+        gone = [id for id, log in self._logs.items() if log.expires_at is not None and log.expires_at <= now]
+        for id in gone:
+            del self._logs[id]
+        return len(gone)
 
     def _waiting(self, now: float) -> Census:
         running = sum(kept.lease_until is not None and kept.lease_until > now for kept in self._jobs.values())

@@ -10,11 +10,14 @@ from typing import Any
 from antiphon.errors import APIError, StoreConflict
 from antiphon.stores.base import FenceError
 from antiphon.stores.postgres.connection.batcher import Batcher
-from antiphon.stores.postgres.postgres_database import PostgresDatabase, Values
+from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase, Values
 from antiphon.stores.postgres.sql import escape, queries, unescape
 from antiphon.stores.records import EventBatch, Job, LoggedEvent
 
 SQL = queries("jobs")
+
+_IN_TURN = ((True, True), (True, False), (False, True), (False, False))
+"""Which jobs are looked for, one kind after another: those that are due, those without crashes."""
 
 
 class PostgresJobs:
@@ -26,6 +29,7 @@ class PostgresJobs:
         self._appends: Batcher[Values, str] = database.batcher(SQL["append"], "response_id")
         self._beats: Batcher[Values, bool | None] = database.batcher(SQL["heartbeat"], "response_id")
         self._uncertain: set[str] = set()  # responses with an append that may have been committed
+        database.expires(self._purge_events)
 
     async def claim(
         self,
@@ -36,18 +40,21 @@ class PostgresJobs:
         *,
         clean: bool = False,
         without: Sequence[str] = (),
+        due: bool = False,
+        busy: Sequence[str] = (),
     ) -> Job | None:
         parameters: dict[str, Any] = {
             "worker": worker,
             "now": now,
             "lease_until": now + lease,
             "id": id,
-            "clean": True,  # clean ones first: one statement for both kinds could not read the jobs in their order
             "without": [escape(owner) for owner in without],
+            "busy": [escape(owner) for owner in busy],
         }
-        row = await self._pool.row(SQL["claim"], **parameters)
-        if row is None and not clean:
-            row = await self._pool.row(SQL["claim"], **(parameters | {"clean": False}))
+        row = None
+        for only_due, only_clean in _IN_TURN:  # one statement for all kinds could not read the jobs in their order
+            if row is None and (only_due or not due) and (only_clean or not clean):
+                row = await self._pool.row(SQL["claim"], **parameters, due=only_due, clean=only_clean)
         if row is None:
             return None
         response_id, owner, request, fence, attempts, cancelled, crashes = row
@@ -72,11 +79,11 @@ class PostgresJobs:
             raise FenceError(response_id)
         return cancelled
 
-    async def finish(self, response_id: str, fence: int) -> None:
+    async def finish(self, response_id: str, fence: int, events_until: int | None = None) -> None:
         """Remove a job. Where the answer to an earlier attempt was lost, its absence will do."""
 
         async def work(connection: Any, again: bool) -> bool:
-            values = {"response_id": response_id, "fence": fence}
+            values = {"response_id": response_id, "fence": fence, "events_until": events_until}
             query, known = SQL["finish"], SQL["known"]
             if await connection.fetchval(query.text, *query.arguments(values)) is not None:
                 return True
@@ -122,6 +129,10 @@ class PostgresJobs:
     async def checkpoint(self, response_id: str) -> bytes | None:
         body: bytes | None = await self._pool.value(SQL["checkpoint"], response_id=response_id)
         return body
+
+    async def _purge_events(self, now: int) -> int:
+        """Delete event logs that have expired; return how many."""
+        return int(await self._pool.value(SQL["expired_events"], now=now, limit=PURGE_GROUP))
 
     async def _append(self, values: Values) -> str:
         id = values["response_id"]

@@ -23,7 +23,7 @@ _index = msgspec.json.Decoder(list[tuple[int, str, int]])
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A claim: the worker, the wanted job (`id` None: any; `clean`: only jobs without crashes), and the end of the lease.
 
-    `without` is a JSON array of owners whose jobs are passed over.
+    `without` is a JSON array of owners whose jobs are passed over. `due`: only jobs that are; `busy`: such owners' alone.
     """
 
     worker: str
@@ -32,6 +32,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None
     clean: bool = False
     without: str = "[]"
+    due: bool = False
+    busy: str = "[]"
 
 
 def owners(names: Sequence[str]) -> str:
@@ -39,11 +41,11 @@ def owners(names: Sequence[str]) -> str:
     return msgspec.json.encode(names).decode()
 
 
-def insert(connection: Connection, response_id: str, owner: str, request: bytes) -> int:
+def insert(connection: Connection, response_id: str, owner: str, request: bytes, due: float) -> int:
     """Insert a job; return its number. Raises StoreConflict if the response has one."""
     if connection.execute(SQL["number"], {"response_id": response_id}).fetchall():
         raise StoreConflict(response_id)
-    rows = connection.execute(SQL["insert"], {"response_id": response_id, "owner": owner}).fetchall()
+    rows = connection.execute(SQL["insert"], {"response_id": response_id, "owner": owner, "due": due}).fetchall()
     job: int = rows[0][0]
     connection.execute(SQL["insert_request"], {"job": job, "request": request})
     return job
@@ -51,8 +53,7 @@ def insert(connection: Connection, response_id: str, owner: str, request: bytes)
 
 def waiting(connection: Connection, claim: Claim) -> bool:
     """Tell whether there is anything to claim."""
-    parameters = {"now": claim.now, "id": claim.id, "clean": claim.clean, "without": claim.without}
-    return bool(connection.execute(SQL["waiting"], parameters).fetchall())
+    return bool(connection.execute(SQL["waiting"], msgspec.structs.asdict(claim)).fetchall())
 
 
 def take(connection: Connection, claim: Claim) -> Job | None:
@@ -93,9 +94,20 @@ def release(connection: Connection, response_id: str, fence: int) -> None:
         raise FenceError(response_id)
 
 
-def finish(connection: Connection, response_id: str, fence: int) -> None:
+def finish(connection: Connection, response_id: str, fence: int, events_until: int | None = None) -> None:
     """Remove a job."""
     _remove_job(connection, held(connection, response_id, fence))
+    if events_until is not None:
+        connection.execute(SQL["keep_events_until"], {"response_id": response_id, "expires_at": events_until})
+
+
+def purge_events(connection: Connection, now: int, limit: int) -> int:
+    """Delete up to `limit` event logs that have expired; return how many."""
+    rows = connection.execute(SQL["expired_events"], {"now": now, "limit": limit}).fetchall()
+    for (response,) in rows:
+        for name in ("remove_events", "forget_expiry"):
+            connection.execute(SQL[name], {"response": response})
+    return len(rows)
 
 
 def cancel(connection: Connection, response_id: str, owner: str) -> bool:
@@ -187,6 +199,7 @@ class SQLiteJobs(PolledJobs):
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database
         self._writer = database.writer
+        database.expires(purge_events)
 
     async def claim(
         self,
@@ -197,8 +210,19 @@ class SQLiteJobs(PolledJobs):
         *,
         clean: bool = False,
         without: Sequence[str] = (),
+        due: bool = False,
+        busy: Sequence[str] = (),
     ) -> Job | None:
-        claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean, without=owners(without))
+        claim = Claim(
+            worker=worker,
+            now=now,
+            lease_until=now + lease,
+            id=id,
+            clean=clean,
+            without=owners(without),
+            due=due,
+            busy=owners(busy),
+        )
         if not self._database.read(waiting, claim):
             return None
         return await self._writer.submit(lambda connection: take(connection, claim))
@@ -209,8 +233,8 @@ class SQLiteJobs(PolledJobs):
     async def release(self, response_id: str, fence: int) -> None:
         await self._writer.submit(lambda connection: release(connection, response_id, fence))
 
-    async def finish(self, response_id: str, fence: int) -> None:
-        await self._writer.submit(lambda connection: finish(connection, response_id, fence))
+    async def finish(self, response_id: str, fence: int, events_until: int | None = None) -> None:
+        await self._writer.submit(lambda connection: finish(connection, response_id, fence, events_until))
 
     async def cancel(self, response_id: str, owner: str) -> bool:
         return await self._writer.submit(lambda connection: cancel(connection, response_id, owner))

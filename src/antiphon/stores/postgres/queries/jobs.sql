@@ -8,7 +8,8 @@ WHERE number = (
     WHERE (lease_until IS NULL OR lease_until <= clock(:now)) AND (:id::text IS NULL OR response_id = :id)
         AND NOT (:clean::boolean AND (worker IS NOT NULL OR crashes > 0))
         AND owner <> ALL(:without::text[])
-    ORDER BY number LIMIT 1
+        AND (due <= clock(:now) OR NOT (:due::boolean OR owner = ANY(:busy::text[])))
+    ORDER BY due, number LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED
 )
 RETURNING response_id, owner, request, fence, attempts, cancelled, crashes
@@ -26,7 +27,29 @@ UPDATE antiphon.jobs SET worker = NULL, lease_until = NULL WHERE response_id = :
 RETURNING 1
 
 -- name: finish
-DELETE FROM antiphon.jobs WHERE response_id = :response_id AND fence = :fence RETURNING 1
+WITH gone AS (
+    DELETE FROM antiphon.jobs WHERE response_id = :response_id AND fence = :fence RETURNING response_id
+), kept AS (
+    INSERT INTO antiphon.event_expiry (response, expires_at)
+    SELECT response.number, :events_until::bigint
+    FROM gone JOIN antiphon.responses AS response ON response.id = gone.response_id
+    WHERE :events_until::bigint IS NOT NULL
+    ON CONFLICT (response) DO UPDATE SET expires_at = excluded.expires_at
+)
+SELECT 1 FROM gone
+
+-- name: expired_events
+-- Several servers may purge: each takes other rows.
+WITH gone AS (
+    DELETE FROM antiphon.event_expiry WHERE response = ANY(ARRAY(
+        SELECT response FROM antiphon.event_expiry WHERE expires_at <= :now::bigint
+        ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING response
+), removed AS (
+    DELETE FROM antiphon.events WHERE response = ANY(ARRAY(SELECT response FROM gone))
+)
+SELECT count(*) FROM gone
 
 -- name: known
 SELECT 1 FROM antiphon.jobs WHERE response_id = :response_id

@@ -1,5 +1,5 @@
 -- name: insert
-INSERT INTO jobs (response_id, owner) VALUES (:response_id, :owner) RETURNING number
+INSERT INTO jobs (response_id, owner, due) VALUES (:response_id, :owner, :due) RETURNING number
 
 -- name: insert_request
 INSERT INTO job_requests (job, request) VALUES (:job, :request)
@@ -10,6 +10,7 @@ SELECT 1 FROM jobs
 WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id IS NULL OR response_id = :id)
     AND NOT (:clean AND (worker IS NOT NULL OR crashes > 0))
     AND owner NOT IN (SELECT value FROM json_each(:without))
+    AND (due <= :now OR NOT (:due OR owner IN (SELECT value FROM json_each(:busy))))
 LIMIT 1
 
 -- name: claim
@@ -22,7 +23,8 @@ WHERE number = (
     WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id IS NULL OR response_id = :id)
         AND NOT (:clean AND (worker IS NOT NULL OR crashes > 0))
         AND owner NOT IN (SELECT value FROM json_each(:without))
-    ORDER BY worker IS NOT NULL OR crashes > 0, number LIMIT 1
+        AND (due <= :now OR NOT (:due OR owner IN (SELECT value FROM json_each(:busy))))
+    ORDER BY due > :now, worker IS NOT NULL OR crashes > 0, due, number LIMIT 1
 )
 RETURNING number, response_id, owner, fence, attempts, cancelled, crashes
 
@@ -73,6 +75,16 @@ INSERT INTO event_batches (response, last, events) VALUES (:response, :last, :ev
 SELECT events FROM event_batches
 WHERE response = (SELECT rowid FROM responses WHERE id = :response_id AND owner = :owner) AND last > :after
 ORDER BY last
+
+-- name: keep_events_until
+INSERT INTO event_expiry (response, expires_at) SELECT rowid, :expires_at FROM responses WHERE id = :response_id
+ON CONFLICT (response) DO UPDATE SET expires_at = excluded.expires_at
+
+-- name: expired_events
+SELECT response FROM event_expiry WHERE expires_at <= :now LIMIT :limit
+
+-- name: forget_expiry
+DELETE FROM event_expiry WHERE response = :response
 
 -- name: remove_events
 DELETE FROM event_batches WHERE response = :response
