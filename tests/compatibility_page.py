@@ -104,8 +104,8 @@ llm-comply 0.5, which holds answers against OpenAPI documents (`scripts/acceptan
 12 of 12, chat completions 8 of 8; of these two one test each is left out that wants a model by its name. The tests that
 Anthropic generates for its Python SDK (0.121: `test_messages`, `test_models`, both also of the beta) pass, 220 of 220, with
 the URL of an MCP server that exists in place of theirs. Of those for its TypeScript SDK (0.120: messages, batches, models, all
-also of the beta) 53 of 59 pass: six ask for a batch `message_batch_id`, which is a 404. The Python tests of batches ask for it too,
-and list them with `after_id` and `before_id` at once, a 400.
+also of the beta) 53 of 59 pass: six ask for a batch `message_batch_id`, which is a 404. The Python tests of batches ask for it
+too, and list them with `after_id` and `before_id` at once, a 400.
 
 The tests that are generated for openai-python 3.57 (responses, conversations, models, chat, files, uploads, vector stores,
 containers, skills, decisions) and for openai-node 7.5 pass but for those that [run.py](../tests/clients/generated/run.py) and

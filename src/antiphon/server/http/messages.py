@@ -99,8 +99,8 @@ class Request(Protocol):
     ) -> bytes:
         """Return the body, decompressed: JSON of so many `values`, or a `form` with files.
 
-        `most`: bytes; of a form instead of `max_body`, of JSON besides. `checked`: it has passed `check_json`, else that is left
-        to whoever decodes it.
+        `most`: bytes; of a form instead of `max_body`, of JSON besides. `checked`: it has passed `check_json`,
+        else that is left to whoever decodes it.
 
         Raises APIError 413, 415 or 400, and ClientGone.
         """
