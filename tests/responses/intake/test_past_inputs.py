@@ -22,6 +22,7 @@ from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.prepare import Preparer
+from tests.growth import assert_linear, cpu_time
 
 Json = dict[str, Any]
 LIMIT = 8_000_000
@@ -273,6 +274,25 @@ def test_without_a_limit_nothing_is_remembered() -> None:
     for turns in (1, 2, 3):
         assert not reader.short(dumped(conversation(turns)))
     assert reader.inputs.size == 0
+
+
+def test_a_body_costs_as_much_as_it_is_large() -> None:
+    """Neither what stands behind the items nor many inputs that differ at their beginning are gone through again and again."""
+
+    def cost(size: int) -> float:
+        reader = Reader(1_000_000_000)
+        nested = '{"a":' * 60 + "1" + "}" * 60
+        items = b'[{"type":"message","role":"user","content":"%b","x":%b}]' % (b"x" * 5000, nested.encode())
+        bodies = [
+            b'{"model":"m","input":%b,"metadata":{"x":"%b"}}' % (items, (b"}" * 47 + b"x") * (size // 48)),
+            *(
+                dumped({**conversation(0), "model": f"{number:06}", "input": turn(0, "x") * (size // 200)})
+                for number in range(8)
+            ),
+        ]
+        return cpu_time(lambda: [reader.read(body) for body in bodies])
+
+    assert_linear(cost, 50_000)
 
 
 def test_branches_of_a_conversation() -> None:

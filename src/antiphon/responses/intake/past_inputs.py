@@ -35,6 +35,8 @@ OWNERS_SHARE = 2
 """An owner has this part of the memory at most."""
 NEW_SHARE = 4
 """Inputs that no request has gone on with yet have this part of an owner's share: most requests are no conversations."""
+MOST_BEHIND = 256 * 1024
+"""Bytes behind the items of a body that is remembered: `rfind` takes up to 48 steps for each."""
 
 _ENTRY = 4096  # bytes that an entry takes by itself
 _FORMS = 3  # a text is kept as it came, decoded, and as JSON
@@ -165,13 +167,14 @@ class PastInputs:
         if continued is not None:
             self._go_on(continued.past, body, asked, raw)
             return asked
-        count = _usual(asked.items)
+        share = self._limit // OWNERS_SHARE
+        count = _usual(asked.items) if len(body) * _FORMS <= share // NEW_SHARE else 0
         begin = _place(body, raw) if count and len(raw) == len(asked.items) else -1
         if begin < 0:
             return asked
         end = begin + sum(map(len, raw[:count])) + count - 1
         size = end * _FORMS + _ENTRY
-        if end < SMALLEST or size > self._limit // OWNERS_SHARE // NEW_SHARE:
+        if end < SMALLEST or size > share // NEW_SHARE:
             return asked
         encoded = EncodedTexts()
         items = asked.items[:count]
@@ -272,6 +275,9 @@ def _place(body: bytes, items: Sequence[Raw]) -> int:
     They begin where the first one is found, or behind it, and end where the last one is found, or before it. Where no more
     lies between than they take with a comma between each two, that is they.
     """
-    first, last = bytes(items[0]), bytes(items[-1])[-_MARK:]
-    begin, end = body.find(first[:_MARK]), body.rfind(last) + len(last)
-    return begin if end - begin == sum(map(len, items)) + len(items) - 1 else -1
+    first, last = bytes(items[0])[:_MARK], bytes(items[-1])[-_MARK:]
+    begin = body.find(first)
+    end = begin + sum(map(len, items)) + len(items) - 1
+    if begin < 0 or len(body) - end > MOST_BEHIND:
+        return -1
+    return begin if body.rfind(last) + len(last) == end else -1
