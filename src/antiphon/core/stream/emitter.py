@@ -30,12 +30,16 @@ def type_json(type: str) -> bytes:
 class Emitter:
     """Numbers, encodes and collects Events until `take`."""
 
-    __slots__ = ("_pending", "sequence_number")
+    __slots__ = ("_pending", "said", "sequence_number")
     mute = False
     """Whether nobody wants the events: then they need not be made, only counted (`skip`)."""
+    framed = False
+    """Whether another front end's Writers tell of texts that grow (`writers.Growing`); OpenAI's do."""
 
     def __init__(self, first: int = 0) -> None:
         self.sequence_number = first
+        self.said = 0
+        """Characters that were told, where a front end counts them."""
         self._pending: list[Event] = []
 
     def take(self) -> list[Event]:

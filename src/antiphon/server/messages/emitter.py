@@ -14,6 +14,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.stream.writers import Growing
 from antiphon.core.text.pieces import text_json
 from antiphon.errors import APIError
 from antiphon.server.messages.answer import (
@@ -71,6 +72,13 @@ class GrowingContent:
         self.waiting: list[tuple[bytes, bytes]] = []
         self._emitter = emitter
 
+    def growing(self, kind: bytes, pieces: list[str]) -> Growing | None:
+        """Tell how further pieces of a text are told; None while another block is open."""
+        if self.index < 0:
+            return None
+        head = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:' % (self.index, kind)
+        return Growing("content_block_delta", head, pieces, b"}}")
+
     def piece(self, kind: bytes, value: bytes) -> None:
         """Append a piece: a delta's type and the name of its one field, and that field's JSON."""
         if self.index >= 0:
@@ -97,10 +105,10 @@ class MessagesEmitter(MuteEmitter):
         "_line",
         "_open",
         "_quiet",
-        "_said",
         "_told",
         "called",
         "fetches",
+        "framed",
         "paused",
         "quotes",
         "refused",
@@ -115,11 +123,11 @@ class MessagesEmitter(MuteEmitter):
         self.quotes: dict[str, str] = {}
         self._told = told
         self._quiet = quiet
+        self.framed = not quiet and not told.warm
         self._content: list[bytes | None] = []
         self._open: GrowingContent | None = None
         self._line: deque[GrowingContent] = deque()
         self._index = 0
-        self._said = 0
 
     # Blocks
 
@@ -140,7 +148,7 @@ class MessagesEmitter(MuteEmitter):
         """Emit a piece of the open block."""
         self.sequence_number += 1
         if kind is not SIGNATURE and kind is not CITATION:
-            self._said += len(value) - 2
+            self.said += len(value) - 2
         if not self._quiet:
             body = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:%b}}' % (index, kind, value)
             self._pending.append(Event("content_block_delta", body))
@@ -215,7 +223,7 @@ class MessagesEmitter(MuteEmitter):
             return b"", (self._pending.pop() if self._pending else STOP)
         told = self._told
         content = [] if told.warm else [block for block in self._content if block is not None]
-        usage = usage_of(response.usage, told, -(-self._said // CHARACTERS), self.searches, self.fetches)
+        usage = usage_of(response.usage, told, -(-self.said // CHARACTERS), self.searches, self.fetches)
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
         stop = "compaction" if self.paused else stop
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
@@ -239,7 +247,7 @@ class TextBlock:
         self._emitter = emitter
         self._id = item_id
         self._pieces: list[str] = []
-        self._begin = 0
+        self._texts: list[str] = []
         self._citations: list[bytes] = []
         self._block: GrowingContent | None = None
 
@@ -251,6 +259,11 @@ class TextBlock:
         if self._block is None:
             self._block = self._emitter.begin(b'{"type":"text","text":"","citations":[]}')
         self._block.piece(TEXT, text_json(text))
+
+    @property
+    def growing(self) -> Growing | None:
+        """The text, if its block is open and goes on."""
+        return self._block.growing(TEXT, self._pieces) if self._block is not None and not self._citations else None
 
     def refusal(self, text: str) -> None:
         """Append a piece of a refusal, which is text too."""
@@ -269,18 +282,19 @@ class TextBlock:
         self._block.piece(CITATION, citation)
 
     def _end_block(self) -> None:
+        text = "".join(self._pieces)
         if self._block is not None:
             cited = b"[%b]" % b",".join(self._citations)
-            text = text_json("".join(self._pieces[self._begin :]))
-            self._block.end(b'{"type":"text","text":%b,"citations":%b}' % (text, cited))
-        self._begin = len(self._pieces)
+            self._block.end(b'{"type":"text","text":%b,"citations":%b}' % (text_json(text), cited))
+        self._texts.append(text)
+        self._pieces = []
         self._block = None
         self._citations.clear()
 
     def close(self, status: str) -> bytes:
         """End the block."""
         self._end_block()
-        text = "".join(self._pieces)
+        text = "".join(self._texts)
         return to_json(Message(id=self._id, status=status, role="assistant", content=[OutputText(text=text)]))
 
 
@@ -296,6 +310,11 @@ class ThinkingBlock:
         self._shows = told.shows_thoughts
         self._pieces: list[str] = []
         self._block = emitter.begin(b'{"type":"thinking","thinking":"","signature":""}')
+
+    @property
+    def growing(self) -> Growing | None:
+        """The thoughts, where they are shown."""
+        return self._block.growing(THINKING, self._pieces) if self._shows else None
 
     def text(self, text: str) -> None:
         """Append to the thoughts."""
@@ -333,6 +352,11 @@ class CallBlock:
     def arguments(self) -> str:
         """All that has come so far."""
         return "".join(self._pieces)
+
+    @property
+    def growing(self) -> Growing | None:
+        """The arguments."""
+        return self._block.growing(ARGUMENTS, self._pieces)
 
     def text(self, text: str) -> None:
         """Append to the arguments."""
