@@ -94,9 +94,10 @@ class FileTasks(ToolTasks):
             kinds = (self.greeting, self.small_talk, self.identity, self.echo, self.arithmetic)
             return tools, messages + self.of(kinds)()
         first = self.pick(1, 1, 1, 1, 1, 2, 3)
-        messages += self.asked(first)
-        if self.chance(0.15):
-            messages += self.asked(first + 1) if self.chance(0.7) else turn("Thanks!", "You are welcome!")
+        for number in range(self.pick(1, 1, 2, 3)):  # what stands before the questions is long: several learn from it
+            messages += self.asked(first + number)
+        if self.chance(0.05):
+            messages += turn("Thanks!", "You are welcome!")
         return tools, messages
 
     def asked(self, first: int) -> list[Message]:

@@ -87,17 +87,18 @@ in the vendor's own bytes, and prints a table: which ids and thoughts went back.
 llmprobe 0.6.12, run against a model by rule that can do what the suite asks for
 ([capable.py](../tests/clients/capable.py)), with `--full --no-bench`; `scripts/acceptance llmprobe` runs it again:
 
-| server | flag | models | chat completions | responses | messages | their tokens | inconclusive |
-|---|---|---|---|---|---|---|---|
-| defaults | `--reasoning off` | 4 of 4 | 94 of 94 | 94 of 94 | 84 of 87 | 3 of 3 | 0 |
-| `open_responses_names = true` | `--reasoning medium` | 4 of 4 | 101 of 101 | 95 of 95 | 84 of 87 | 3 of 3 | 0 |
-| defaults | `--reasoning medium` | 4 of 4 | 101 of 101 | 87 of 95 | 84 of 87 | 3 of 3 | 0 |
+| server | flag | models | chat | responses | messages | their tokens | other routes | edits | inconclusive |
+|---|---|---|---|---|---|---|---|---|---|
+| defaults | `--reasoning off` | 4 of 4 | 94 of 94 | 94 of 94 | 84 of 87 | 3 of 3 | 8 of 8 | 0 of 1 | 0 |
+| `open_responses_names` | `--reasoning medium` | 4 of 4 | 101 of 101 | 95 of 95 | 84 of 87 | 3 of 3 | 8 of 8 | 0 of 1 | 0 |
+| defaults | `--reasoning medium` | 4 of 4 | 101 of 101 | 87 of 95 | 84 of 87 | 3 of 3 | 8 of 8 | 0 of 1 | 0 |
 
 These are its MUST assertions. The eight misses of the last row are one: the suite knows Open Responses' names of reasoning
 events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read. The
 three misses of messages are one: the suite wants `cache_read_input_tokens` not to exceed `input_tokens`, which in Anthropic's
-API leave out what was read from the cache. What it lists as absent (embeddings, legacy completions, images,
-audio) that model does not have: see [relayed-routes.md](relayed-routes.md). Its sections on the model's ability and on
+API leave out what was read from the cache. The miss of edits is the suite's own: it sends the text `[object FormData]`, as
+Node's FormData is not that of the fetch that it brings along; forms pass ([relayed-routes.md](relayed-routes.md)). Other
+routes: embeddings, legacy completions, pictures, speech. Its sections on the model's ability and on
 agents measure the model, which here is a list of rules.
 
 llm-comply 0.5, which holds answers against OpenAPI documents (`scripts/acceptance llm_comply`): Anthropic 9 of 9, Open Responses

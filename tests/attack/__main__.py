@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ def main() -> int:
     unknown = set(given.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown part: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server under attack ends as well
     report = Report(given.out or Path(tempfile.mkdtemp(prefix="antiphon-attack-")))
     options = Options(given.seed, given.count, given.minutes, given.only, given.case, given.store, given.rate)
     for name in given.parts or [name for name in PARTS if name != "soak"]:

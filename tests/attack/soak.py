@@ -30,7 +30,7 @@ SETTLED = 1 / 12
 GROWTH = 1.05
 """How much larger it may be at the end."""
 
-AT_ONCE = 100
+AT_ONCE = 50
 """Requests and connections at once: a machine that stands still for a while gets no heap of them that sets a peak of memory."""
 
 SAMPLE = 10.0

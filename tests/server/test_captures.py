@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from antiphon.config import BackendConfig, KeyConfig, ModelConfig
 from antiphon.responses.log.captures import shown_body
+from tests.acceptance.command import serving
 from tests.server.whole import Client, Json, turn, upstream, whole_server
 
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -128,7 +130,33 @@ def test_what_is_not_stored_is_not_kept() -> None:
 def test_it_can_be_off() -> None:
     with served(capture_bytes=0) as (client, _):
         made = ask(client, "whole")
-        assert client.get(f"/admin/responses/{made['id']}")[1]["sent"] == []
+        whole = client.get(f"/admin/responses/{made['id']}")[1]
+        assert whole["sent"] == [] and "capture_bytes" in whole["sent_missing"]
+
+
+def test_another_worker_of_the_server_is_asked(tmp_path: Path) -> None:
+    """Whichever worker gets the request: it finds what any of them has sent. Without metrics, too."""
+    with recording() as (url, bodies):
+        (tmp_path / "antiphon.toml").write_text('metrics = "off"\n')
+        with serving(tmp_path, "--workers", "2", "--backend", url, "--store", "a.db") as command:
+            for _ in range(12):
+                made = Client(command.url).create(model="m", input="hi")
+                for _ in range(4):  # connections of their own: each goes to either
+                    whole = Client(command.url).get(f"/admin/responses/{made['id']}")[1]
+                    assert [json.dumps(call["body"]) for call in whole["sent"]] == [json.dumps(json.loads(bodies[-1]))]
+                    assert whole["sent_missing"] is None
+
+
+def test_another_server_says_that_it_knows_nothing_of_it(tmp_path: Path) -> None:
+    store = str(tmp_path / "a.db")
+    with recording() as (url, _):
+        backends = {"b": BackendConfig(url=url)}
+        with whole_server(store=store, backends=backends) as one, whole_server(store=store, backends=backends) as two:
+            made = one.create(model="m", input="hi")
+            assert len(one.get(f"/admin/responses/{made['id']}")[1]["sent"]) == 1
+            whole = two.get(f"/admin/responses/{made['id']}")[1]
+            assert whole["response"] == made and whole["sent"] == []
+            assert "made by another server" in whole["sent_missing"]
 
 
 @pytest.mark.parametrize(("api", "path"), [("responses", "/v1/responses"), ("anthropic", "/v1/messages")])

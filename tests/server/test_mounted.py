@@ -129,7 +129,7 @@ async def test_without_a_lifespan_every_request_is_an_error_that_says_why(method
             assert answer.json()["error"]["code"] == "not_started"
             assert "app.running()" in answer.json()["error"]["message"]
     assert [record.getMessage() for record in caplog.records if "app.running()" in record.getMessage()] == [
-        "requests refused: " + answer.json()["error"]["message"]
+        "application not started: requests are refused: " + answer.json()["error"]["message"]
     ]
 
 

@@ -234,7 +234,7 @@ async def test_what_cannot_be_written_waits(monkeypatch: pytest.MonkeyPatch, cap
     await ledger.flush()
     await ledger.close()
     assert await requests_in(store) == 4, "three sums wait, one of them is of two requests"
-    assert "usage: 2 sums are lost" in caplog.text
+    assert "usage: 2 records lost" in caplog.text
 
 
 async def test_sums_are_written_by_themselves_and_dropped_when_old(monkeypatch: pytest.MonkeyPatch) -> None:

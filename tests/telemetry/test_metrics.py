@@ -174,6 +174,23 @@ async def test_processes_find_each_other_and_take_the_place_of_who_left(tmp_path
     assert not folder.exists()
 
 
+async def test_questions_are_answered_by_those_who_know(tmp_path: Path) -> None:
+    folder = tmp_path / "peers"
+    first, second, third = (Peers(3, lambda place: b"page", folder) for _ in range(3))
+    for one in (first, second, third):
+        await one.start()
+
+    async def knows(question: bytes) -> bytes:
+        return b"yes: " + question if question == b"resp_1" else b""
+
+    second.asked = knows
+    assert await first.ask(b"resp_1") == [b"yes: resp_1"] and await first.ask(b"resp_2") == []
+    assert await first.ask(b"x" * 10_000) == [], "a question is one short line"
+    assert await first.ask() == [b"page", b"page"]
+    for one in (first, second, third):
+        await one.close()
+
+
 async def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     folder = tmp_path / "peers"
     folder.mkdir(mode=0o755)

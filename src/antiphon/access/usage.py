@@ -131,7 +131,7 @@ class UsageLedger:
                     self._waiting[whom] = counts if known is None else list(map(add, counts, known))
                 return
         if self._lost:
-            log.warning("usage: %d sums are lost: the store was away for too long", self._lost)
+            log.warning("usage: %d records lost: the store was unavailable for too long", self._lost)
             self._lost = 0
         await self._drop()
 

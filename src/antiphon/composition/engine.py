@@ -75,4 +75,4 @@ def _check_memory(config: EngineConfig, main: EngineModel, total: int) -> None:
     what = f"{main.path} needs about {size(main.memory)} of memory with {slots}"
     if config.memory:
         raise ConfigError(f"engine.memory: {what}; {size(total)} are allowed. Lower engine.context or engine.parallel.")
-    log.warning("%s, more than the %s that models may take on this machine", what, size(total))
+    log.warning("embedded engine: %s, more than the %s that models may take on this machine", what, size(total))

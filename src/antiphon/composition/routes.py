@@ -20,6 +20,7 @@ from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
 from antiphon.server.api.log.routes import ResponseLog, add_response_log
+from antiphon.server.api.log.sent import SentLookup
 from antiphon.server.api.models import Models
 from antiphon.server.api.operator.auditing import AuditRoutes, audited
 from antiphon.server.api.operator.budgets import BudgetRoutes
@@ -125,9 +126,11 @@ def add_reports(router: RouteTable, parts: Parts) -> None:
     """Register what operators read: requests, responses, loaded models, usage."""
     router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
     responses, access = parts.responses, parts.access
-    add_response_log(
-        router, ResponseLog(parts.store.responses, responses.remove, parts.services.captures, access.audit)
-    )
+    peers = parts.watch.peers
+    sent = SentLookup(parts.services.captures, peers.ask if peers is not None else None)
+    if peers is not None:
+        peers.asked = sent.answer
+    add_response_log(router, ResponseLog(parts.store.responses, responses.remove, sent, access.audit))
     engine = EngineRoutes(parts.loaded_models, partial(_holders, parts), access.audit)
     router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     router.add("POST", "/admin/engine/stop", engine.stop, scopes=frozenset((ADMIN,)))

@@ -23,7 +23,7 @@ from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.responses.intake.history import History
 from antiphon.responses.intake.hosted_tools import forced_kind
 from antiphon.responses.intake.intake import Intake
-from antiphon.responses.intake.past_inputs import Continued, PastInputs
+from antiphon.responses.intake.past_inputs import SMALLEST, Continued, PastInputs
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
@@ -78,7 +78,8 @@ class Preparer:
         services.limiter.check(caller)
         unnamed = False
         try:
-            if checked:
+            if checked or len(body) < SMALLEST:
+                body = body if checked else check_json(body)
                 asked = await self._decoder.decode(body)
             else:
                 body, asked = await self._decoded(body, caller.owner)

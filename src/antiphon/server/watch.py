@@ -35,15 +35,14 @@ class Watch:
         self._usage: UsageLedger | None = None
         self._public = config.metrics == "open"
         self._metrics: Metrics | None = None
-        self._peers: Peers | None = None
+        self.peers = Peers(config.workers, self._scrape) if config.workers > 1 else None
         self._owners = OwnerCounts() if config.metrics_by_owner else None
         self._loop = LoopWatch()
         self.observers: list[Observer] = [RecordRuns()]
         self.watchers: list[Watcher] = []
         if config.metrics != "off":
-            self._peers = Peers(config.workers, self._scrape) if config.workers > 1 else None
             owners = self._owners or tuple[Samples]
-            self._metrics = Metrics(lambda: chain(gauges(), self._loop.samples(), owners()), self._peers)
+            self._metrics = Metrics(lambda: chain(gauges(), self._loop.samples(), owners()), self.peers)
             self.observers.append(self._metrics)
             self.watchers.append(self._metrics)
         self._access_log = AccessLog() if config.access_log else None
@@ -92,8 +91,8 @@ class Watch:
         self._loop.start()
         if self._exporter is not None:
             await self._exporter.start()
-        if self._peers is not None:
-            await self._peers.start()
+        if self.peers is not None:
+            await self.peers.start()
 
     async def close(self) -> None:
         """Leave them, write the last lines and deliver the last traces."""
@@ -102,12 +101,11 @@ class Watch:
             self._access_log.flush()
         if self._exporter is not None:
             await self._exporter.close()
-        if self._peers is not None:
-            await self._peers.close()
+        if self.peers is not None:
+            await self.peers.close()
 
     def _scrape(self, worker_number: int) -> bytes:
-        assert self._metrics is not None
-        return self._metrics.scrape(worker_number)
+        return self._metrics.scrape(worker_number) if self._metrics is not None else b""
 
 
 def _nothing(call: CallLabels, seconds: float) -> None:

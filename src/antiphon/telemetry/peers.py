@@ -1,4 +1,5 @@
-"""Peers: worker processes of one server ask each other for metrics over unix sockets, in a folder named by their parent's pid.
+"""Peers: worker processes of one server ask each other over unix sockets, in a folder named by their parent's pid: for metrics,
+and for what only one of them remembers.
 
 Each takes the lowest free number; the kernel frees the number of one that dies. Who does not answer in time is left out.
 """
@@ -10,16 +11,20 @@ import contextlib
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from antiphon.errors import ConfigError
 
 SECONDS = 2.0  # to wait for the others
+LONGEST_QUESTION = 4096
 
 
 class Peers:
-    """This process's number among `count` workers, and the way to the others. `tell` gives what the others are told."""
+    """This process's number among `count` workers, and the way to the others.
+
+    `tell` gives what the others are told who ask nothing in particular, `asked` answers their questions.
+    """
 
     def __init__(self, count: int, tell: Callable[[int], bytes], folder: Path | None = None) -> None:
         self._count = count
@@ -28,6 +33,7 @@ class Peers:
         self._lock = -1
         self._server: asyncio.Server | None = None
         self.number = -1
+        self.asked: Callable[[bytes], Awaitable[bytes]] = _nothing
 
     async def start(self) -> None:
         """Take a number and answer under it. Raises ConfigError where the folder is not ours."""
@@ -38,7 +44,7 @@ class Peers:
         self.number, self._lock = self._take_number()
         address = self._socket(self.number)
         address.unlink(missing_ok=True)  # what one that died has left
-        self._server = await asyncio.start_unix_server(self._answer, address)
+        self._server = await asyncio.start_unix_server(self._answer, address, limit=LONGEST_QUESTION)
 
     async def close(self) -> None:
         """Give the number back; the last one removes the folder."""
@@ -51,17 +57,18 @@ class Peers:
         with contextlib.suppress(OSError):
             self._folder.rmdir()
 
-    async def ask(self) -> Sequence[bytes]:
-        """Return what the others tell."""
+    async def ask(self, question: bytes = b"") -> Sequence[bytes]:
+        """Return what the others tell; a question is one line."""
         others = [number for number in range(self._count) if number != self.number]
-        answers = await asyncio.gather(*(self._ask(number) for number in others))
+        answers = await asyncio.gather(*(self._ask(number, question) for number in others))
         return [answer for answer in answers if answer]
 
-    async def _ask(self, number: int) -> bytes:
+    async def _ask(self, number: int, question: bytes) -> bytes:
         try:
             async with asyncio.timeout(SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._socket(number))
                 try:
+                    writer.write(question + b"\n")
                     return await reader.read()
                 finally:
                     writer.close()
@@ -69,8 +76,10 @@ class Peers:
             return b""
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            writer.write(self._tell(self.number))
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
+            async with asyncio.timeout(SECONDS):
+                question = (await reader.readline()).strip()
+            writer.write(await self.asked(question) if question else self._tell(self.number))
             await writer.drain()
         writer.close()
 
@@ -86,6 +95,11 @@ class Peers:
 
     def _lock_file(self, number: int) -> Path:
         return self._folder / f"{number}.lock"
+
+
+async def _nothing(question: bytes) -> bytes:
+    """Know nothing."""
+    return b""
 
 
 def common_folder() -> Path:

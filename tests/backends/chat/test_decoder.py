@@ -92,6 +92,7 @@ def test_one_id_for_two_calls_is_not_relied_on() -> None:
 
 def test_a_call_without_arguments_and_one_that_was_not_offered() -> None:
     assert made(call_chunk(0, "a", "get_time"), chunk("tool_calls")) == [call("get_time", "a", ""), END]
+    assert made(call_chunk(0, "a", "get_time", "null"), chunk("tool_calls")) == [call("get_time", "a", ""), END]
     assert made(call_chunk(0, "a", "unknown", "{}")) == [call("unknown", "a", "{}"), END]
 
 

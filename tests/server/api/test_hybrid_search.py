@@ -137,7 +137,7 @@ def test_without_its_model_a_search_is_by_words(
         with caplog.at_level(logging.WARNING, "antiphon.tools.retrieval"):
             assert found(client, shelf, "car mended") == ["words"]
             assert found(client, shelf, "car", **weighted(1, 0)) == ["words"]
-        assert "search by words alone: b/mini: It is broken." in caplog.text
+        assert "file_search: embeddings model b/mini failed, searching by keywords alone: It is broken." in caplog.text
         assert metric(client, 'antiphon_search_fallbacks_total{reason="embeddings_unavailable"} 2')
         backend[1].status = 200
         assert found(client, shelf, "car mended", **weighted(1, 0.01))[0] == "cars"
@@ -169,7 +169,8 @@ def test_another_model_is_told_until_files_are_added_again(
     with served(store, backend[0], embeddings="b/other") as client:
         with caplog.at_level(logging.WARNING, "antiphon.tools.retrieval"):
             assert [found(client, shelf, "car mended") for _ in range(2)] == [["words"], ["words"]]
-        told = [line for line in caplog.messages if "its vectors are by b/mini, `embeddings` is b/other now" in line]
+        words = "its embeddings are by model b/mini, the setting `embeddings` names b/other"
+        told = [line for line in caplog.messages if words in line]
         assert len(told) == 1
         assert metric(client, 'antiphon_search_fallbacks_total{reason="other_model"} 2')
         for file in client.files.list().data:
@@ -192,7 +193,7 @@ def test_a_reranker_has_the_last_word(backend: tuple[str, SearchBackend], caplog
         backend[1].status = 500
         with caplog.at_level(logging.WARNING, "antiphon.tools.retrieval"):
             assert found(client, shelf, "car") == ["first", "second"]
-        assert "search without reranking: b/cross" in caplog.text
+        assert "file_search: reranker b/cross failed" in caplog.text
         assert metric(client, 'antiphon_search_fallbacks_total{reason="reranker_unavailable"} 1')
 
 

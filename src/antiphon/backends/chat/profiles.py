@@ -202,6 +202,7 @@ PROFILES: dict[str, Profile] = {
         Profile(name="gemini", strict_schema="gemini", call_signature=UNSIGNED, tool_names=True),
         Profile(
             name="moonshot",
+            call_ids="counted",
             needs_reasoning=True,
             forward=frozenset(("user",)),
             strict_schema="moonshot",

@@ -289,6 +289,8 @@ class Calls:
         if name:
             call.add_name(name)
             call.chunk = self.chunk
+        if arguments == "null" and not (raw or call.arguments.begun):
+            return  # no arguments, as some servers write them
         if arguments:
             self.size += len(arguments)
             call.arguments.add(arguments)

@@ -114,7 +114,7 @@ class Adaptations:
         for lesson in confirmed:
             _remember(self._known, model, lesson, MOST_MODELS)
         log.warning(
-            "backend %s: model %s is asked otherwise from now on%s: %s (learned from: %s)",
+            "backend %s: requests to model %s are adapted from now on%s: %s (learned from error: %s)",
             self._backend,
             model,
             "" if confirmed else " for one owner",

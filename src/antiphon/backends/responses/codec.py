@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from antiphon.backends.responses.items import DOCUMENTED, RequestForm, sent_items, sent_tool
+from antiphon.backends.responses.kept_items import sent_input
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import PLAIN
 from antiphon.core.turn import Turn, continues
@@ -43,7 +44,9 @@ def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
         fields |= {name: value for name, value in zip(_THEIRS, theirs, strict=True) if value is not None}
     fields |= {
         "model": turn.model,
-        "input": sent_items(turn.items, form, continues=continues(turn)),
+        "input": sent_items(turn.items, form, continues=True)
+        if continues(turn)
+        else sent_input(turn.items, form, turn.encoded),
         "store": False,
         "stream": turn.stream,
     }

@@ -85,6 +85,16 @@ def sent_items(items: Sequence[Item], form: RequestForm, *, continues: bool = Fa
     return found
 
 
+def sent_alone(items: Sequence[Item], form: RequestForm) -> list[object]:
+    """Return items as they are sent where all ids stay: what each becomes does not depend on the others."""
+    return [one for item in items if (one := _SENT[type(item)](item, form)) is not None]
+
+
+def all_ids_stay(items: Sequence[Item], form: RequestForm) -> bool:
+    """Tell whether no item is given another id, which would depend on the items around it."""
+    return not form.ids and not _call_ids(items)
+
+
 def _call_ids(items: Sequence[Item]) -> dict[int, str]:
     """Return the ids of calls and their outputs, by index, that are to be sent: none where all of them can stay.
 

@@ -11,12 +11,12 @@ SHORTEST = 512
 class EncodedTexts:
     """Encodes the long texts of one input once each. They are known by identity: texts of items are passed on as they are."""
 
-    __slots__ = ("_known", "messages")
+    __slots__ = ("_known", "messages", "sent")
 
     def __init__(self) -> None:
-        self.messages: object = (
-            None  # what a codec keeps of the messages that it has made of the items, for the next request
-        )
+        # What codecs keep of what they have made of the items, for the next request: of messages, of items.
+        self.messages: object = None
+        self.sent: object = None
         self._known: dict[int, tuple[str, bytes]] = {}  # the text is kept, so that no other one has its identity
 
     def json_of(self, text: str) -> bytes:

@@ -2,6 +2,9 @@
 
 An agent sends its whole history with each turn. What a body has in common with an earlier one of its owner is compared byte by
 byte; up to the end of the last item that both have, a parser of the one stands where a parser of the other stands.
+
+Most requests are no conversations, and memory that is kept is memory that is in no cache. So of a first request only hashes are
+kept; the input of one that seems to go on is remembered, and the next ones gain by it.
 """
 
 from __future__ import annotations
@@ -33,16 +36,18 @@ SMALLEST = 4096
 """Bytes of a body that is remembered: a shorter one is decoded as fast."""
 OWNERS_SHARE = 2
 """An owner has this part of the memory at most."""
-NEW_SHARE = 4
-"""Inputs that no request has gone on with yet have this part of an owner's share: most requests are no conversations."""
+MOST_SEEN = 8192
+"""Hashes of bodies that are kept, to see whether a request goes on from one."""
+MOST_BEHIND = 256 * 1024
+"""Bytes behind the items of a body that is remembered: `rfind` takes up to 48 steps for each."""
 
 _ENTRY = 4096  # bytes that an entry takes by itself
 _FORMS = 3  # a text is kept as it came, decoded, and as JSON
-_COMMA = ord(",")
 _MARK = 48  # bytes by which an input is looked for
 _LEAST_LEVEL = SMALLEST.bit_length() - 1
 _MOST_ALIKE = 128  # inputs with the same mark: conversations that have a long beginning in common
 _MOST_PIECES = 64
+_FIRST = 512  # bytes at the beginning of a body that are hashed
 
 _USUAL = frozenset((Message, FunctionCall, FunctionCallOutput, CustomToolCall, CustomToolCallOutput, Reasoning))
 """Items that have the same meaning in each request, and are not kept as JSON that is looked into again."""
@@ -51,13 +56,9 @@ _Mark = tuple[int, bytes]
 
 
 class PastInput(msgspec.Struct, eq=False):
-    """An input of an earlier request: its body in `pieces` up to the `end` of its last item; the first item is at `begin`.
-
-    As long as no request has gone on with it, it has the JSON of its items, `raw`, behind the first piece, which costs no copy.
-    """
+    """An input of an earlier request: its body in `pieces` up to the `end` of its last item; the first item is at `begin`."""
 
     owner: str
-    raw: Sequence[Raw]
     pieces: list[bytes]
     begin: int
     end: int
@@ -66,7 +67,6 @@ class PastInput(msgspec.Struct, eq=False):
     mark: _Mark
     size: int
     at: float
-    grown: bool = False
 
 
 class Continued(msgspec.Struct, eq=False):
@@ -79,44 +79,28 @@ class Continued(msgspec.Struct, eq=False):
 class _Owned:
     """The inputs of one owner; those that were last used are the last."""
 
-    __slots__ = ("marks", "new", "new_size", "size", "used")
+    __slots__ = ("inputs", "marks", "size")
 
     def __init__(self) -> None:
-        self.new: dict[int, PastInput] = {}
-        self.used: dict[int, PastInput] = {}
+        self.inputs: dict[int, PastInput] = {}
         self.marks: dict[_Mark, list[PastInput]] = {}
-        self.size = self.new_size = 0
+        self.size = 0
 
     def add(self, past: PastInput) -> None:
-        (self.used if past.grown else self.new)[id(past)] = past
+        self.inputs[id(past)] = past
         self.marks.setdefault(past.mark, []).append(past)
         self.size += past.size
-        self.new_size += 0 if past.grown else past.size
 
     def drop(self, past: PastInput) -> None:
-        del (self.used if past.grown else self.new)[id(past)]
+        del self.inputs[id(past)]
         alike = self.marks[past.mark]
         alike.remove(past)
         if not alike:
             del self.marks[past.mark]
         self.size -= past.size
-        self.new_size -= 0 if past.grown else past.size
-
-    @property
-    def empty(self) -> bool:
-        return not (self.new or self.used)
 
     def oldest(self) -> PastInput:
-        """Return the one to be dropped first: of the new ones, if there are any."""
-        return next(iter((self.new or self.used).values()))
-
-    def older(self, since: float) -> PastInput | None:
-        """Return one that was last used before then."""
-        for these in (self.new, self.used):
-            first = next(iter(these.values()), None)
-            if first is not None and first.at < since:
-                return first
-        return None
+        return next(iter(self.inputs.values()))
 
 
 class PastInputs:
@@ -126,6 +110,7 @@ class PastInputs:
         self._limit = limit
         self._clock = clock
         self._owners: dict[str, _Owned] = {}
+        self._seen: dict[tuple[str, int, int], None] = {}
         self._size = 0
         # In the place of items that are known: nobody else can write one of which that could be thought.
         self._token = secrets.token_hex(16)
@@ -160,24 +145,36 @@ class PastInputs:
     def keep(self, owner: str, body: bytes, asked: Asked, continued: Continued | None) -> Asked:
         """Remember the input of a request that was decoded, and return the request with what is kept beside its items."""
         raw = asked.request.input
-        if len(body) < SMALLEST or not self._limit or type(raw) is not list:
+        if not self._limit or type(raw) is not list:
             return asked
         if continued is not None:
             self._go_on(continued.past, body, asked, raw)
             return asked
-        count = _usual(asked.items)
-        begin = _place(body, raw) if count and len(raw) == len(asked.items) else -1
-        if begin < 0:
+        share = self._limit // OWNERS_SHARE
+        if len(body) * _FORMS > share or not self._seems_to_go_on(owner, body) or len(raw) != len(asked.items):
             return asked
+        count = _usual(asked.items)
+        begin = _place(body, raw) if count else -1
         end = begin + sum(map(len, raw[:count])) + count - 1
         size = end * _FORMS + _ENTRY
-        if end < SMALLEST or size > self._limit // OWNERS_SHARE // NEW_SHARE:
+        if begin < 0 or end < SMALLEST or size > share:
             return asked
-        encoded = EncodedTexts()
-        items = asked.items[:count]
-        mark = _mark(body, end.bit_length() - 1)
-        self._add(PastInput(owner, raw[:count], [body[:begin]], begin, end, items, encoded, mark, size, self._clock()))
+        encoded, mark = EncodedTexts(), _mark(body, end.bit_length() - 1)
+        self._add(PastInput(owner, [body[:end]], begin, end, asked.items[:count], encoded, mark, size, self._clock()))
         return replace(asked, encoded=encoded)
+
+    def _seems_to_go_on(self, owner: str, body: bytes) -> bool:
+        """Tell whether a body begins like one that was seen before, by some of its bytes; take note of it."""
+        first, seen = hash(body[:_FIRST]), self._seen
+        top = len(body).bit_length() - 1
+        keys = [(owner, first, hash(_mark(body, level))) for level in range(top, _LEAST_LEVEL - 3, -1)]
+        found = any(key in seen for key in keys)
+        for key in keys[1:3]:  # there its items are, most likely
+            seen.pop(key, None)
+            seen[key] = None
+        while len(seen) > MOST_SEEN:
+            del seen[next(iter(seen))]
+        return found
 
     def _go_on(self, past: PastInput, body: bytes, asked: Asked, raw: Sequence[Raw]) -> None:
         """Let an input grow by the items that a request has added."""
@@ -185,26 +182,20 @@ class PastInputs:
         count = _usual(asked.items[known:])
         piece = b"".join([part for one in raw[1 : count + 1] for part in (b",", one)])
         owned = self._owners.get(past.owner)
-        if owned is None or (id(past) not in owned.used and id(past) not in owned.new):
+        if owned is None or id(past) not in owned.inputs:
             return  # another request has gone on from it meanwhile, or it was dropped
         if not body.startswith(piece, past.end):  # it was printed with blanks
             piece, count = b"", 0
         self._drop(owned, past)
         end = past.end + len(piece)
-        pieces = [body[: past.end]] if past.raw else past.pieces
-        if piece:
-            pieces = [*pieces, piece]
+        pieces = [*past.pieces, piece] if piece else past.pieces
         if len(pieces) > _MOST_PIECES:
             pieces = [b"".join(pieces)]
         mark = _mark(body, end.bit_length() - 1)
         items = asked.items[: known + count]
         size = end * _FORMS + _ENTRY
         if size <= self._limit // OWNERS_SHARE:
-            self._add(
-                PastInput(
-                    past.owner, (), pieces, past.begin, end, items, past.encoded, mark, size, self._clock(), grown=True
-                )
-            )
+            self._add(PastInput(past.owner, pieces, past.begin, end, items, past.encoded, mark, size, self._clock()))
 
     def _add(self, past: PastInput) -> None:
         owned = self._owners.get(past.owner)
@@ -217,8 +208,7 @@ class PastInputs:
         self._owners.pop(past.owner, None)
         self._owners[past.owner] = owned  # the owner who was here last is the last to lose anything
         self._size += past.size
-        share = self._limit // OWNERS_SHARE
-        while owned.new_size > share // NEW_SHARE or owned.size > share:
+        while owned.size > self._limit // OWNERS_SHARE:
             self._drop(owned, owned.oldest())
         self._forget_old(past.at - SECONDS)
 
@@ -226,15 +216,15 @@ class PastInputs:
         """Forget what is too old, and too much: of those who have not been here for longest first."""
         while self._owners:
             owned = next(iter(self._owners.values()))
-            last = owned.oldest() if self._size > self._limit else owned.older(since)
-            if last is None:
+            oldest = owned.oldest()
+            if oldest.at >= since and self._size <= self._limit:
                 return
-            self._drop(owned, last)
+            self._drop(owned, oldest)
 
     def _drop(self, owned: _Owned, past: PastInput) -> None:
         owned.drop(past)
         self._size -= past.size
-        if owned.empty:
+        if not owned.inputs:
             self._owners.pop(past.owner, None)
 
 
@@ -254,11 +244,6 @@ def _mark(body: bytes, level: int) -> _Mark:
 def _begins(body: bytes, past: PastInput) -> bool:
     """Tell whether a body begins as another one did, from the end of that on: most others differ there."""
     at = past.end
-    for one in reversed(past.raw):
-        at -= len(one)
-        if not body.startswith(one, at) or (at > past.begin and body[at - 1] != _COMMA):
-            return False
-        at -= at > past.begin
     for piece in reversed(past.pieces):
         at -= len(piece)
         if not body.startswith(piece, at):
@@ -272,6 +257,9 @@ def _place(body: bytes, items: Sequence[Raw]) -> int:
     They begin where the first one is found, or behind it, and end where the last one is found, or before it. Where no more
     lies between than they take with a comma between each two, that is they.
     """
-    first, last = bytes(items[0]), bytes(items[-1])[-_MARK:]
-    begin, end = body.find(first[:_MARK]), body.rfind(last) + len(last)
-    return begin if end - begin == sum(map(len, items)) + len(items) - 1 else -1
+    first, last = bytes(items[0])[:_MARK], bytes(items[-1])[-_MARK:]
+    begin = body.find(first)
+    end = begin + sum(map(len, items)) + len(items) - 1
+    if begin < 0 or len(body) - end > MOST_BEHIND:
+        return -1
+    return begin if body.rfind(last) + len(last) == end else -1

@@ -81,7 +81,9 @@ async def _asked(embedder: Embedder, texts: Sequence[str], owner: str) -> list[V
         except BackendError as error:
             if pause is None or not error.retriable:
                 raise EmbeddingFailed(error.message) from None
-            log.info("ingestion: %s: %s; asking again in %g s", embedder.label, error.message, pause)
+            log.info(
+                "ingestion: embeddings model %s failed: %s; retrying in %g s", embedder.label, error.message, pause
+            )
             await asyncio.sleep(max(pause, _wish(error)))
     raise AssertionError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -11,12 +11,11 @@ from msgspec.structs import replace
 
 from antiphon.access.audit import AuditLog
 from antiphon.access.caller import ADMIN
-from antiphon.config.masking import masked_for_operators
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest, NotFound, StoreUnknown
-from antiphon.responses.log.captures import Captures, SentRequest, shown_body
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.log.sent import SentLookup
 from antiphon.server.api.log.shapes import DeleteResponses, log_query, logged, logged_page
 from antiphon.server.api.operator.auditing import actor_of
 from antiphon.server.http.messages import SMALL_BODY, ByteSink, ClientGone, Reply, Request, json_reply
@@ -42,11 +41,11 @@ _delete = msgspec.json.Decoder(DeleteResponses)
 class ResponseLog:
     """The handlers. A key sees its owner's responses, one with the scope `admin` those of all."""
 
-    def __init__(self, responses: ResponseStore, remove: Remove, captures: Captures, audit: AuditLog) -> None:
+    def __init__(self, responses: ResponseStore, remove: Remove, sent: SentLookup, audit: AuditLog) -> None:
         self._responses = responses
         self._remove = remove
         self._audit = audit
-        self._captures = captures
+        self._sent = sent
 
     # Lists
 
@@ -111,7 +110,7 @@ class ResponseLog:
         return await self._one(request, request.owner)
 
     async def any_one(self, request: Request) -> Reply:
-        """GET /admin/responses/{id}: with what was sent to the backend, as far as this process remembers it."""
+        """GET /admin/responses/{id}: with what was sent to the backend, as far as this server remembers it."""
         return await self._one(request, None)
 
     async def _one(self, request: Request, owner: str | None) -> Reply:
@@ -123,9 +122,7 @@ class ResponseLog:
             raise NotFound(f"Response with id '{id}' not found.", param="id", code="response_not_found")
         whole = await by_size(len(stored.body) + len(stored.input), _whole, entry, stored)
         if owner is None:
-            calls, forgotten = self._captures.read(id, whose)
-            size = sum(len(call.body) for call in calls)
-            whole |= {"sent": await by_size(size, _sent, calls), "sent_forgotten": forgotten}
+            whole |= msgspec.structs.asdict(await self._sent.find(id, whose))
         return json_reply(whole, headers=PRIVATE)
 
     # Deletion
@@ -153,19 +150,6 @@ def _whole(entry: LogEntry | None, stored: StoredResponse) -> dict[str, Any]:
     known = msgspec.structs.asdict(logged(entry)) if entry is not None else {"id": stored.id, "owner": stored.owner}
     parameters = Raw(entry.parameters.encode()) if entry is not None and entry.parameters else None
     return {**known, "parameters": parameters, "response": Raw(stored.body), "input": Raw(stored.input)}
-
-
-def _sent(calls: Sequence[SentRequest]) -> list[dict[str, Any]]:
-    """Return requests to backends as operators may see them."""
-    return [
-        {
-            "at": call.at,
-            "backend": call.backend,
-            "url": masked_for_operators(call.url),
-            "body": Raw(shown_body(call.body)),
-        }
-        for call in calls
-    ]
 
 
 def add_response_log(router: RouteTable, log: ResponseLog) -> None:

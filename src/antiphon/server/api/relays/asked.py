@@ -61,6 +61,11 @@ class AskedRelay(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the answer is to come as events."""
         return bool(self.head.stream) or self.head.stream_format == "sse"
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes it has on its way to a backend: with files and pictures in place of their ids and URLs."""
+        return max(self.size, sum(memoryview(value).nbytes for value in self.fields.values()))
+
     def has(self, name: str) -> bool:
         """Tell whether a field is there; null counts as absent."""
         if self.parts:

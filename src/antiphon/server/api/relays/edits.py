@@ -65,7 +65,8 @@ async def with_stored_pictures(asked: AskedRelay, media: Media, owner: str) -> A
         if len(stored) > MOST_STORED:
             raise InvalidRequest(f"At most {MOST_STORED} pictures are allowed.", param=name)
         await media.put_stored([(one, f"{path}.file_id") for one, path in stored], owner)
-        fields[name] = Raw(await by_size(asked.size, to_json, value))
+        size = asked.size + sum(len(one["image_url"]) for one, _ in stored)
+        fields[name] = Raw(await by_size(size, to_json, value))
     return replace(asked, fields=fields)
 
 

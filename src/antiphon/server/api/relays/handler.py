@@ -86,7 +86,7 @@ class RelayHandlers:
             route=f"/v1{row.path}",
             operation=row.operation,
             forms=row.shape.forms(asked),
-            size=asked.size,
+            size=asked.weight,
             key=_key(asked),
         )
         most = 1 if row.type in WORDLESS else None

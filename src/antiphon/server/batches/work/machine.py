@@ -138,7 +138,7 @@ class Batches:
         except LinesMissing:
             pass
         except APIError as error:  # the store is away, which its own log line tells
-            log.warning("batch %s: left until later: %s", id, error)
+            log.warning("batch %s: paused, retried later: %s", id, error)
             pause = AFTER_ERROR
         except asyncio.CancelledError:
             if heart.lost:

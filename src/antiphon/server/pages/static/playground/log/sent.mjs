@@ -27,10 +27,10 @@ function one(call, number, began) {
 }
 
 // The section of an open response; nothing for keys that do not see it.
-export function sentSection({ sent, sent_forgotten: forgotten }) {
+export function sentSection({ sent, sent_forgotten: forgotten, sent_missing: missing }) {
   if (!sent) return [];
   const parts = [h("h3", {}, "Sent to the backend")];
   if (forgotten) parts.push(h("p.note", {}, `${forgotten} earlier requests had no room.`));
-  if (!sent.length) parts.push(h("p.note", {}, "Not kept any more: each process remembers the last requests only, until it restarts (capture_bytes)."));
+  if (!sent.length) parts.push(h("p.note", {}, missing));
   return [...parts, ...sent.map((call, number) => one(call, number, sent[0].at))];
 }
