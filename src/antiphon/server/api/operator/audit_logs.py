@@ -39,7 +39,7 @@ class AuditLogRoutes:
         limit = whole_number(request, "limit", 20, 1, MAX_LIMIT)
         wanted = {name: _values(request, name) for name in LISTS}
         first, last = _times(request)
-        after = (request.query.get("after") or [None])[-1]
+        after = next(iter(request.query.get("after", ())[-1:]), None)
         shown: list[AuditEntry] = []
         cursor, looked_at, more = after, 0, True
         while more and len(shown) < limit and looked_at < MOST_LOOKED_AT:
