@@ -21,7 +21,7 @@ PARTS = ("ordinary", "messages", "stored", "background", "idle", "many", "worker
 def main() -> None:
     """Parse the arguments, measure, tell."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each load; with --against, pairs (15 or more)")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts to measure: {', '.join(PARTS)}")
     parser.add_argument("--keep", type=Path, default=ROOT / "bench/results/figures.json", help="where figures are kept")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/performance.md", help="the page to write")

@@ -38,20 +38,22 @@ class Lab:
         return self.folder / f"store-{self._stores}.db"
 
     @contextmanager
-    def server(self, *, store: Path | None = None, workers: int = 1, source: Path | None = None) -> Iterator[Server]:
+    def server(
+        self, *, store: Path | None = None, workers: int = 1, source: Path | None = None, port: int = PORT
+    ) -> Iterator[Server]:
         """Run the command; without a path the store is memory and requests say `store: false`. `source`: another `src`."""
         python = [str(ROOT / ".venv/bin/python"), "-m", "antiphon"]
         command = [
             *([COMMAND] if source is None else python),
             "serve",
             "--port",
-            str(PORT),
+            str(port),
             "--backend",
             f"http://127.0.0.1:{harness.MOCK_PORT}/v1",
         ]
         place = store or ("memory" if workers == 1 else self.new_store())  # several processes do not share memory
         command += ["--store", str(place), "--workers", str(workers)]
-        peer = {"name": "antiphon", "api": "responses", "path": PATH, "port": PORT, "model": "{m}"}
+        peer = {"name": "antiphon", "api": "responses", "path": PATH, "port": port, "model": "{m}"}
         peer |= {"cmd": command, "extra": {} if store else {"store": False}}
         if source is not None:
             peer["env"] = {"PYTHONPATH": str(source)}  # it comes before what is installed
@@ -104,6 +106,33 @@ class Server:
         if figures.get("errors") or figures.get("error"):
             raise RuntimeError(f"{work}: {figures.get('errors')} errors: {figures.get('error')}")
         return figures
+
+    def calibrate(self, work: str, seconds: float) -> int:
+        """Warm the server up with a load; return the number of its requests that take about so many seconds."""
+        fewest, most = harness.WORK[work]["n"]
+        count = min(int(self._load(work, fewest)["rps"] * seconds), most)
+        if count <= fewest:
+            return int(fewest)
+        return int(min(self._load(work, count)["rps"] * seconds, most)) or 1
+
+    def burst(self, work: str, count: int) -> float:
+        """Return µs of CPU per request of a load that is not streamed, per token of another, over so many requests."""
+        with harness.lock():
+            before = self.cpu()
+            done = self._load(work, count)
+            time.sleep(0.05)
+            spent = self.cpu() - before
+        return 1e6 * spent / float(done["tokens"] if harness.WORK[work]["stream"] else done["requests"])
+
+    def _load(self, work: str, count: int) -> Figures:
+        """Send so many requests of one of the harness's workloads. Raises RuntimeError when some fail."""
+        peer, model = self._peer, harness.WORK[work]["up"]
+        file = self._lab.folder / f"{work}-{bool(peer['extra'])}.json"
+        file.write_bytes(harness.body(work, peer["api"], peer["model"].format(m=model), peer["extra"]))
+        done: Figures = harness.load(peer, work, count, 60, str(file))
+        if done["errors"]:
+            raise RuntimeError(f"{work}: {done['errors']} errors: {done['first_error']}")
+        return done
 
     def cpu(self) -> float:
         """CPU seconds of the whole process tree so far."""

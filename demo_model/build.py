@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=240, help="of training")
     parser.add_argument("--workers", type=int, default=2, help="training processes, one core each")
-    parser.add_argument("--init", type=Path, help="train on from this checkpoint")
+    parser.add_argument("--init", type=Path, help="train on from this checkpoint or GGUF file")
     parser.add_argument(
         "--new-tokenizer", action="store_true", help="train tokenizer.json again; then start without --init"
     )

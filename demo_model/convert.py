@@ -8,7 +8,7 @@ from typing import Any
 import gguf
 import torch
 from gguf import GGMLQuantizationType, LlamaFileType, TokenType
-from model import Config
+from model import Config, Model
 from tokenizer import SPECIAL
 
 HERE = Path(__file__).parent
@@ -99,6 +99,18 @@ def convert(checkpoint: Path, out: Path, kind: str = "q8_0", context: int = 8192
     writer.close()
     unfinished.replace(out)  # whoever loads the file meanwhile sees the old or the new one, whole
     print(out, round(out.stat().st_size / 1e6, 2), "MB")
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of a checkpoint, or of a GGUF file made of one: a little rounded then."""
+    if path.suffix != ".gguf":
+        state: dict[str, torch.Tensor] = torch.load(path)["state"]
+        return state
+    keys = {tensor_name(key): key for key in Model(Config()).state_dict()}
+    return {
+        keys[tensor.name]: torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type).copy())
+        for tensor in gguf.GGUFReader(path).tensors
+    }
 
 
 def main() -> None:

@@ -155,10 +155,13 @@ def answers(sample: Sample) -> list[int]:
 
 
 def row_of(sample: Sample, wanted: Message) -> str:
-    if sample["kind"] != "tools":
+    if sample["kind"] not in ("tools", "files"):
         return str(sample["kind"])
+    tool = "tool" if sample["kind"] == "tools" else "file"
     after_call = sample["messages"][sample["messages"].index(wanted) - 1]["role"] == "tool"
-    return "tool call" if wanted.get("tool_calls") else "tool result" if after_call else "tool not needed"
+    if wanted.get("tool_calls"):
+        return "tool call" if tool == "tool" else "file search"
+    return f"{tool} result" if after_call else f"{tool} not needed"
 
 
 def judge(engine: Engine, report: Report, sample: Sample, column: str) -> None:

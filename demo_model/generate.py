@@ -3,9 +3,10 @@
 `python generate.py` prints two samples of every kind.
 """
 
+from file_tasks import FileTasks
 from render import Message, Sample, render
 from source import system
-from tool_tasks import Tool, ToolTasks
+from tool_tasks import Tool
 from words import ADJECTIVES, NOUNS, VERBS
 
 MIX = {
@@ -28,6 +29,7 @@ MIX = {
     "persona": 6,
     "as_json": 8,
     "tools": 17,
+    "files": 30,
 }
 GOES_ON = ("greeting", "small_talk", "identity", "facts", "arithmetic", "echo", "hello_words")
 INSTRUCTIONS = (
@@ -48,11 +50,12 @@ RULES = (
 )
 
 
-class Generator(ToolTasks):
+class Generator(FileTasks):
     def sample(self, kind: str | None = None, think: bool | None = None) -> Sample:
         kind = kind or self.random.choices(list(MIX), list(MIX.values()))[0]
         think = self.chance(0.2) if think is None else think
-        tools, messages = self.with_tools() if kind == "tools" else ([], getattr(self, kind)())
+        with_tools = {"tools": self.with_tools, "files": self.files}.get(kind)
+        tools, messages = with_tools() if with_tools else ([], getattr(self, kind)())
         if kind in GOES_ON and self.chance(0.15):
             messages = messages + self.simple()
         if kind == "no_tools" and self.chance(0.3):

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
 from batches import batches
+from convert import weights
 from model import Config, Model
 from muon import Muon
 from tokenizers import Tokenizer
@@ -50,7 +51,7 @@ class Trainer:
         torch.manual_seed(args.seed)
         self.model = Model(Config())
         if args.init:
-            self.model.load_state_dict(torch.load(args.init)["state"])
+            self.model.load_state_dict(weights(args.init))
         named = list(self.model.named_parameters())
         self.matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
         self.others = [p for name, p in named if p.ndim < 2 or "embed" in name]
@@ -146,7 +147,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--embed-lr", type=float, default=4e-3)
     parser.add_argument("--hold", type=float, default=0.4, help="part of the run before the learning rate falls")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--init", type=Path, help="go on from this checkpoint")
+    parser.add_argument("--init", type=Path, help="go on from this checkpoint or GGUF file")
     parser.add_argument("--out", type=Path, default=Path("antiphon-demo.pt"))
     parser.add_argument("--save-every", type=float, default=240, help="seconds")
     return parser.parse_args()

@@ -67,9 +67,9 @@ FIELDS = (
         "background_options",
         "honoured",
         False,
-        "`completion_window` 2h and 8h: the response's model calls come after all others, and wait as long. They "
-        "need `background: "
-        "true`, no `stream` and the default `service_tier`. `continuation_id`: requests with the same one go to one backend.",
+        "`completion_window` 2h and 8h: for half of it the response queues behind all others, and begins while half of all "
+        "places are free; its model calls come after all others, and wait as long. Needs `background`, no `stream`, "
+        "the default `service_tier`. `continuation_id`: requests with the same one go to one backend.",
     ),
     Field("client_metadata", "ignored", False),
     Field("context_management", "honoured", False, "Compaction at a threshold of tokens."),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from antiphon.tools.sandbox.pool import Sandboxes
 from tests import needs
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -29,9 +32,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 SLOW_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
 
 
+FAST = "not slow"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers of fast tests look for a sandbox when one is needed, and not when they start: that takes processes."""
+    if config.option.markexpr == FAST:
+        patch = pytest.MonkeyPatch()
+        begin = Sandboxes.begin
+        patch.setattr(Sandboxes, "begin", lambda self, told=None: None if told is not None else begin(self))
+        config.add_cleanup(patch.undo)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without a look for garbage; what is collected stays to the end, and is never looked at for garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import modules that are slow as a whole for `-m "not slow"`: in each process that takes seconds."""
-    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
+    if config.option.markexpr == FAST and collection_path.suffix == ".py":
         return bool(SLOW_MODULE.search(collection_path.read_text())) or None
     return None
 

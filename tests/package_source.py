@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,12 @@ def modules() -> Mapping[str, Path]:
 @cache
 def nodes(name: str) -> Sequence[ast.AST]:
     """Return the syntax tree of a module, flat: the module itself first."""
-    return list(ast.walk(ast.parse(modules()[name].read_text())))
+    gc.disable()  # it is kept to the end: to look for garbage in it would take longer than to parse it
+    try:
+        return list(ast.walk(ast.parse(modules()[name].read_text())))
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def shown(name: str) -> str:

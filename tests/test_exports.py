@@ -56,6 +56,7 @@ def test_every_module_imports_and_has_what_it_exports(module: str) -> None:
     assert loaded["__doc__"]
 
 
+@pytest.mark.slow  # a process
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+import msgspec
 import pytest
 
 from tests.package_source import modules, nodes, shown
@@ -24,6 +25,8 @@ OTHER_TEXTS = {
     "stores/postgres/connection/upkeep.py": "an identifier of SQL from the database's own catalogue",
     "stores/sqlite/disk/upkeep.py": "an identifier of SQL, its quotes doubled",
 }
+
+MSGSPEC = {"msgspec.MsgspecError", "msgspec.DecodeError"}
 
 _PLACEHOLDER = re.compile(r'"%[bsra]|%[bsra]"')
 _FORMAT_FIELD = re.compile(r'"\{[^{}]*\}|\{[^{}]*\}"')
@@ -94,3 +97,36 @@ def test_what_is_found(source: str) -> None:
 )
 def test_what_is_right(source: str) -> None:
     assert not list(_faults(ast.walk(ast.parse(source))))
+
+
+def _caught(handlers: Iterable[ast.ExceptHandler]) -> set[str]:
+    """Return the names of what a `try` catches."""
+    types = [handler.type for handler in handlers]
+    return {
+        ast.unparse(one) if one is not None else "BaseException"
+        for type in types
+        for one in (type.elts if isinstance(type, ast.Tuple) else (type,))
+    }
+
+
+def test_who_decodes_catches_all_that_a_decoder_raises() -> None:
+    """msgspec's own errors are not all: bytes that are no UTF-8 and half characters are a ValueError, depth a RecursionError."""
+    found = []
+    for name in modules():
+        for node in nodes(name):
+            if isinstance(node, ast.Try) and (caught := _caught(node.handlers)) & MSGSPEC:
+                lacking = {"ValueError", "RecursionError"} - caught
+                if lacking and not caught & {"Exception", "BaseException"}:
+                    found.append(f"{shown(name)}:{node.lineno} lacks {', '.join(sorted(lacking))}")
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a":"\xff"}', '{"a":"\ud800"}', b'{"b":' + b"[" * 5000 + b"]" * 5000 + b"}", b"{", b'{"a":5}']
+)
+def test_that_is_what_it_raises(data: bytes | str) -> None:
+    class Named(msgspec.Struct):
+        a: str = ""
+
+    with pytest.raises((msgspec.MsgspecError, ValueError, RecursionError)):
+        msgspec.json.decode(data, type=Named)

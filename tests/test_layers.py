@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "access": "types errors core config stores backends",
     "telemetry": "types errors core runtime net config stores backends tools access",
     "responses": "*",
-    "responses.batches": "*",
+    "server.batches.work": "*",
     "server": "*",
     "composition": "*",
     "cli": "*",
@@ -39,7 +39,7 @@ MAY_IMPORT = {
 SEAMS = {
     "backends": "base",
     "stores": "base records audit_records log_records batch_records usage_records webhook_records condition",
-    "tools": "base",
+    "tools": "base server_budget",
     "tools.sandbox": "base",
 }
 COMPOSING = frozenset(("composition", "cli"))
@@ -81,9 +81,9 @@ def own_imports(name: str, *, for_types: bool = True) -> set[str]:
 
 def folder_of(name: str) -> str:
     """Return the folder of MAY_IMPORT that a module lies in: a room within a folder may have a line of its own."""
-    top, _, rest = name.partition(".")
-    within = f"{top}.{rest.partition('.')[0]}"
-    return within if within in MAY_IMPORT else top
+    parts = name.split(".")
+    rooms = (".".join(parts[:depth]) for depth in range(len(parts), 1, -1))
+    return next((room for room in rooms if room in MAY_IMPORT), parts[0])
 
 
 def allowed_to(folder: str) -> set[str]:

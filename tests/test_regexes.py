@@ -278,6 +278,7 @@ OUTSIDE: dict[str, str] = {
     "core.text.leaks.pythonic:_NUMERIC": "match",
     "core.text.leaks.pythonic:_NUMBER": "match",
     "core.text.leaks.pythonic:_CALL": "search",
+    "core.text.leaks.braces:_KEY": "match",
     "core.request.prompts:_PLACEHOLDER": "search",
     "core.tools.redaction:_URL": "fullmatch",
     "core.request.tool_decoding:_STRING_REQUIRED": "search",
@@ -337,6 +338,7 @@ INSIDE = frozenset(
     config.shortcuts:_ADDRESS
     config.shortcuts:_NAMED
     stores.postgres.sql:_PARAMETER
+    stores.sqlite.sql:_PARAMETER
     server.http.router:_pattern
     stores.postgres.sql:unescape
     """.split()

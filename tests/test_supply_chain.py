@@ -113,6 +113,7 @@ def test_a_plain_install_is_small() -> None:
     assert len(base_packages()) <= MOST_BASE_PACKAGES
 
 
+@pytest.mark.slow  # a process
 def test_the_wheel_carries_its_bill_of_materials(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=100)

@@ -22,7 +22,7 @@ from typing import ClassVar
 import openai
 from openai.types import Batch
 
-from antiphon.responses.batches.answering import MOST_ASKED
+from antiphon.server.batches.work.answering import MOST_ASKED
 from tests.acceptance.background import _Handler, running
 from tests.acceptance.command import Command, serving
 from tests.server.batches.batch_client import client_of, ended, jsonl, lines_of, response_line, submit

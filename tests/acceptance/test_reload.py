@@ -247,3 +247,29 @@ def answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_settings_of_decisions_change(tmp_path: Path) -> None:
+    def decide() -> tuple[int, str]:
+        question = {"type": "predicate", "instructions": "Is it so?"}
+        body = {"model": "scripted", "input": "Yes.", "questions": [question]}
+        request = urllib.request.Request(
+            f"{server.url}/v1/decisions", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    models = '[models.scripted]\nbackends = ["one"]\n'
+    settings = f'store = "memory"\n{BACKENDS}\n{models}\n[decisions]\nfallback = "{{}}"\n'
+    with serving(tmp_path, settings.format("off"), "--config", "antiphon.toml") as server:
+        status, answer = decide()
+        assert "decisions.fallback" in answer, (status, answer)
+        server.file.write_text(settings.format("votes"))
+        server.hang_up()
+        server.until_logged("configuration reloaded")
+        assert "decisions.fallback" not in decide()[1]
+        assert "only on restart" not in server.log

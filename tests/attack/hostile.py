@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,36 @@ async def _all(works: Iterable[Callable[[], Awaitable[None]]]) -> None:
     await asyncio.gather(*(one(work) for work in works))
 
 
+STRICT = {
+    "text": {
+        "format": {
+            "type": "json_schema",
+            "name": "x",
+            "schema": {"type": "object", "properties": {"a": {"type": "integer"}}},
+            "strict": True,
+        }
+    }
+}
+
+
+async def _try_backend(one: Target, report: Report, kind: Any, secret: str) -> None:
+    """Let one kind of hostile backend answer, without and with a format."""
+    for extra in ({}, STRICT):
+        for mode, (fault, body) in (await answers(one, {"model": kind.name, "input": "hi", **extra})).items():
+            case, said = f"{kind.name} {mode}{' strict' if extra else ''}", body.decode(errors="replace")
+            if fault:
+                report.found("backends", fault, case, b"", said[-600:])
+            if secret.encode() in body:
+                report.found("backends", "the operator's secret came back", case, b"", said[:3000])
+            if kind.ends == "failed" and b'"status":"completed"' in body and b'"output":[{' in body:
+                report.found("backends", "a failure ended as completed", case, b"", said[-1500:])
+
+
 async def run_backends(folder: Path, report: Report, only: str = "") -> None:
     """Let every kind of hostile backend answer."""
     try:
         from tests.backends.hostile import KINDS, hostile
-        from tests.backends.hostile_answers import APIS, SECRET
-        from tests.backends.hostile_messages import FINE
+        from tests.backends.hostile_answers import APIS, FINE, SECRET
     except ImportError:
         report.say("no hostile backends here")
         return
@@ -95,37 +120,7 @@ async def run_backends(folder: Path, report: Report, only: str = "") -> None:
         for kind in KINDS.values():
             lines.append(f'[models."{kind.name}"]\nbackends = ["{kind.api}"]')
         async with target(folder, "\n".join(lines)) as one:
-
-            async def try_kind(kind: Any) -> None:
-                schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
-                for extra in (
-                    {},
-                    {"text": {"format": {"type": "json_schema", "name": "x", "schema": schema, "strict": True}}},
-                ):
-                    for mode, (fault, body) in (
-                        await answers(one, {"model": kind.name, "input": "hi", **extra})
-                    ).items():
-                        case = f"{kind.name} {mode}{' strict' if extra else ''}"
-                        if fault:
-                            report.found("backends", fault, case, b"", body[-600:].decode(errors="replace"))
-                        if SECRET.encode() in body:
-                            report.found(
-                                "backends",
-                                "the operator's secret came back",
-                                case,
-                                b"",
-                                body.decode(errors="replace")[:3000],
-                            )
-                        if kind.ends == "failed" and b'"status":"completed"' in body and b'"output":[{' in body:
-                            report.found(
-                                "backends",
-                                "a failure ended as completed",
-                                case,
-                                b"",
-                                body.decode(errors="replace")[-1500:],
-                            )
-
-            await _all([lambda kind=kind: try_kind(kind) for kind in kinds])
+            await _all([partial(_try_backend, one, report, kind, SECRET) for kind in kinds])
             for name in ("chat-fine", "responses-fine"):
                 answer = await one.ask("POST", "/v1/responses", {"model": name, "input": "hi"}, key=ANN)
                 if b"All is well." not in answer.body:

@@ -57,6 +57,7 @@ ASSISTANT_BLOCKS: tuple[Json, ...] = (
     {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"type": "web_search_result", "url": "http://a", "title": "t", "encrypted_content": "x"}]},
     {"type": "mcp_tool_use", "id": "m1", "name": "f", "server_name": "s", "input": {}},
     {"type": "mcp_tool_result", "tool_use_id": "m1", "content": []},
+    {"type": "mcp_tool_listing", "mcp_server_name": "s", "tools": [{"name": "t", "input_schema": {"type": "object"}}]},
     {"type": "compaction", "content": "earlier"},
     {"type": "compaction", "content": [_TEXT]},
     {"type": "code_execution_tool_result", "tool_use_id": "s", "content": {"type": "code_execution_result", "stdout": "", "return_code": 0}},
@@ -65,10 +66,13 @@ ASSISTANT_BLOCKS: tuple[Json, ...] = (
 
 SYSTEM_BLOCKS: tuple[Json, ...] = (
     _TEXT,
-    {"type": "tool_addition", "name": "g"},
-    {"type": "tool_removal", "tool_name": "f"},
+    {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "g"}},
+    {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": {"name": "h", "input_schema": {"type": "object"}}}},
+    {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "f"}},
+    {"type": "tool_removal", "tool": {"type": "mcp_tool_reference", "server_name": "s", "name": "t"}},
+    {"type": "tool_removal", "tool": {"type": "mcp_toolset_reference", "server_name": "s"}},
     {"type": "text", "text": "x-anthropic-billing-header: a", "cache_control": {"type": "ephemeral"}},
-)
+)  # fmt: skip
 
 TOOLS: tuple[Json, ...] = (
     {"name": "f", "description": "d", "input_schema": {"type": "object", "properties": {"a": {"type": "integer"}}}},
@@ -84,6 +88,7 @@ TOOLS: tuple[Json, ...] = (
     {"type": "tool_search_tool_bm25", "name": "tool_search_tool_bm25"},
     {"name": "late", "description": "Late.", "input_schema": {"type": "object", "properties": {"a": {"description": "b"}}}, "defer_loading": True},
     {"type": "mcp_toolset", "mcp_server_name": "s", "default_config": {"enabled": True}},
+    {"type": "mcp_toolset", "mcp_server_name": "s", "tools": [{"name": "t", "input_schema": {}}]},
 )  # fmt: skip
 
 FIELDS: tuple[Json, ...] = (

@@ -33,6 +33,7 @@ class Options(NamedTuple):
     only: str = ""
     case: int = -1
     store: str = "sqlite"
+    rate: float = 40.0
 
 
 Part = Callable[[Report, Options], Awaitable[None]]
@@ -159,7 +160,7 @@ async def run_soak(report: Report, options: Options) -> None:
     from tests.attack.soak import run_soak as run
 
     async with common_target() as one:
-        await run(one, report, seed=options.seed, minutes=options.minutes)
+        await run(one, report, seed=options.seed, minutes=options.minutes, rate=options.rate)
 
 
 PARTS: dict[str, Part] = {

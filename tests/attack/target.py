@@ -25,7 +25,9 @@ metrics = "open"
 shutdown_grace = 2.0
 background_lease = 2.0
 recent_requests = 50
-recall_bytes = 1000000  # so that it is full before a soak begins to compare
+recall_bytes = 1000000  # so that these are full before a soak begins to compare
+prompt_memory_bytes = 1000000
+capture_bytes = 500000
 [keys.ann]
 key = "{ANN}"
 [keys.bob]
@@ -73,7 +75,7 @@ class Target:
         self.process: subprocess.Popen[bytes] | None = None
         self._read_log = 0
 
-    async def start(self, seconds: float = 30.0) -> None:
+    async def start(self, seconds: float = 120.0) -> None:
         """Start the process and wait until it answers. Raises AssertionError with its log."""
         self.process = self._launch()
         end = time.monotonic() + seconds

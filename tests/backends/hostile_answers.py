@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from tests.backends import hostile_messages
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 Piece = bytes | float
 """Bytes to send, or seconds to wait."""
 
-SECRET = "operators-own-secret-4711"
+SECRET = hostile_messages.SECRET
 """The key that a server under test sends to this backend; it must come back in no answer."""
 FINE = "fine"
 
@@ -36,6 +36,11 @@ class Kind(NamedTuple):
 # Pieces
 
 
+def once(*pieces: Piece) -> Callable[[], Iterator[Piece]]:
+    """Return what gives these pieces for each request."""
+    return lambda: iter(pieces)
+
+
 def head(status: str = "200 OK", type: str = "text/event-stream", *lines: str, length: int | None = None) -> bytes:
     """Return a head; without a length the body ends with the connection."""
     sized = [f"content-length: {length}"] if length is not None else []
@@ -52,6 +57,16 @@ def sse(*events: object, done: bool = True) -> bytes:
     """Return the body of a stream; what is not bytes is sent as JSON."""
     frames = [b"data: %b\n\n" % (event if isinstance(event, bytes) else json.dumps(event).encode()) for event in events]
     return b"".join(frames) + (b"data: [DONE]\n\n" if done else b"")
+
+
+def stream_of(events: Sequence[object]) -> Callable[[], Iterator[Piece]]:
+    """Return what makes a stream of events for each request, without `[DONE]`."""
+    return lambda: iter((head(), sse(*events, done=False)))
+
+
+def whole_of(value: object) -> Callable[[], Iterator[Piece]]:
+    """Return what makes an answer of JSON for each request."""
+    return lambda: iter((whole(value),))
 
 
 def chunked(body: bytes) -> bytes:

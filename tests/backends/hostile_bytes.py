@@ -6,6 +6,7 @@ import gzip
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Literal
 
 from tests.backends.hostile_answers import (
@@ -17,120 +18,165 @@ from tests.backends.hostile_answers import (
     Piece,
     chunked,
     head,
+    once,
     whole,
 )
 
-# Answers that are not HTTP as it should be: the same for both
+
+class _Answers:
+    """Makes the kinds of an API from its good answer: `body` whole, `begun` without its end, `sized` with a head."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.body, self.begun = BODY[api], BEGUN[api]
+        self.sized = head(length=len(self.body)) + self.body
+
+    def kind(
+        self, name: str, *pieces: Piece, ends: Literal["failed", "any"] = "any", quick: bool = True, keep: bool = False
+    ) -> Kind:
+        return Kind(f"{self._api}-http-{name}", self._api, once(*pieces), ends, quick, keep)
+
+    def many(
+        self,
+        name: str,
+        pieces: Callable[[], Iterator[Piece]],
+        ends: Literal["failed", "any"] = "failed",
+        quick: bool = True,
+    ) -> Kind:
+        return Kind(f"{self._api}-http-{name}", self._api, pieces, ends, quick)
 
 
 def http_kinds(api: Api) -> Iterator[Kind]:
-    body, begun = BODY[api], BEGUN[api]
-    sized = head(length=len(body)) + body
+    """Yield answers that are not HTTP as it should be, and refusals."""
+    of = _Answers(api)
+    for kinds in (_heads, _framing, _hanging, _packing, _cuts):
+        yield from kinds(of)
+    yield from _refusals(api)
 
-    def kind(
-        name: str, *pieces: Piece, ends: Literal["failed", "any"] = "any", quick: bool = True, keep: bool = False
-    ) -> Kind:
-        return Kind(f"{api}-http-{name}", api, lambda: iter(pieces), ends, quick, keep)
 
-    def many(
-        name: str, pieces: Callable[[], Iterator[Piece]], ends: Literal["failed", "any"] = "failed", quick: bool = True
-    ) -> Kind:
-        return Kind(f"{api}-http-{name}", api, pieces, ends, quick)
-
-    yield kind("nothing", ends="failed")
-    yield kind("no-http", b"220 mail.example ESMTP\r\n", ends="failed")
-    yield kind("http-0.9", body, ends="failed")
-    yield kind("http-9.9", b"HTTP/9.9 200 OK\r\n\r\n" + body)
-    yield kind("tls", b"\x15\x03\x01\x00\x02\x02\x28", ends="failed")
-    yield kind("head-cut", b"HTTP/1.1 200 OK\r\ncontent-ty", ends="failed")
-    yield kind("head-hangs", b"HTTP/1.1 200 OK\r\ncontent-ty", 30.0, ends="failed", quick=False)
-    yield many("head-drips", lambda: _drip(b"HTTP/1.1 200 OK\r\n", b"x-a: b\r\n"), quick=False)
-    yield kind("head-large", b"HTTP/1.1 200 OK\r\nx-a: " + b"a" * 1_000_000 + b"\r\n\r\n" + body, ends="failed")
-    yield kind("head-many", b"HTTP/1.1 200 OK\r\n" + b"x-a: b\r\n" * 100_000 + b"\r\n" + body, ends="failed")
-    yield kind("head-nul", b"HTTP/1.1 200 OK\r\nx-a: \0\r\n\r\n" + body)
-    yield kind("head-folded", b"HTTP/1.1 200 OK\r\nx-a: b\r\n c\r\n\r\n" + body)
-    yield kind("head-bare-lf", b"HTTP/1.1 200 OK\ncontent-type: text/event-stream\n\n" + body)
-    yield kind("informed-first", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + sized)
-    yield many("informed-for-ever", lambda: iter([b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 200))
-    yield kind(
+def _heads(of: _Answers) -> Iterator[Kind]:
+    """Heads that are not as they should be, or not there."""
+    yield of.kind("nothing", ends="failed")
+    yield of.kind("no-http", b"220 mail.example ESMTP\r\n", ends="failed")
+    yield of.kind("http-0.9", of.body, ends="failed")
+    yield of.kind("http-9.9", b"HTTP/9.9 200 OK\r\n\r\n" + of.body)
+    yield of.kind("tls", b"\x15\x03\x01\x00\x02\x02\x28", ends="failed")
+    yield of.kind("head-cut", b"HTTP/1.1 200 OK\r\ncontent-ty", ends="failed")
+    yield of.kind("head-hangs", b"HTTP/1.1 200 OK\r\ncontent-ty", 30.0, ends="failed", quick=False)
+    yield of.many("head-drips", lambda: _drip(b"HTTP/1.1 200 OK\r\n", b"x-a: b\r\n"), quick=False)
+    yield of.kind("head-large", b"HTTP/1.1 200 OK\r\nx-a: " + b"a" * 1_000_000 + b"\r\n\r\n" + of.body, ends="failed")
+    yield of.kind("head-many", b"HTTP/1.1 200 OK\r\n" + b"x-a: b\r\n" * 100_000 + b"\r\n" + of.body, ends="failed")
+    yield of.kind("head-nul", b"HTTP/1.1 200 OK\r\nx-a: \0\r\n\r\n" + of.body)
+    yield of.kind("head-folded", b"HTTP/1.1 200 OK\r\nx-a: b\r\n c\r\n\r\n" + of.body)
+    yield of.kind("head-bare-lf", b"HTTP/1.1 200 OK\ncontent-type: text/event-stream\n\n" + of.body)
+    yield of.kind(
+        "informed-first", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + of.sized
+    )
+    yield of.many("informed-for-ever", lambda: iter([b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 200))
+    yield of.kind(
         "switches", b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nx", ends="failed"
     )
-    yield kind("status-204", b"HTTP/1.1 204 No Content\r\n\r\n", ends="failed")
-    yield kind("status-304", b"HTTP/1.1 304 Not Modified\r\n\r\n", ends="failed")
-    yield kind("status-099", b"HTTP/1.1 099 Low\r\ncontent-length: 0\r\n\r\n", ends="failed")
-    yield kind("status-999", b"HTTP/1.1 999 High\r\ncontent-length: 0\r\n\r\n", ends="failed")
-    yield kind("redirect", head("302 Found", "text/html", "location: http://169.254.169.254/", length=0), ends="failed")
-    yield kind("two-lengths", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!", ends="failed")
-    yield kind("negative-length", b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\nhello", ends="failed")
-    yield kind(
+    yield of.kind("status-204", b"HTTP/1.1 204 No Content\r\n\r\n", ends="failed")
+    yield of.kind("status-304", b"HTTP/1.1 304 Not Modified\r\n\r\n", ends="failed")
+    yield of.kind("status-099", b"HTTP/1.1 099 Low\r\ncontent-length: 0\r\n\r\n", ends="failed")
+    yield of.kind("status-999", b"HTTP/1.1 999 High\r\ncontent-length: 0\r\n\r\n", ends="failed")
+    yield of.kind(
+        "redirect", head("302 Found", "text/html", "location: http://169.254.169.254/", length=0), ends="failed"
+    )
+
+
+def _framing(of: _Answers) -> Iterator[Kind]:
+    """Bodies whose length or chunks are not what the head says."""
+    yield of.kind(
+        "two-lengths", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!", ends="failed"
+    )
+    yield of.kind("negative-length", b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\nhello", ends="failed")
+    yield of.kind(
         "length-and-chunks",
-        head("200 OK", "text/event-stream", "transfer-encoding: chunked", length=5) + chunked(body),
+        head("200 OK", "text/event-stream", "transfer-encoding: chunked", length=5) + chunked(of.body),
         ends="failed",
     )
-    yield kind("too-short", head(length=len(body) + 100) + begun, ends="failed")
-    yield kind("too-long", sized + b"and more", 0.05, keep=True)
-    yield kind("two-answers", sized + sized, 0.05, keep=True)
-    yield kind("an-answer-and-a-half", sized + b"HTTP/1.1 200 OK\r\ncontent-", 0.05, keep=True)
-    yield kind(
+    yield of.kind("too-short", head(length=len(of.body) + 100) + of.begun, ends="failed")
+    yield of.kind("too-long", of.sized + b"and more", 0.05, keep=True)
+    yield of.kind("two-answers", of.sized + of.sized, 0.05, keep=True)
+    yield of.kind("an-answer-and-a-half", of.sized + b"HTTP/1.1 200 OK\r\ncontent-", 0.05, keep=True)
+    yield of.kind(
         "chunk-size",
-        head("200 OK", "text/event-stream", "transfer-encoding: chunked") + b"xyz\r\n" + body,
+        head("200 OK", "text/event-stream", "transfer-encoding: chunked") + b"xyz\r\n" + of.body,
         ends="failed",
     )
-    yield kind(
+    yield of.kind(
         "chunk-huge",
         head("200 OK", "text/event-stream", "transfer-encoding: chunked") + b"ffffffffffffffffff\r\n",
         ends="failed",
     )
-    yield kind(
-        "chunk-cut", head("200 OK", "text/event-stream", "transfer-encoding: chunked") + chunked(begun), ends="failed"
-    )
-    yield many("chunk-extension", lambda: _flood(b"5;a=", b"b" * 65536, 64))
-    yield many("trailers", lambda: _flood(chunked(begun) + b"0\r\n", b"x-a: " + b"b" * 4000 + b"\r\n", 500))
-    yield kind(
-        "trailer-as-header",
-        head("200 OK", "text/event-stream", "transfer-encoding: chunked")
-        + chunked(body)
-        + b"0\r\ncontent-encoding: gzip\r\n\r\n",
-    )
-    yield kind("reset-at-once", b"HTTP/1.1 200 OK\r\n", ends="failed")
-    yield kind("cut", head() + begun, ends="failed")
-    yield kind("hangs", head() + begun, 30.0, ends="failed", quick=False)
-    yield many("comments", lambda: _drip(head(), b": still here\n\n"), quick=False)
-    yield many("comments-after", lambda: _drip(head() + begun, b": still here\n\n"), quick=False)
-    yield many("blanks", lambda: _drip(head(type="application/json"), b"\n"), quick=False)
-    yield many("one-endless-line", lambda: _endless(head() + b"data: ", b"a" * 65536, 300))
-    yield many("lines-without-end", lambda: _endless(head(), b"data: a\n" * 8192, 300))
-    yield many("comment-flood", lambda: _endless(head(), b": a\n\n" * 10_000, 400))
-    yield kind("gzip", head("200 OK", "text/event-stream", "content-encoding: gzip") + gzip.compress(body))
-    yield kind("gzip-bomb", head("200 OK", "application/json", "content-encoding: gzip") + _bomb(), ends="failed")
-    yield kind(
-        "gzip-cut",
-        head("200 OK", "text/event-stream", "content-encoding: gzip") + gzip.compress(begun * 99)[:40],
+    yield of.kind(
+        "chunk-cut",
+        head("200 OK", "text/event-stream", "transfer-encoding: chunked") + chunked(of.begun),
         ends="failed",
     )
-    yield kind("gzip-not", head("200 OK", "text/event-stream", "content-encoding: gzip") + body, ends="failed")
-    yield kind("gzip-twice", head("200 OK", "text/event-stream", "content-encoding: gzip, gzip") + body, ends="failed")
+    yield of.many("chunk-extension", lambda: _flood(b"5;a=", b"b" * 65536, 64))
+    yield of.many("trailers", lambda: _flood(chunked(of.begun) + b"0\r\n", b"x-a: " + b"b" * 4000 + b"\r\n", 500))
+    yield of.kind(
+        "trailer-as-header",
+        head("200 OK", "text/event-stream", "transfer-encoding: chunked")
+        + chunked(of.body)
+        + b"0\r\ncontent-encoding: gzip\r\n\r\n",
+    )
+
+
+def _hanging(of: _Answers) -> Iterator[Kind]:
+    """Answers that break off, hang or never end."""
+    yield of.kind("reset-at-once", b"HTTP/1.1 200 OK\r\n", ends="failed")
+    yield of.kind("cut", head() + of.begun, ends="failed")
+    yield of.kind("hangs", head() + of.begun, 30.0, ends="failed", quick=False)
+    yield of.many("comments", lambda: _drip(head(), b": still here\n\n"), quick=False)
+    yield of.many("comments-after", lambda: _drip(head() + of.begun, b": still here\n\n"), quick=False)
+    yield of.many("blanks", lambda: _drip(head(type="application/json"), b"\n"), quick=False)
+    yield of.many("one-endless-line", lambda: _endless(head() + b"data: ", b"a" * 65536, 300))
+    yield of.many("lines-without-end", lambda: _endless(head(), b"data: a\n" * 8192, 300))
+    yield of.many("comment-flood", lambda: _endless(head(), b": a\n\n" * 10_000, 400))
+
+
+def _packing(of: _Answers) -> Iterator[Kind]:
+    """Bodies that are packed, or not what their type says."""
+    yield of.kind("gzip", head("200 OK", "text/event-stream", "content-encoding: gzip") + gzip.compress(of.body))
+    yield of.many("gzip-bomb", lambda: iter((head("200 OK", "application/json", "content-encoding: gzip") + _bomb(),)))
+    yield of.kind(
+        "gzip-cut",
+        head("200 OK", "text/event-stream", "content-encoding: gzip") + gzip.compress(of.begun * 99)[:40],
+        ends="failed",
+    )
+    yield of.kind("gzip-not", head("200 OK", "text/event-stream", "content-encoding: gzip") + of.body, ends="failed")
+    yield of.kind(
+        "gzip-twice", head("200 OK", "text/event-stream", "content-encoding: gzip, gzip") + of.body, ends="failed"
+    )
     for name in ("br", "zstd", "x" * 5000):
-        yield kind(
-            f"packed-{name[:4]}", head("200 OK", "text/event-stream", f"content-encoding: {name}") + body, ends="failed"
+        yield of.kind(
+            f"packed-{name[:4]}",
+            head("200 OK", "text/event-stream", f"content-encoding: {name}") + of.body,
+            ends="failed",
         )
-    yield kind("no-type", b"HTTP/1.1 200 OK\r\n\r\n" + body)
-    yield kind("type-image", head(type="image/png") + body)
-    yield kind("type-json-of-sse", head(type="application/json") + body)
-    yield kind("html", head(type="text/html") + b"<html>" * 1000, ends="failed")
-    yield kind("utf-16", head() + body.decode().encode("utf-16"), ends="failed")
-    yield kind("bom", head() + b"\xef\xbb\xbf" + body)
-    yield kind("crlf", head() + body.replace(b"\n", b"\r\n"))
-    yield kind("cr", head() + body.replace(b"\n", b"\r"))
-    yield kind("nul-bytes", head() + b"data: \0\0\0\n\n", ends="failed")
+    yield of.kind("no-type", b"HTTP/1.1 200 OK\r\n\r\n" + of.body)
+    yield of.kind("type-image", head(type="image/png") + of.body)
+    yield of.kind("type-json-of-sse", head(type="application/json") + of.body)
+    yield of.kind("html", head(type="text/html") + b"<html>" * 1000, ends="failed")
+    yield of.kind("utf-16", head() + of.body.decode().encode("utf-16"), ends="failed")
+    yield of.kind("bom", head() + b"\xef\xbb\xbf" + of.body)
+    yield of.kind("crlf", head() + of.body.replace(b"\n", b"\r\n"))
+    yield of.kind("cr", head() + of.body.replace(b"\n", b"\r"))
+    yield of.kind("nul-bytes", head() + b"data: \0\0\0\n\n", ends="failed")
+
+
+def _cuts(of: _Answers) -> Iterator[Kind]:
+    """A good answer, cut off at many places."""
     lengths = {
-        "sized": sized,
-        "chunked": head("200 OK", "text/event-stream", "transfer-encoding: chunked") + chunked(body) + b"0\r\n\r\n",
+        "sized": of.sized,
+        "chunked": head("200 OK", "text/event-stream", "transfer-encoding: chunked") + chunked(of.body) + b"0\r\n\r\n",
     }
     for way, answer in lengths.items():
         for at in range(1, len(answer) - 1, len(answer) // 12):
-            yield kind(f"{way}-cut-at-{at}", answer[:at])
-    yield from _refusals(api)
+            yield of.kind(f"{way}-cut-at-{at}", answer[:at])
 
 
 def _refusals(api: Api) -> Iterator[Kind]:
@@ -184,6 +230,7 @@ def _endless(first: bytes, piece: bytes, count: int) -> Iterator[Piece]:
         yield piece
 
 
+@cache
 def _bomb() -> bytes:
     """Return 300 MB of spaces, gzipped: one block again and again, as to pack it all would take seconds."""
     spaces, count, checksum = b" " * 1_000_000, 300, 0

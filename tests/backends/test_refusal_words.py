@@ -48,6 +48,7 @@ def taught(words: str, param: str = "", status: int = 400, **sent: Any) -> Adapt
         # Efforts
         ("`reasoning_effort` must be one of `none` or `default`", {"reasoning_effort": "medium"}, {"efforts": ("none", "default")}),
         ("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: 'low', 'medium', and 'high'.", {"reasoning_effort": "minimal"}, {"efforts": ("low", "medium", "high")}),
+        ("Invalid value: 'xhigh'. Supported values are: 'low', 'medium', and 'high'.", {"reasoning_effort": "xhigh"}, {"efforts": ("low", "medium", "high")}),
         ('level "max" not supported, valid levels: low, medium, high, xhigh', {"reasoning_effort": "max"}, {"efforts": ("low", "medium", "high", "xhigh")}),
         ("1 validation error: {'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be 'low', 'medium' or 'high'\"}", {"reasoning_effort": "xhigh"}, {"efforts": ("low", "medium", "high")}),
         ("Unsupported parameter: 'reasoning_effort' is not supported with this model.", {"reasoning_effort": "high"}, {"drop": ("reasoning_effort",)}),
@@ -102,6 +103,9 @@ def taught(words: str, param: str = "", status: int = 400, **sent: Any) -> Adapt
         ("json: unknown field 'stream_options', expected one of `temperature`, `top_p`", {"stream_options": {}}, {"drop": ("stream_options",)}),
         ("'logprobs' is not supported with this model", {"logprobs": True}, {"drop": ("logprobs", "top_logprobs")}),
         ("Unknown parameter: 'user'", {"user": "u"}, {"drop": ("user",)}),
+        ("Unrecognized request argument supplied: user", {"user": "u"}, {"drop": ("user",)}),
+        ("Unrecognized request argument supplied: verbosity", {"verbosity": "low"}, {"drop": ("verbosity",)}),
+        ("This response_format type is unavailable now", {"response_format": {"type": "json_object"}}, {"response_format": "none"}),
         ("tools[0].function.strict is not supported", {"tools": TOOLS}, {"drop": ("strict",)}),
     ],
 )  # fmt: skip

@@ -194,6 +194,9 @@ TOO_LONG = [
     "AiError: The estimated number of input and maximum output tokens (40010) exceeded this model context window limit (24000).",
     "prompt token count of 129537 exceeds the limit of 128000",
     "Request body too large for gpt-4o model. Max size: 8000 tokens.",
+    "default_max_tokens (-100) must be greater than 0, default_max_tokens (-100) = max_seq_len (4096) - splited_prompt_len (4196)",
+    "Requested 9000 tokens exceeds maximum sequence length of 8192",
+    "length of prompt_tokens (40000) must be less than max_seq_len (32768).",
     "litellm.ContextWindowExceededError: litellm.BadRequestError: OpenAIException - too long",
 ]
 

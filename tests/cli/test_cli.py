@@ -33,6 +33,7 @@ def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     assert f"Usage: antiphon {command}" in result.stdout
 
 
+@pytest.mark.slow  # a process
 async def test_help_is_quick(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     outcome = await antiphon(tmp_path, "--help")
@@ -43,6 +44,7 @@ async def test_help_is_quick(tmp_path: Path) -> None:
     )  # 0.09 when nothing else runs
 
 
+@pytest.mark.slow  # a process
 async def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     outcome = await antiphon(tmp_path, "--help", PYTHONPROFILEIMPORTTIME="1")
     heavy = ("msgspec", "uvicorn", "asyncio", "ssl", "http.client", "antiphon.config", "antiphon.composition.app")
@@ -55,6 +57,7 @@ def test_the_version(tmp_path: Path) -> None:
     assert run(tmp_path, "version").stdout == run(tmp_path, "--version").stdout == f"antiphon {__version__}\n"
 
 
+@pytest.mark.slow  # a process
 @pytest.mark.parametrize("command", ["serve", "check", "models", "chat"])
 async def test_a_wrong_setting_is_one_line_and_code_2(tmp_path: Path, command: str) -> None:
     (tmp_path / "antiphon.toml").write_text("prot = 1\n")
@@ -89,6 +92,7 @@ def test_the_schema_and_the_page_are_printed(tmp_path: Path) -> None:
     assert run(tmp_path, "config", "docs").stdout == page()
 
 
+@pytest.mark.slow  # a process
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 async def test_completion_is_printed_for_a_shell(tmp_path: Path, shell: str) -> None:
     outcome = await antiphon(tmp_path, "completion", shell)

@@ -41,6 +41,7 @@ def listed(folder: Path, *arguments: str) -> list[dict]:
     return [json.loads(line) for line in run(folder, "list", "--json", *arguments).stdout.splitlines()]
 
 
+@pytest.mark.slow  # a process
 async def test_a_script_gets_the_key_and_nothing_else(tmp_path: Path) -> None:
     outcome = await antiphon(tmp_path, "keys", "create", "--name", "laptop")
     assert outcome.code == 0 and SECRET.fullmatch(outcome.out.strip())

@@ -74,5 +74,5 @@ await scenario(async () => {
   const long = await client.messages.create({ ...ask(play('x', { say: 'x'.repeat(500), pace: 0.05 })), stream: true }, { signal: aborted.signal });
   let pieces = 0;
   for await (const event of long) if (event.type === 'content_block_delta' && ++pieces === 2) aborted.abort();
-  assert.equal(pieces, 2);
+  assert.ok(pieces < 50, `${pieces} of 500 pieces after the client left`); // those that had come by then are still told
 });

@@ -1,4 +1,4 @@
-"""A chat completions backend for the scenarios: `python -m tests.clients.upstream [PORT]`. Standard library only."""
+"""A backend for the scenarios: `python -m tests.clients.upstream [PORT]`. Chats are its own, other routes EveryRoute's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from itertools import count, pairwise
 from typing import Any
 
@@ -14,21 +14,21 @@ from tests.clients.capable import answer
 from tests.clients.chat import Ask, Call, Json, Reply, read, tokens
 from tests.clients.play import play
 from tests.clients.strict import fault
+from tests.server.relays.every_route import EveryRoute
 
 MODELS = {"played": 131072, "gpt-played": 131072, "capable": 131072, "thinking": 131072, "narrow": 40_000}
 """Models, each with its window in tokens; `narrow` alone keeps to it."""
+THINKERS: dict[str, Callable[[Ask], Reply]] = {"capable": answer, "thinking": answer}
+"""What answers for a model; `play` for others."""
 _numbers = count()
 
 
-class Upstream(BaseHTTPRequestHandler):
+class Upstream(EveryRoute):
     """Answers one connection's requests."""
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         """List the models; tell how much of prompts with a mark was kept: `/v1/kept/MARK`."""
         if "/kept/" in self.path:
             return self._json(200, {"kept": _kept(self.path.rpartition("/")[2])})
@@ -38,14 +38,16 @@ class Upstream(BaseHTTPRequestHandler):
         ]
         return self._json(200, {"object": "list", "data": models})
 
-    def do_POST(self) -> None:
-        """Answer a chat."""
+    def do_POST(self) -> None:  # noqa: N802
+        """Answer a chat, or a request to another route."""
+        if "/chat/" not in self.path:
+            return super().do_POST()
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         wrong = fault(body) or _overflow(body)
         if wrong:
             return self._json(400, {"error": {"message": wrong, "type": "invalid_request_error"}})
         ask = read(body)
-        think: Callable[[Ask], Reply] = answer if body["model"] in ("capable", "thinking") else play
+        think = THINKERS.get(body["model"], play)
         replies = [think(ask) for _ in range(body.get("n") or 1)]
         error = replies[0].error
         if error is not None:

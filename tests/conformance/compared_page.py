@@ -16,10 +16,12 @@ _PORT = re.compile(r"127\.0\.0\.1:\d+")
 SIGNS = {"yes": "✓", "part": "(✓)", "no": "✗", "not offered": "–", "not tried": "?"}
 HEAD = """# Compared
 
-What `antiphon conform` ([conformance.md](conformance.md)) finds at other servers, with the demo model (3 million parameters)
-behind each of them. `scripts/compare` installs and runs them, and writes this page; `scripts/compare --only litellm` one of
-them. The suite follows the documents of the APIs, and comes with Antiphon. A server is compared as it is configured below: an
-option that is not named was not tried. `--json` of `antiphon conform` gives the requests and answers behind each mark.
+What `antiphon conform` ([conformance.md](conformance.md)) finds at other servers. Behind those that translate chat
+completions stands a model by rule, which does what it is asked; all others run the demo model (3 million parameters), or pass on
+to llama.cpp with it: what that model happens to say may change one or two of their marks from one run to the next.
+`scripts/compare` installs and runs them, and writes this page; `scripts/compare --only litellm` one of them. The suite follows
+the documents of the APIs, and comes with Antiphon. A server is compared as it is configured below: an option that is not named
+was not tried. `--json` of `antiphon conform` gives the requests and answers behind each mark.
 
 ✓ right. (✓) it works, and something that the documents require is missing. ✗ wrong: clients break. – not offered, and the
 server says so. The reasons stand below the table.

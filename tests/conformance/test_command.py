@@ -13,6 +13,8 @@ from tests.acceptance.command import serving
 from tests.cli.command import environment
 from tests.conformance.able import MODELS, able_settings
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 900.0
 
 DEMO: Mapping[tuple[str, str], tuple[str, str]] = {

@@ -36,16 +36,8 @@ class Limit:
 
 _RELAYING = ("llama_cpp", "litellm", "agentic_api")  # llama.cpp answers in the end
 _NO_TOKENIZER = ("litellm", "agentic_api", "llama_cpp_python", "transformers")
-_BOTH = ("llama_cpp", "litellm", "agentic_api", "transformers", "vllm")
 
 LIMITS: Sequence[Limit] = (
-    Limit(
-        _BOTH,
-        ("chat completions", "stop strings"),
-        "can't be called through /v1/chat/completions",
-        'When this was seen, a backend with `api = "responses"` was not asked for chat completions; by now they are translated.',
-        apis=("responses",),
-    ),
     Limit(
         _NO_TOKENIZER,
         ("input tokens",),
@@ -56,24 +48,24 @@ LIMITS: Sequence[Limit] = (
     Limit(
         ("llama_cpp", "litellm"),
         ("forced call", "custom tool"),
-        "tool_choice_ignored",
-        "llama.cpp's `/v1/responses` obeys no forced call: the answer is text, and named (`x-antiphon-ignored`). With"
-        ' `api = "chat"` calls are forced.',
+        "no call; completed",
+        "llama.cpp's `/v1/responses` obeys no forced call: the answer is text. The log names it, and `x-antiphon-ignored` where"
+        ' it does not stream. With `api = "chat"` calls are forced.',
         apis=("responses",),
     ),
     Limit(
         ("agentic_api",),
         ("forced call",),
-        "tool_choice_ignored",
-        "It passes forced calls on to llama.cpp's `/v1/responses`, which obeys none: the answer is text, and"
-        " named (`x-antiphon-ignored`).",
+        "no call; completed",
+        "It passes forced calls on to llama.cpp's `/v1/responses`, which obeys none: the answer is text. The log names it, and"
+        " `x-antiphon-ignored` where it does not stream.",
     ),
     Limit(
         _RELAYING,
         ("required call",),
         "no call; incomplete",
         "llama.cpp's `/v1/responses` lets the model write text where a call is required; the demo model writes until it is cut"
-        " off (`incomplete`). An answer without a call is named (`x-antiphon-ignored`).",
+        " off (`incomplete`).",
         apis=("responses",),
     ),
     Limit(
@@ -157,8 +149,9 @@ LIMITS: Sequence[Limit] = (
     Limit(
         ("transformers",),
         ("forced call", "required call", "custom tool"),
-        "tool_choice_ignored",
-        "It ignores `tool_choice`: an answer without the call is named (`x-antiphon-ignored`).",
+        "no call; completed",
+        "It ignores `tool_choice`: an answer without the call is named in the log, and in `x-antiphon-ignored` where it does not"
+        " stream.",
     ),
     Limit(
         ("transformers",),

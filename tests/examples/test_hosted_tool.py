@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 import httpx2
@@ -14,44 +13,24 @@ import pytest
 from examples.hosted_tool import HANDBOOK, PAGES, Handbook
 
 from antiphon import BackendConfig, Config, ConfigError, create_app, hosted_kind
+from tests.server.chat_model import ChatModel, Json, call
 from tests.server.serving import MODES, serving
 from tests.server.whole import upstream
 
 TOOL = {"type": "handbook", "language": "en"}
 
 
-class Model(BaseHTTPRequestHandler):
+class Model(ChatModel):
     """Searches for the question, then says what it was told."""
 
-    protocol_version = "HTTP/1.1"
     told: ClassVar[list[str]] = []
 
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        self._send(b'{"object":"list","data":[{"id":"m","object":"model"}]}', "application/json")
-
-    def do_POST(self) -> None:
-        messages = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"]
-        last = messages[-1]
+    def deltas(self, request: Json) -> list[Json]:
+        last = request["messages"][-1]
         if last["role"] == "tool":
             self.told.append(last["content"])
-            delta: dict[str, Any] = {"content": "You have 30."}
-        else:
-            function = {"name": "handbook", "arguments": json.dumps({"query": last["content"]})}
-            delta = {"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": function}]}
-        end = "stop" if "content" in delta else "tool_calls"
-        chunks = [{"index": 0, "delta": delta}, {"index": 0, "delta": {}, "finish_reason": end}]
-        lines = [b"data: %b\n\n" % json.dumps({"choices": [choice]}).encode() for choice in chunks]
-        self._send(b"".join([*lines, b"data: [DONE]\n\n"]), "text/event-stream")
-
-    def _send(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+            return [{"content": "You have 30."}]
+        return [{"tool_calls": [call("handbook", json.dumps({"query": last["content"]}), "c1")]}]
 
 
 @contextmanager

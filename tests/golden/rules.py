@@ -8,7 +8,14 @@ from typing import Any
 Json = dict[str, Any]
 
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
-CAN_FAIL = ("web_search_call", "image_generation_call", "file_search_call", "code_interpreter_call", "mcp_call")
+CAN_FAIL = (
+    "web_search_call",
+    "image_generation_call",
+    "file_search_call",
+    "code_interpreter_call",
+    "mcp_call",
+    "lookup_call",
+)
 SHELL_OUTPUT = "shell_call_output"
 AT_FIRST = {SHELL_OUTPUT: "completed", "program": None, "program_output": "completed", "mcp_list_tools": None}
 """Type of an item → its status in its first event, where that is not `in_progress`."""

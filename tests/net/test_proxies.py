@@ -86,7 +86,19 @@ def test_variables(variables: dict[str, str], http: str | None, https: str | Non
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://p", "http://", "http://p:x", "socks4://p", "http://u:hush@", "http://hush/?a=b"]
+    "url",
+    [
+        "ftp://p",
+        "http://",
+        "http://p:x",
+        "socks4://p",
+        "http://u:hush@",
+        "http://hush/?a=b",
+        "http://u:hush@\x07p",
+        "http://u:hush@[::1",
+        "socks4://u:hush@p:1",
+        "ftp://p:21",
+    ],
 )
 def test_bad_proxies_are_refused_without_being_repeated(url: str) -> None:
     with pytest.raises(ConfigError, match="HTTPS_PROXY: expected a proxy") as caught:

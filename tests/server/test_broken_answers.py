@@ -67,6 +67,10 @@ ANSWERS = {
     "no [DONE]": DELTA + END,
     "lines of JSON": (DELTA + END).replace(b"data: ", b"").replace(b"\n\n", b"\n"),
     "[DONE] with a blank": DELTA + END + b"data: [DONE] \n\n",
+    "[DONE] in quotes": DELTA + END + b'data: "[DONE]"\n\n',
+    "[DONE] in small letters": DELTA + END + b"data: [done]\n\n",
+    "data twice": (DELTA + END + DONE).replace(b"data: ", b"data: data: "),
+    "no blank lines": (DELTA + END + DONE).replace(b"\n\n", b"\n"),
     "something behind [DONE]": DELTA + END + DONE + b"garbage\n\n",
     "huge number beside": DELTA.replace(b'{"choices"', b'{"x":' + NINES + b',"choices"') + END + DONE,
 }

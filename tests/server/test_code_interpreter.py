@@ -13,7 +13,7 @@ import pytest
 
 from antiphon.config import CodeInterpreterConfig, KeyConfig, ToolsConfig
 from tests.golden.rules import check_stream
-from tests.server.coder import Coder
+from tests.server.coder import Coder, coding
 from tests.server.test_hosted_tools import process
 from tests.server.test_matrix import MODES
 from tests.server.whole import Client, Json, upstream, whole_server
@@ -24,12 +24,6 @@ TOOL = {"type": "code_interpreter", "container": {"type": "auto"}}
 OUTPUTS = "code_interpreter_call.outputs"
 
 
-KEYS = {
-    "ann": KeyConfig(key="sk-ann", owner="ann"),
-    "bob": KeyConfig(key="sk-bob", owner="bob"),
-}
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with upstream(Coder) as url:
@@ -38,10 +32,8 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    tools = ToolsConfig(code_interpreter=CodeInterpreterConfig(call_seconds=10.0, disk=64 << 20))
-    store = tmp_path_factory.mktemp("store") / "antiphon.db"
-    with whole_server(url, store=str(store), tools=tools, keys=KEYS) as client:
-        yield Client(client.url, "sk-ann")
+    with coding(url, tmp_path_factory.mktemp("store")) as client:
+        yield client
 
 
 @pytest.fixture

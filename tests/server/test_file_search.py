@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ import pytest
 
 from antiphon.config import FileSearchConfig, KeyConfig, ToolsConfig
 from tests.golden.rules import check_stream
+from tests.server.chat_model import ChatModel, call, last_question, told
 from tests.server.test_matrix import MODES, essence, not_stored, replayed
 from tests.server.whole import Client, Json, upstream, whole_server
 
@@ -22,48 +22,22 @@ ANN_KEY, BOB_KEY = "ann-key-0123456789", "bob-key-0123456789"
 NONE: list[Json] = []
 
 
-class Model(BaseHTTPRequestHandler):
+class Model(ChatModel):
     """Searches for the words of the user's message (divided by `/`), then answers with the first source as a citation."""
 
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[Json]] = []
+    models = ("m", "text")
     arguments: ClassVar[str] = ""
 
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        self._send(
-            b'{"object":"list","data":[{"id":"m","object":"model"},{"id":"text","object":"model"}]}', "application/json"
-        )
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.asked.append(request)
+    def deltas(self, request: Json) -> list[Json]:
         messages = request["messages"]
-        last = max(index for index, message in enumerate(messages) if message["role"] == "user")
-        told = [message["content"] for message in messages[last:] if message["role"] == "tool"]
-        if told:
-            pieces = ["They do", " 【", "1】", "."] if "【1†" in told[-1] else ["Nothing", " is known."]
-            deltas: list[Json] = [{"content": piece} for piece in pieces]
-        elif request.get("tools"):
-            queries = messages[last]["content"].split("/")
-            function = {"name": "file_search", "arguments": self.arguments or json.dumps({"queries": queries})}
-            deltas = [{"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]}]
-        else:
-            deltas = [{"content": "Hm."}]
-        reason = "tool_calls" if "tool_calls" in deltas[0] else "stop"
-        chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
-        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
-        self._send(body + b"data: [DONE]\n\n", "text/event-stream")
-
-    def _send(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        last = last_question(messages)
+        if results := told(messages[last:]):
+            pieces = ["They do", " 【", "1】", "."] if "【1†" in results[-1] else ["Nothing", " is known."]
+            return [{"content": piece} for piece in pieces]
+        if not request.get("tools"):
+            return [{"content": "Hm."}]
+        arguments = self.arguments or json.dumps({"queries": messages[last]["content"].split("/")})
+        return [{"tool_calls": [call("file_search", arguments, "call_1")]}]
 
 
 class Library:

@@ -11,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +18,7 @@ import pytest
 
 from antiphon.config import KeyConfig
 from antiphon.core.tools.history import NOT_KEPT
+from tests.server.chat_model import ChatModel, call, last_question, told
 from tests.server.test_matrix import MODES, end_of, essence
 from tests.server.whole import Client, Json, turn, upstream, whole_server
 from tests.tools.lookup import Lookup, LookupUse
@@ -30,61 +30,31 @@ SEEN = "SECRET of cats in a"
 ROOT = Path(__file__).parents[2]
 
 
-class Model(BaseHTTPRequestHandler):
+class Model(ChatModel):
     """Looks up what the last user message asks for (`look QUERY …`, a call each); `recall` says all that tools have told it."""
 
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[Json]] = []
+    models = ("m", "text")
     hesitates: ClassVar[threading.Event | None] = None  # before its answer to a tool's result
     reached: ClassVar[threading.Event] = threading.Event()
 
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        models = [{"id": id, "object": "model"} for id in ("m", "text")]
-        self._send(json.dumps({"object": "list", "data": models}).encode(), "application/json")
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.asked.append(request)
+    def deltas(self, request: Json) -> list[Json]:
         messages = request["messages"]
-        last = max(index for index, message in enumerate(messages) if message["role"] == "user")
+        last = last_question(messages)
         words = messages[last]["content"].split()
-        told = [message["content"] for message in messages if message["role"] == "tool"]
-        results = [message["content"] for message in messages[last:] if message["role"] == "tool"]
         offered = [tool["function"]["name"] for tool in request.get("tools", [])]
-        delta: Json = {"content": f"Nothing of {words[0]}."}
         if words[0] == "recall":
-            delta = {"content": " | ".join(told)}
-        elif results:
+            return [{"content": " | ".join(told(messages))}]
+        if told(messages[last:]):
             if self.hesitates is not None:
                 self.reached.set()
                 self.hesitates.wait(20)
-            delta = {"content": "I have looked it up."}
-        elif words[0] == "look" and "lookup" in offered:
-            delta = {"tool_calls": [self._call(index, word) for index, word in enumerate(words[1:])]}
-        reason = "stop" if "content" in delta else "tool_calls"
-        chunks = [
-            {"choices": [{"index": 0, "delta": delta}]},
-            {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]},
-        ]
-        body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
-        self._send(body + b"data: [DONE]\n\n", "text/event-stream")
+            return [{"content": "I have looked it up."}]
+        if words[0] == "look" and "lookup" in offered:
+            return [{"tool_calls": [self._call(index, word) for index, word in enumerate(words[1:])]}]
+        return [{"content": f"Nothing of {words[0]}."}]
 
-    def _call(self, place: int, word: str) -> Json:
-        function = {"name": "lookup", "arguments": json.dumps({"query": word})}
-        return {"index": place, "id": f"call_{len(self.asked)}_{place}", "type": "function", "function": function}
-
-    def _send(self, body: bytes, kind: str) -> None:
-        try:
-            self.send_response(200)
-            self.send_header("content-type", kind)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-        except OSError:
-            self.close_connection = True  # the server was killed
+    def _call(self, index: int, word: str) -> Json:
+        return call("lookup", json.dumps({"query": word}), f"call_{len(self.asked)}_{index}", index)
 
 
 @pytest.fixture(scope="module")

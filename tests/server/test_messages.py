@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx2 as httpx
 import pytest
@@ -256,6 +257,8 @@ async def test_models_in_the_shape_of_the_client(client: httpx.AsyncClient) -> N
     )
     for name in ("scripted", "anthropic/scripted", "claude-opus-5-5[1m]"):
         assert (await whole(client, asking("Hi.", model=name)))["model"] == name
+        read = (await client.get(f"/v1/models/{quote(name)}", headers=VERSION)).json()
+        assert (read["id"], read["display_name"]) == (name, "scripted")
 
 
 @pytest.mark.parametrize("id", ["call_1", "functions.Bash:0", "toolu_0xyz", "é", ""])

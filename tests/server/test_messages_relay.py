@@ -97,6 +97,7 @@ def served() -> Iterator[Served]:
             "one": KeyConfig(key="k1"),
             "two": KeyConfig(key="k2", models=["other"]),
             "three": KeyConfig(key="k3", limits=["80 tokens/day"]),
+            "four": KeyConfig(key="k4", scopes=["admin"]),
         }
         with whole_server(backends={"a": backend}, models=models, keys=keys, retries=0) as client:
             yield Served(client.url)
@@ -204,3 +205,51 @@ def test_what_is_no_request_is_refused_in_this_apis_words(served: Served, seen: 
         status, _, said = served.post(body)
         assert status in (400, 404) and json.loads(said)["type"] == "error"
     assert not seen
+
+
+# What is listed and counted
+
+
+def listed(served: Served) -> Any:
+    request = urllib.request.Request(served.url + "/admin/requests", headers={"x-api-key": "k4"})
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        return json.load(reply)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "error"),
+    [
+        ({}, "completed", None),
+        ({"stream": True}, "completed", None),
+        ({"max_tokens": 400}, "failed", 400),
+        ({"max_tokens": 529}, "failed", 503),
+        ({"max_tokens": 6, "stream": True}, "failed", 502),
+    ],
+)
+def test_requests_are_listed_with_model_tokens_and_reason(
+    served: Served, seen: Any, fields: Json, status: str, error: int | None
+) -> None:
+    _, headers, _ = served.post(json.dumps({**json.loads(ASKED % b""), **fields}).encode())
+    record = listed(served)["data"][0]
+    assert record["id"] == headers["request-id"] and record["model"] == "claude" and record["owner"].startswith("key_")
+    assert (record["status"], record["stored"], record["stream"]) == (status, False, bool(fields.get("stream")))
+    assert (record["error"] and record["error"]["status"]) == error
+    if error is None:
+        assert record["usage"]["output_tokens"] > 0 and record["usage"]["input_tokens"] > 0
+    if fields.get("stream"):
+        assert 0 <= record["time_to_first_token"] <= record["duration"]
+
+
+def test_tokens_are_counted_for_metrics(served: Served, seen: Any) -> None:
+    def tokens() -> float:
+        request = urllib.request.Request(served.url + "/metrics", headers={"x-api-key": "k4"})
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            lines = reply.read().decode().splitlines()
+        return sum(
+            float(line.rpartition(" ")[2]) for line in lines if "tokens_total" in line and 'model="claude"' in line
+        )
+
+    before = tokens()
+    for streamed in (b"", b',"stream":true'):
+        served.post(ASKED % streamed)
+    assert tokens() > before

@@ -57,7 +57,7 @@ def test_the_api_is_served_below_the_root_path(url: str):
 
 def test_what_is_not_there_is_a_404_in_our_shape(url: str):
     answer = httpx2.get(f"{url}/v1/nothing")
-    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "Unknown path: /nothing")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "Unknown path: /v1/nothing")
 
 
 def test_the_page_and_its_files_are_served_below_the_root_path(url: str):
@@ -129,7 +129,7 @@ async def test_without_a_lifespan_every_request_is_an_error_that_says_why(method
             assert answer.json()["error"]["code"] == "not_started"
             assert "app.running()" in answer.json()["error"]["message"]
     assert [record.getMessage() for record in caplog.records if "app.running()" in record.getMessage()] == [
-        "requests refused: " + answer.json()["error"]["message"]
+        "application not started: requests are refused: " + answer.json()["error"]["message"]
     ]
 
 

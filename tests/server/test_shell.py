@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from antiphon.config import CodeInterpreterConfig, KeyConfig, ToolsConfig
+from antiphon.config import CodeInterpreterConfig, ToolsConfig
 from tests.golden.rules import check_stream
-from tests.server.coder import Coder
+from tests.server.coder import Coder, coding
 from tests.server.test_code_interpreter import content, upload
 from tests.server.test_hosted_tools import process, wait_for
 from tests.server.test_matrix import MODES
@@ -21,10 +21,6 @@ from tests.server.whole import Client, Json, upstream, whole_server
 pytestmark = [pytest.mark.slow, pytest.mark.needs("bwrap")]
 
 TOOL = {"type": "shell", "environment": {"type": "container_auto"}}
-KEYS = {
-    "ann": KeyConfig(key="sk-ann", owner="ann"),
-    "bob": KeyConfig(key="sk-bob", owner="bob"),
-}
 
 
 class Operator(Coder):
@@ -45,10 +41,8 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    tools = ToolsConfig(code_interpreter=CodeInterpreterConfig(call_seconds=10.0, disk=64 << 20))
-    store = tmp_path_factory.mktemp("store") / "antiphon.db"
-    with whole_server(url, store=str(store), tools=tools, keys=KEYS) as client:
-        yield Client(client.url, "sk-ann")
+    with coding(url, tmp_path_factory.mktemp("store")) as client:
+        yield client
 
 
 @pytest.fixture

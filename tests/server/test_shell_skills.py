@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.server.coder import Coder
-from tests.server.test_shell import KEYS, Operator, calls, exited, outputs, run
+from tests.server.coder import KEYS, Coder
+from tests.server.test_shell import Operator, calls, exited, outputs, run
 from tests.server.whole import Client, Json, upstream, whole_server
 from tests.tools.containers.bundles import island, linked, manifest, zipped
 

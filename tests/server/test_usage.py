@@ -104,6 +104,7 @@ def test_metrics_tell_owners_where_they_are_asked_for(tmp_path: Path) -> None:
         assert ('antiphon_owner_tokens_total{owner="team-a",key="config/ann",kind="output"}' in page) == asked
 
 
+@pytest.mark.slow  # a process
 def test_sums_are_told_apart_and_kept(tmp_path: Path) -> None:
     with server(tmp_path) as url:
         for key, model in (("key-ann", "dear"), ("key-amy", "dear"), ("key-ann", "cheap"), ("key-bob", "cheap")):
@@ -233,7 +234,7 @@ async def test_what_cannot_be_written_waits(monkeypatch: pytest.MonkeyPatch, cap
     await ledger.flush()
     await ledger.close()
     assert await requests_in(store) == 4, "three sums wait, one of them is of two requests"
-    assert "usage: 2 sums are lost" in caplog.text
+    assert "usage: 2 records lost" in caplog.text
 
 
 async def test_sums_are_written_by_themselves_and_dropped_when_old(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,34 @@ async def test_owners_are_passed_over(store: Store) -> None:
     assert await store.jobs.claim("worker", 20.0, 10.0, without=["bob"]) is not None
 
 
+async def test_jobs_with_time_come_behind_those_that_are_due(store: Store) -> None:
+    for number, due in ((1, 300.0), (2, 200.0), (3, 40.0), (4, 20.0)):
+        await store.responses.enqueue(response(number), b"{}", [], due=due)
+    dead = await store.responses.enqueue(response(5), b"{}", [], worker="dead", lease_until=1.0, due=30.0)
+    assert dead is not None
+    for only, wanted in (
+        ({"clean": True, "due": True}, 4),
+        ({"clean": True, "busy": [ANN]}, 3),
+        ({"clean": True, "due": True}, None),
+        ({"clean": True, "busy": [ANN]}, None),
+        ({"busy": ["bob"]}, 5),  # it is due: one that crashed comes before those that have time
+        ({"due": True}, None),
+        ({"busy": [ANN]}, None),
+        ({"busy": ["bob"]}, 2),
+        ({}, 1),
+        ({}, None),
+    ):
+        job = await store.jobs.claim("worker", 100.0, 1000.0, **only)  # type: ignore[arg-type]
+        assert (job and job.response_id) == (wanted and response(wanted).id), (only, wanted)
+
+
+async def test_what_has_waited_long_enough_is_as_others(store: Store) -> None:
+    for number, due in ((1, 300.0), (2, 100.0), (3, 310.0)):
+        await store.responses.enqueue(response(number), b"{}", [], due=due)
+    claimed = [await store.jobs.claim("worker", 305.0, 10.0, due=True) for _ in range(3)]
+    assert [job and job.response_id for job in claimed] == [response(2).id, response(1).id, None]
+
+
 async def test_a_job_is_claimed_as_it_is_enqueued(store: Store) -> None:
     job = await store.responses.enqueue(response(background=True), b"{}", [event(0)], worker="mine", lease_until=50.0)
     assert job is not None

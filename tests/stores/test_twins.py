@@ -140,23 +140,25 @@ class Twins(RuleBasedStateMachine):
 
     # Background
 
-    @rule(again=st.booleans(), behind=old)
-    def enqueue(self, again: bool, behind: int) -> None:
+    @rule(again=st.booleans(), behind=old, due=st.sampled_from([0.0, 20.0, 60.0]))
+    def enqueue(self, again: bool, behind: int, due: float) -> None:
         self.count += 0 if again else 1
         previous = response(self.count).id if self.count == behind else None
         row = response(self.count, background=True, previous_response_id=previous)
-        self.same(lambda store: store.responses.enqueue(row, base(self.count).encode(), [event(0)]))
+        self.same(lambda store: store.responses.enqueue(row, base(self.count).encode(), [event(0)], due=due))
 
     @rule(
         seconds=st.integers(0, 12),
         lease=st.sampled_from([5.0, 10.0]),
         back=st.none() | old,
         clean=st.booleans(),
+        due=st.booleans(),
+        busy=st.lists(owners, max_size=2),
     )
-    def claim(self, seconds: int, lease: float, back: int | None, clean: bool) -> None:
+    def claim(self, seconds: int, lease: float, back: int | None, clean: bool, due: bool, busy: list[str]) -> None:
         self.now += seconds
         id = None if back is None else self.id(back)
-        self.same(lambda store: store.jobs.claim("worker", self.now, lease, id, clean=clean))
+        self.same(lambda store: store.jobs.claim("worker", self.now, lease, id, clean=clean, due=due, busy=busy))
 
     @rule(
         back=st.integers(0, 5),

@@ -80,7 +80,10 @@ class LookupUse(HostedUse):
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Look it up."""
-        query = msgspec.json.decode(arguments, type=Query).query
+        try:
+            query = msgspec.json.decode(arguments, type=Query).query
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise ToolServerError("The query cannot be read.") from None
         self.calls.append(query)
         progress("searching")
         try:

@@ -12,6 +12,7 @@ import msgspec
 
 from antiphon.access.caller import Limit
 from antiphon.core.gcra import Charge, Meter
+from antiphon.errors import APIError
 from antiphon.stores.base import LimitStore
 
 THRESHOLDS = (50, 80, 100)
@@ -87,8 +88,15 @@ class BudgetAlerts:
             for threshold, mark, told in zip(reached, marks, before, strict=True):
                 if not told:
                     await self._tell_one(budget, threshold, value, mark)
+        except APIError:
+            self._told.pop(budget.meter.name, None)  # the next use tries again
+            log.warning(
+                "budget: alert on %s of %s could not be sent: the store is unavailable",
+                budget.limit,
+                budget.key or budget.owner,
+            )
         except Exception:  # a task of its own: nobody else would hear of it
-            log.exception("budgets: telling of %s of %s failed", budget.limit, budget.key or budget.owner)
+            log.exception("budget: alert on %s of %s could not be sent", budget.limit, budget.key or budget.owner)
 
     async def _tell_one(self, budget: WatchedBudget, threshold: int, value: float, mark: Meter) -> None:
         whose = budget.key or budget.owner

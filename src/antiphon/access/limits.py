@@ -24,6 +24,7 @@ from antiphon.access.slots import Slots
 from antiphon.backends.base import ModelCard
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
+from antiphon.errors import APIError
 from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
 from antiphon.types.response import MOST_TOKENS, Usage
@@ -155,6 +156,17 @@ class Limiter:
             self._slots.free(slots)
             raise
 
+    def used(self, caller: Caller, model: str, card: ModelCard | None, usage: Usage) -> None:
+        """Count tokens, and what they cost, that nobody was asked for beforehand; nothing is refused."""
+        price, now = self._prices.get(model, FREE_OF_CHARGE), self._clock()
+        charges = [
+            Charge(meter_of(caller.meter, card, limit, now), _used(limit, usage, price))
+            for limit in caller.limits
+            if limit.unit in ("tokens", "cost") and (limit.concerns(card) if card is not None else not limit.models)
+        ]
+        if charges:
+            self.correct(charges, ())
+
     def check(self, caller: Caller) -> None:
         """Refuse at once, without a look at the store, who has asked too often a moment ago. Raises APIError 429."""
         refused = self._refused.get((caller.meter, caller.owner)) if caller.limits else None
@@ -230,6 +242,8 @@ class Limiter:
                 before = await self._store.charge(charges, self._clock(), enforce=False)
                 for charge, value in zip(charges, before, strict=True):
                     self.alerts.used(charge.meter, value + charge.amount)
+            except APIError:
+                log.warning("rate limits: usage of %d limits not recorded: the store is unavailable", len(corrections))
             except Exception:
                 log.exception("rate limits: recording usage failed")
 
@@ -258,7 +272,7 @@ class Reservation:
         """Correct the reservation, once."""
         if usage is None:
             usage = Usage(input_tokens=self._demand.input_tokens if output_seen else 0, output_tokens=output_seen)
-        self._end([Charge(one.charge.meter, self._used(one, usage) - one.charge.amount) for one in self._reserved])
+        self._end([self._correction(one, usage) for one in self._reserved])
 
     def hand_over(self) -> None:
         """Give the slots back."""
@@ -269,15 +283,17 @@ class Reservation:
             self._open = False
             self._limiter.correct(self._limiter.worth_writing(corrections), self._slots)
 
-    def _used(self, one: Reserved, usage: Usage) -> float:
-        match one.limit.unit:
-            case "tokens":
-                return usage.input_tokens + usage.output_tokens
-            case "cost":
-                cached = usage.input_tokens_details.cached_tokens
-                return self._price.of(usage.input_tokens, cached, usage.output_tokens)
-            case _:
-                return one.charge.amount
+    def _correction(self, one: Reserved, usage: Usage) -> Charge:
+        amount = one.charge.amount
+        used = _used(one.limit, usage, self._price) if one.limit.unit in ("tokens", "cost") else amount
+        return Charge(one.charge.meter, used - amount)
+
+
+def _used(limit: Limit, usage: Usage, price: Price) -> float:
+    """Return what counts of usage for a limit on tokens or cost."""
+    if limit.unit == "tokens":
+        return usage.input_tokens + usage.output_tokens
+    return price.of(usage.input_tokens, usage.input_tokens_details.cached_tokens, usage.output_tokens)
 
 
 def _expected(limit: Limit, demand: Demand, price: Price) -> float:

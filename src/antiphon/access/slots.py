@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from antiphon.access.quota import too_many_streams
+from antiphon.errors import APIError
 from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
 
@@ -85,6 +86,10 @@ class Slots:
             self._taken -= len(freed)
             try:
                 await asyncio.gather(*(self._limits.free_slot(slot) for slot in freed))
+            except APIError:
+                log.warning(
+                    "rate limits: %d concurrent-stream slots not released: the store is unavailable", len(freed)
+                )
             except Exception:
                 log.exception("rate limits: releasing concurrent-stream slots failed")
 
@@ -94,6 +99,8 @@ class Slots:
             await asyncio.sleep(LEASE / 3)
             try:
                 await self._limits.renew_slots(self._holder, self._clock(), LEASE)
+            except APIError:
+                log.warning("rate limits: concurrent-stream slots not renewed: the store is unavailable")
             except Exception:
                 log.exception("rate limits: renewing concurrent-stream slots failed")
 

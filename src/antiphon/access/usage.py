@@ -62,8 +62,17 @@ class UsageLedger:
         counts[_REQUESTS] += 1
         if failed:
             counts[_FAILED] += 1
-        if usage is None:
-            return
+        if usage is not None:
+            self._add(counts, model, usage)
+
+    def helped(self, owner: str, key: str, helper: str, model: str, usage: Usage) -> None:
+        """Take note of a call of a model beside the one that answers: it is no request, and its row is named `helper:…`."""
+        counts = self._counts((self._today(), owner, key, model, f"helper:{helper}"))
+        if counts is not None:
+            counts[_CALLS] += 1
+            self._add(counts, model, usage)
+
+    def _add(self, counts: list[float], model: str, usage: Usage) -> None:
         read, written = usage.input_tokens, usage.output_tokens
         cached = usage.input_tokens_details.cached_tokens
         counts[_INPUT] += read
@@ -122,7 +131,7 @@ class UsageLedger:
                     self._waiting[whom] = counts if known is None else list(map(add, counts, known))
                 return
         if self._lost:
-            log.warning("usage: %d sums are lost: the store was away for too long", self._lost)
+            log.warning("usage: %d records lost: the store was unavailable for too long", self._lost)
             self._lost = 0
         await self._drop()
 

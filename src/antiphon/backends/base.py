@@ -139,6 +139,11 @@ class RelayedAnswer(ByteStream, Protocol):
         """Events so far: what is counted where no token counts come."""
         ...
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether the answer was cut off, as far as it was read for its token counts."""
+        ...
+
     def usage(self) -> Usage | None:
         """Return the token counts so far; None where there are none."""
         ...

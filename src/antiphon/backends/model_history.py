@@ -43,9 +43,12 @@ _raw = msgspec.json.Decoder(Raw)
 
 
 class ModelHistory:
-    """The entries of a history, in order. Raises InvalidRequest for an output without its call, or a second one."""
+    """The entries of a history, in order. Raises InvalidRequest for an output without its call, or a second one.
 
-    __slots__ = ("_outputs", "entries")
+    `complete`: each call has its output, one. `plain`: no output would be that of an earlier call if there were any.
+    """
+
+    __slots__ = ("_outputs", "complete", "entries", "plain")
 
     def __init__(self, items: Sequence[Item], tools: ToolMap, senses: Senses = ALL) -> None:
         self.entries: list[Entry] = []
@@ -66,6 +69,7 @@ class ModelHistory:
     def _match(self, tools: ToolMap) -> None:
         """Find the output of each call, which is kept under the identity of the call's entry."""
         entries, there = self.entries, set(map(type, self.entries))
+        self.plain, self.complete = True, HistoryCall not in there
         if HistoryOutput not in there and StartedCall not in there:
             return
         pairs = pair([_side(entry) for entry in entries])
@@ -83,6 +87,9 @@ class ModelHistory:
                     f"Duplicate tool output for call_id {output.call_id}: each tool call must have exactly one output.",
                     param="input",
                 )
+        calls = sum([type(entry) is HistoryCall for entry in entries])
+        self.plain = pairs.plain and StartedCall not in there
+        self.complete = self.plain and len(pairs.calls) == calls
         if StartedCall in there:
             self._tell_late_outputs(pairs, tools)
 

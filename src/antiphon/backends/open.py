@@ -12,9 +12,9 @@ from antiphon.backends.chat.profiles import NO_PROFILES, Profiles, configured_pr
 from antiphon.backends.responses.backend import ResponsesBackend, stream_policies
 from antiphon.backends.scripted import ScriptedBackend
 from antiphon.config import BackendConfig, Config, ModelConfig
+from antiphon.config.apis import api_of
 from antiphon.config.plugins import BACKENDS, load_plugin
 from antiphon.config.reading import quoted
-from antiphon.config.rules import HTTP_APIS
 from antiphon.core.text.leaks import NO_FAMILIES, Families
 from antiphon.net.tls import stamps
 
@@ -72,7 +72,7 @@ def open_backend(
 
 def is_renewed(backend: Backend, config: BackendConfig) -> bool:
     """Tell whether the files of its certificates are others than when it was opened."""
-    return config.api in HTTP_APIS and _opened_with.get(backend, ()) != _certificates(config)
+    return api_of(config.api).http and _opened_with.get(backend, ()) != _certificates(config)
 
 
 def _certificates(config: BackendConfig) -> object:

@@ -25,7 +25,8 @@ _PHRASES = (
     r"reached context length|with context length of only \d|prompt too long",
     # TGI, SGLang, TensorRT-LLM, Triton, DeepInfra, SambaNova
     r"must have less than \d+ tokens|` tokens \+ `max_new_tokens` must be|token count exceeds the model",
-    r"should not exceed max_num_tokens",
+    r"should not exceed max_num_tokens|default_max_tokens \(-?\d+\) must be greater than 0",
+    r"exceeds? (?:the )?maximum sequence length|must be less than max_seq_len|prompt is \d+ tokens; the maximum",
     r"input length .{0,20}exceeds maximum|prompt is .{0,10}\d+ tokens long, so|exceeds? max_input_len",
     r"max(?:imum)?[ _]input[ _]length",
     # Cloudflare, GitHub, Databricks, Baidu, Volcengine

@@ -59,18 +59,20 @@ class Banner(threading.Thread):
                     return FOR_KEYS
                 found = msgspec.json.decode(answer, type=ListedModels)
                 return [model.id for model in found.data]
-            except (OSError, http.client.HTTPException, msgspec.MsgspecError):
+            except (OSError, http.client.HTTPException, msgspec.MsgspecError, ValueError, RecursionError):
                 time.sleep(0.02)
         return None
 
     def _code(self, end: float) -> str:
         """Return which sandbox runs code, or why none does; "" where that is not known yet."""
+        pause = 0.1
         while (left := end - time.monotonic()) > 0:
             with contextlib.suppress(OSError, http.client.HTTPException, msgspec.MsgspecError):
                 found = msgspec.json.decode(self._ask("/ready", left) or b"{}", type=CodeCondition).code_interpreter
                 if found != BEING_TRIED:
                     return found
-            time.sleep(0.05)
+            time.sleep(pause)  # few lines in the access log
+            pause *= 2
         return ""
 
     def _ask(self, path: str, timeout: float) -> bytes | None:

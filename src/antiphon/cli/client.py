@@ -79,7 +79,7 @@ class Client:
         connection, answer = self._send("GET", "/models")
         try:
             return msgspec.json.decode(answer.read(), type=ListedModels)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             raise APIError(502, f"{self.url} does not list models as this API does") from None
         finally:
             connection.close()
@@ -139,6 +139,6 @@ class Client:
 def _refusal(status: int, text: bytes) -> APIError:
     try:
         error = msgspec.json.decode(text, type=_ErrorBody).error
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return APIError(status, f"the server answered {status}")
     return APIError(status, error.message, code=error.code)

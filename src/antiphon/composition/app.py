@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import chain
-from typing import Protocol, runtime_checkable
 
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
@@ -20,6 +19,7 @@ from antiphon.access.usage import UsageLedger
 from antiphon.composition.access import AccessParts
 from antiphon.composition.backends import make_backends, make_registry
 from antiphon.composition.batches import make_batches
+from antiphon.composition.engine import Loadable
 from antiphon.composition.from_settings import (
     container_bounds,
     file_bounds,
@@ -50,6 +50,7 @@ from antiphon.responses.guards.guards import Guards
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
+from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.log.captures import Captures
@@ -83,6 +84,7 @@ from antiphon.stores.open import open_store
 from antiphon.telemetry.decision_counts import DecisionCounts
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.guard_counts import GuardCounts
+from antiphon.telemetry.helper_usage import HelperUsage
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.search_counts import SearchCounts
 from antiphon.telemetry.store_metrics import StoreWatch
@@ -99,19 +101,6 @@ from antiphon.tools.retrieval.search import Searcher
 log = logging.getLogger("antiphon.composition")
 
 
-@runtime_checkable
-class Loadable(Protocol):
-    """A backend that has a model to load first."""
-
-    def start(self) -> None:
-        """Begin to load."""
-        ...
-
-    async def ready(self) -> None:
-        """Return when it is loaded. Raises ConfigError."""
-        ...
-
-
 def build(config: Config, hosted: Iterable[HostedTool] = ()) -> AntiphonApp:
     """Put a server together that has a process of its own: it stops where it cannot serve. Raises ConfigError."""
     return Parts(config, lambda: signal.raise_signal(signal.SIGTERM), hosted).app
@@ -126,8 +115,7 @@ class Parts:
     def __init__(
         self, config: Config, stop: Callable[[], None] | None = None, hosted: Iterable[HostedTool] = ()
     ) -> None:
-        self.config = config
-        self._stop = stop
+        self.config, self._stop = config, stop
         SECRETS.know([*secrets_of(config), *passwords(os.environ)])
         self._forced = False
         self.backends = make_backends(config)
@@ -136,9 +124,8 @@ class Parts:
         store = open_store(config.store, log_limit=config.store_log_limit)
         self.ring = Ring(config.recent_requests)
         self.watch = self._watch(config)
-        self.decision_counts = DecisionCounts()
         self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
-        self.guard_counts = GuardCounts()
+        self.decision_counts, self.guard_counts = DecisionCounts(), GuardCounts()
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
         self.sandboxes = make_sandboxes(config.tools.code_interpreter)
@@ -155,11 +142,13 @@ class Parts:
         self.guard = UrlGuard(config.url_guard_allow)
         self.mcp = self._mcp(config)
         self.prompts = Prompts(config.prompts)
-        self.search_models = SearchModels(config, lambda: self.backends)
+        self.helpers = HelperUsage(self.ledger, self.limiter)
+        self.search_models = SearchModels(config, lambda: self.backends, self.helpers.search)
         embedder, reranker = self.search_models.embedder, self.search_models.reranker
         self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
         self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
-        self.guards = Guards(config.guards, lambda model: self.moderators.operators(model), self.guard_counts.count)
+        tell = self.helpers.moderation
+        self.guards = Guards(config.guards, lambda it: self.moderators.operators(it), self.guard_counts.count, tell)
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = self._media(config)
@@ -168,12 +157,11 @@ class Parts:
         )
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
-        decider = Decider(
-            self.services, self.intake, self.media, self.decision_counts.question, self.watch.request_spans
-        )
-        self.decisions = Decisions(decider, config.unknown_fields)
-        clock = self.services.clock
-        self.webhook_endpoints = WebhookEndpoints(self.store.webhook_endpoints, self.services.sealer, self.guard, clock)
+        note = self.decision_counts.question
+        self.decider = Decider(self.services, self.intake, self.media, note, self.watch.request_spans)
+        self.decisions = Decisions(self.decider, config.unknown_fields)
+        clock, sealer = self.services.clock, self.services.sealer
+        self.webhook_endpoints = WebhookEndpoints(self.store.webhook_endpoints, sealer, self.guard, clock)
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, clock, own=self.webhook_endpoints)
         self.limiter.alerts.tell = self.webhooks.tell
         self.live = Live(self.services, preparer, self.webhooks)
@@ -197,6 +185,7 @@ class Parts:
                     self.search_counts(),
                     self.decision_counts(),
                     self.guard_counts(),
+                    self.helpers(),
                     self.batches.machine.samples(),
                 ),
             ),
@@ -290,6 +279,7 @@ class Parts:
             recall=Recall(config.recall_bytes),
             guards=self.guards,
             prompts=PromptMemory(config.prompt_memory_bytes),
+            inputs=PastInputs(config.input_memory_bytes),
             observer=Observers(self.ring, *self.watch.observers),
             cost=self.ledger.cost,
             captures=Captures(config.capture_bytes),
@@ -323,6 +313,7 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts.replace(config.prompts)
+        self.decider.replace(config.decisions)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.ledger.reprice(prices(config.models))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from antiphon.config import Config
-from antiphon.responses.batches import answering
-from antiphon.responses.batches.answering import LineTerms
-from antiphon.responses.batches.base import BatchBounds, BatchFront
-from antiphon.responses.batches.machine import Batches
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks.delivery import Webhooks
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.server.auth.standing import Standing
 from antiphon.server.batches import anthropic, openai
 from antiphon.server.batches.in_process import InProcess
-from antiphon.server.batches.lines import OpenAIBatchFront
+from antiphon.server.batches.openai_lines import OpenAIBatchFront
+from antiphon.server.batches.work import answering
+from antiphon.server.batches.work.answering import LineTerms
+from antiphon.server.batches.work.base import BatchBounds, BatchFront
+from antiphon.server.batches.work.machine import Batches
 from antiphon.stores.batch_records import StoredBatch
 
 

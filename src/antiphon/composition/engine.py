@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 from msgspec.structs import replace
 
@@ -24,6 +25,19 @@ from antiphon.errors import ConfigError
 log = logging.getLogger("antiphon.composition")
 
 SEARCH_ENGINE = "embeddings"
+
+
+@runtime_checkable
+class Loadable(Protocol):
+    """A backend that has a model to load first."""
+
+    def start(self) -> None:
+        """Begin to load."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when it is loaded. Raises ConfigError."""
+        ...
 
 
 def open_engine(config: EngineConfig) -> dict[str, Backend]:
@@ -62,4 +76,4 @@ def _check_memory(config: EngineConfig, main: EngineModel, total: int) -> None:
     what = f"{main.path} needs about {size(main.memory)} of memory with {slots}"
     if config.memory:
         raise ConfigError(f"engine.memory: {what}; {size(total)} are allowed. Lower engine.context or engine.parallel.")
-    log.warning("%s, more than the %s that models may take on this machine", what, size(total))
+    log.warning("embedded engine: %s, more than the %s that models may take on this machine", what, size(total))

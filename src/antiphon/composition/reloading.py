@@ -23,7 +23,7 @@ CHANGEABLE = frozenset(
     """
     allowed_hosts cors_origins api_keys admin_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
     mcp_servers mcp_timeout mcp_progress_timeout mcp_max_answer mcp_max_tools
-    default_models default_limits owners guards
+    default_models default_limits owners guards decisions
     """.split()
 )
 

@@ -83,15 +83,15 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     containers = ContainerRoutes(parts.containers, parts.store.files, parts.skills, parts.tool_meters)
     add_containers(router, containers, SkillRoutes(parts.skills))
     names = ModelNames(parts.registry, lambda: parts.config.messages_models)
-    add_messages(router, MessagesRoutes(parts.services, parts.intake, parts.foreground, names))
-    models = AnthropicModels(parts.registry, Models(parts.registry, parts.registry.holders))
+    add_messages(router, MessagesRoutes(parts.services, parts.intake, parts.foreground, names, parts.ring))
+    models = AnthropicModels(parts.registry, Models(parts.registry, parts.registry.holders), names)
     router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
     services = parts.services
     keeping = ChatKeeping(parts.store, clock, new_id_base, parts.config.store_days)
     chat = ChatCompletions(
-        services.router, parts.media, parts.limiter, services.checker, translated, services.guards, keeping
+        services.router, parts.media, parts.limiter, services.checker, translated, services.guards, keeping, parts.ring
     )
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
     add_stored_chats(router, StoredChats(parts.store.chats, clock))

@@ -11,7 +11,7 @@ from antiphon.config import Config, EngineConfig
 from antiphon.config.rules import ENGINE
 from antiphon.errors import BackendError
 from antiphon.responses.query_rewriting import QueryRewriter
-from antiphon.tools.retrieval.model_calls import Embedder, Post, Reranker
+from antiphon.tools.retrieval.model_calls import Embedder, Post, Reranker, TellUse
 
 if TYPE_CHECKING:
     from antiphon.backends.llama.local_models import LocalModels
@@ -23,7 +23,7 @@ class SearchModels:
     A model of embeddings of the embedded engine has a process of its own, started with its first use. Raises ConfigError.
     """
 
-    def __init__(self, config: Config, backends: Callable[[], Mapping[str, Backend]]) -> None:
+    def __init__(self, config: Config, backends: Callable[[], Mapping[str, Backend]], tell: TellUse) -> None:
         settings = config.tools.file_search
         self._backends = backends
         self._rewrite = settings.rewrite
@@ -36,13 +36,14 @@ class SearchModels:
                 post,
                 model,
                 settings.embeddings,
+                tell,
                 batch=settings.embedding_batch,
                 text_prefix=settings.embedding_text_prefix,
                 query_prefix=settings.embedding_query_prefix,
             )
         if settings.rerank:
             post, model = self._found(settings.rerank, config)
-            self.reranker = Reranker(post, model, settings.rerank)
+            self.reranker = Reranker(post, model, settings.rerank, tell)
 
     def _found(self, name: str, config: Config) -> tuple[Post, str]:
         """Return how a model is asked, and its name there."""

@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from antiphon.config.apis import BACKEND_APIS, api_of
 from antiphon.config.origins import is_origin
 from antiphon.config.plugins import BACKENDS, GUARDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
@@ -24,9 +25,6 @@ ENGINE = "engine"
 """The name under which `models.*.backends` means the embedded engine."""
 EMBEDDING_ENGINE = "engine-embeddings"
 """The same of its second model."""
-APIS = ("chat", "responses", "anthropic", "scripted")
-HTTP_APIS = ("chat", "responses", "anthropic")
-"""Those of servers that are reached over HTTP."""
 NEEDED = ("model", "messages", "input", "stream")
 """Request fields that cannot be dropped; `stream` has a setting of its own."""
 UNNAMED = ("image_generation", "moderation", "rerank")
@@ -176,9 +174,9 @@ def _backends(config: Config) -> None:
     for name, backend in config.backends.items():
         if name in (ENGINE, EMBEDDING_ENGINE):
             raise ConfigError(f"backends.{name}: this name is reserved for the embedded engine; choose another")
-        check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
+        check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", tuple(BACKEND_APIS))
         path = f"backends.{quoted(name)}."
-        if backend.api in HTTP_APIS and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
+        if api_of(backend.api).http and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
             raise ConfigError(
                 f"{path}url: '{mask(backend.url)}' is not http://host:port/v1, https://… or unix:/path/of/socket:/v1"
             )

@@ -14,6 +14,7 @@ from msgspec import Meta
 from antiphon.config.keys import JwtConfig, KeyConfig, OwnerConfig
 from antiphon.config.sections.engine import EngineConfig
 from antiphon.config.sections.guards import GuardConfig
+from antiphon.config.sections.listening import ListeningConfig
 from antiphon.config.tables import (
     SECRET,
     BackendConfig,
@@ -21,7 +22,6 @@ from antiphon.config.tables import (
     McpServerConfig,
     ModelConfig,
     PromptConfig,
-    Settings,
     WebhookConfig,
 )
 from antiphon.config.tools import DecisionsConfig, ToolsConfig
@@ -30,40 +30,9 @@ DEFAULT_STORE = "~/.local/share/antiphon/antiphon.db"
 """Where responses are kept; `$XDG_DATA_HOME` replaces `~/.local/share`."""
 
 
-class Config(Settings, kw_only=True, forbid_unknown_fields=True):
+class Config(ListeningConfig, kw_only=True, forbid_unknown_fields=True):
     """All settings of a server."""
 
-    host: Annotated[str, Meta(description="Address to listen on, or unix:/path/of/socket.")] = "127.0.0.1"
-    port: Annotated[int, Meta(description="Port to listen on.", ge=0, le=65535)] = 8080
-    socket_mode: Annotated[str, Meta(description="Permissions of the unix socket, in octal digits.")] = "660"
-    tls_cert: Annotated[
-        str, Meta(description="File with the server's certificate and its chain (PEM): it speaks HTTPS; empty: HTTP.")
-    ] = ""
-    tls_key: Annotated[str, Meta(description="File with the private key (PEM), if not in the same file.")] = ""
-    root_path: Annotated[
-        str,
-        Meta(
-            description="Path below which a proxy serves this server, such as /ai; requests may come with or without it."
-        ),
-    ] = ""
-    trusted_proxies: Annotated[
-        list[str],
-        Meta(
-            description="Proxies in front whose X-Forwarded-For, -Proto, -Host and -Prefix are believed: networks (CIDR),"
-            " addresses, `unix`, `*`."
-        ),
-    ] = []
-    allowed_hosts: Annotated[
-        list[str],
-        Meta(description="Allowed values of the Host header, such as *.example.com; see docs/keys.md."),
-    ] = []
-    cors_origins: Annotated[
-        list[str],
-        Meta(
-            description="Web pages that may call this server (CORS, WebSocket), such as https://chat.example.com,"
-            " https://*.example.com, http://localhost:* or *; `auto`: with keys all, without keys apps only; empty: none."
-        ),
-    ] = msgspec.field(default_factory=lambda: ["auto"])
     workers: Annotated[int, Meta(description="Number of worker processes.", ge=1)] = 1
     api_keys: Annotated[
         list[str], Meta(description="API keys of clients; empty: no key needed, on loopback only.", extra=SECRET)
@@ -107,11 +76,7 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     store_days: Annotated[float, Meta(description="Retention of responses in days; 0: for ever.", ge=0)] = 30.0
     event_days: Annotated[
         float,
-        Meta(
-            description="Retention of the event logs of background responses in days after their end; 0: as long as the"
-            " response.",
-            ge=0,
-        ),
+        Meta(description="Retention of event logs of background responses in days; 0: as long as the response.", ge=0),
     ] = 0.0
     usage_days: Annotated[
         float, Meta(description="Retention of usage, which `antiphon usage` sums up, in days; 0: for ever.", ge=0)
@@ -232,6 +197,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(
             description="Maximum bytes of prompts that each process remembers for an hour, to tell why a backend's prompt cache"
             " was not used. 0: requests are compared with stored responses only, and misses are not counted.",
+            ge=0,
+        ),
+    ] = 32 * 1024 * 1024
+    input_memory_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of inputs that each process remembers for an hour: a request that repeats one of its"
+            " owner's and goes on, as agents' do, is decoded from where it goes on. 0: each is decoded as a whole.",
             ge=0,
         ),
     ] = 32 * 1024 * 1024

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.apis import BACKEND_APIS
+
 SECRET = {"secret": True}
 MASK = "***"
 MCP = "mcp"
@@ -66,9 +68,9 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     api: Annotated[
         str,
         Meta(
-            description="API that the server speaks: `chat` completions, `responses`, `anthropic` (Messages), `scripted`"
-            " (built in, without a model), or a kind that another package adds: see docs/embedding.md.",
-            examples=["chat", "responses", "anthropic", "scripted"],
+            description=f"API that the server speaks: {', '.join(api.words for api in BACKEND_APIS.values())},"
+            " or a kind that another package adds: see docs/embedding.md.",
+            examples=list(BACKEND_APIS),
         ),
     ] = "chat"
     profile: Annotated[
@@ -290,10 +292,10 @@ class LeakConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """A format of tool calls in a model's text."""
 
     shape: Annotated[
-        Literal["json", "named", "markup", "pythonic"],
+        Literal["json", "named", "markup", "pythonic", "braces"],
         Meta(
             description="`json`: objects with name and arguments; `named`: a name, then an object; `markup`: a name, then"
-            " parameters in tags; `pythonic`: `f(a=1)`."
+            " parameters in tags; `pythonic`: `f(a=1)`; `braces`: `f{a:1}`."
         ),
     ]
     opener: Annotated[str, Meta(description="What a call begins with.", min_length=2, max_length=64)]
@@ -318,6 +320,9 @@ class LeakConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     attributes: Annotated[bool, Meta(description='`markup`: names stand in attributes, as `name="…"`.')] = False
     lines: Annotated[bool, Meta(description="`markup`: values stand on lines of their own.")] = False
     several: Annotated[bool, Meta(description="`json`: more calls may follow without an opener.")] = False
+    quote: Annotated[
+        str, Meta(description="`braces`: stands before and after strings; empty: Python's.", max_length=64)
+    ] = ""
 
 
 class McpServerConfig(Settings, kw_only=True, forbid_unknown_fields=True):

@@ -221,7 +221,7 @@ def _inner_of(item: OtherItem) -> _Inner | None:
         return None
     try:
         return _inner.decode(item.raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
@@ -237,7 +237,7 @@ def _entries(item: OtherItem) -> Sequence[HistoryCall | HistoryOutput]:
 def _decoded(item: OtherItem) -> _Program:
     try:
         return _program.decode(item.raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return _Program()
 
 

@@ -60,7 +60,7 @@ def callers_in(declaration: Raw) -> Sequence[str]:
         return (DIRECT,)
     try:
         return CALLERS.decode(declaration).allowed_callers or (DIRECT,)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return (DIRECT,)  # who decodes the declaration refuses it
 
 

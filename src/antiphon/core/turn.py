@@ -15,7 +15,7 @@ from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.core.tools.mcp_content import ALL, Senses
 from antiphon.core.tools.offers import Offer
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import Item, Message
+from antiphon.types.items import InputText, Item, Message, OutputText
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool, ToolChoice
 
@@ -68,6 +68,16 @@ NO_OPTIONS = TurnOptions()
 def continues(turn: Turn) -> bool:
     """Tell whether the answer goes on where the assistant's message at the end of the items ends."""
     return turn.options.continues and bool(turn.items) and _is_assistants(turn.items[-1])
+
+
+def begun_text(turn: Turn) -> str:
+    """Return the text that the answer goes on from, "" where it does not: no server is to repeat it."""
+    last = turn.items[-1] if continues(turn) else None
+    if not isinstance(last, Message):
+        return ""
+    if isinstance(last.content, str):
+        return last.content
+    return "".join([part.text for part in last.content if isinstance(part, OutputText | InputText)])
 
 
 def _is_assistants(item: Item) -> bool:

@@ -112,10 +112,12 @@ def parse_proxy(url: str, name: str) -> Proxy:
         port = parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
         raise wrong from None
-    if not port or not parts.hostname or parts.query or parts.fragment or parts.path.strip("/"):
+    host = parts.hostname or ""
+    named = parts.scheme in PORTS and port and host.strip() and host.isprintable()
+    if not named or parts.query or parts.fragment or parts.path.strip("/"):
         raise wrong
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return Proxy(parts.scheme, parts.hostname, port, user, password)
+    return Proxy(parts.scheme, host, port, user, password)
 
 
 def from_environment(environ: Mapping[str, str]) -> Proxies:

@@ -18,6 +18,10 @@ MOST_EVENTS = 2_000_000
 """Events of one response: they are kept for a background one."""
 
 
+One = Callable[[str, bytes], bool]
+Several = Callable[[list[str], list[bytes]], bool]
+
+
 class DeltaFrames:
     """Frames of the delta events of a text that is open. `one` and `several` write them."""
 
@@ -43,11 +47,35 @@ class DeltaFrames:
             data = b"".join(frames)
             return write(data if data.isascii() else unbroken(data))
 
-        self.one, self.several = one, several
+        self.one, self.several = (one, several) if not growing.tail else _unnumbered(emitter, growing, head, write)
+
+
+def _unnumbered(emitter: Emitter, growing: Growing, head: bytes, write: Callable[[bytes], bool]) -> tuple[One, Several]:
+    """Return the same for events without numbers; the emitter counts what is said."""
+    append, extend, unbroken = growing.pieces.append, growing.pieces.extend, sse.unbroken
+    tail = growing.tail + b"\n\n"
+    between = tail + head
+
+    def one(text: str, string: bytes) -> bool:
+        emitter.sequence_number += 1
+        emitter.said += len(string) - 2
+        append(text)
+        data = head + string + tail
+        return write(data if data.isascii() else unbroken(data))
+
+    def several(texts: list[str], strings: list[bytes]) -> bool:
+        emitter.sequence_number += len(texts)
+        extend(texts)
+        joined = between.join(strings)
+        emitter.said += len(joined) - len(between) * (len(strings) - 1) - 2 * len(strings)
+        data = head + joined + tail
+        return write(data if data.isascii() else unbroken(data))
+
+    return one, several
 
 
 class EventPath:
-    """The FastPath of a ResponseStream whose Events are OpenAI's, whose frames `write` sends to the client."""
+    """The FastPath of a ResponseStream whose Writers tell what grows, and whose frames `write` sends to the client."""
 
     __slots__ = ("_frames", "_growing", "_stream", "_write")
 

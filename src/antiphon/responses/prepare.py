@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from antiphon.access.caller import Caller, only_model
 from antiphon.access.limits import FREE, Demand, Permit
 from antiphon.access.quota import Header
+from antiphon.core.request.json_text import check_json
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import NO_HINTS, Hints
 from antiphon.errors import APIError, InvalidRequest, spelled
@@ -22,26 +23,29 @@ from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.responses.intake.history import History
 from antiphon.responses.intake.hosted_tools import forced_kind
 from antiphon.responses.intake.intake import Intake
+from antiphon.responses.intake.past_inputs import SMALLEST, Continued, PastInputs
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
+from antiphon.runtime.offload import LARGE, by_size
 
 
 class Prepared(msgspec.Struct, frozen=True):
     """An admitted response. The caller of `prepare` settles its `permit`; `trace` is set if the client asked for it.
 
-    `unnamed`: the request names no model, and the only one is meant.
+    `unnamed`: the request names no model, and the only one is meant. `body` is that of the request, as it was checked.
     """
 
     plan: Plan
     permit: Permit
     trace: DeltaTrace | None = None
     unnamed: bool = False
+    body: bytes = b""
 
     def traced(self) -> Prepared:
         """Return the same response with a DeltaTrace."""
         trace = DeltaTrace(self.plan.route)
-        return Prepared(replace(self.plan, route=trace.route), self.permit, trace, self.unnamed)
+        return Prepared(replace(self.plan, route=trace.route), self.permit, trace, self.unnamed, self.body)
 
 
 class Preparer:
@@ -61,8 +65,12 @@ class Preparer:
         *,
         history: History | None = None,
         guesses: bool = True,
+        checked: bool = True,
     ) -> Prepared:
         """Return a response that may begin. `guesses`: without a model the only one is meant that the caller may call.
+
+        `checked`: the body has passed `check_json`. One that has not is a Responses request as it came, of which the beginning
+        may be known (PastInputs).
 
         Raises APIError: 400 with the field at fault as `param`, 429 or 402, 503 where it could not be stored at its end.
         """
@@ -70,11 +78,16 @@ class Preparer:
         services.limiter.check(caller)
         unnamed = False
         try:
-            asked = await self._decoder.decode(body)
+            if checked or len(body) < SMALLEST:
+                body = body if checked else check_json(body)
+                asked = await self._decoder.decode(body)
+            else:
+                body, asked = await self._decoded(body, caller.owner)
         except InvalidRequest as error:
             model = only_model(services.router, caller) if guesses and error.param == "model" else None
             if model is None:
                 raise
+            body = body if checked else await _checked(body)
             unnamed, asked = True, await self._decoder.decode(body, model)
         planned = self._plan(asked, caller, hints, history)
         guards = services.guards
@@ -92,7 +105,30 @@ class Preparer:
             )
         if told:
             permit.headers = [*permit.headers, *told]
-        return Prepared(plan, permit, unnamed=unnamed)
+        return Prepared(plan, permit, unnamed=unnamed, body=body)
+
+    async def _decoded(self, body: bytes, owner: str) -> tuple[bytes, Asked]:
+        """Check and decode a body; of one that goes on where an earlier one ended, only the rest. Raises InvalidRequest."""
+        inputs = self._services.inputs
+        continued = inputs.find(owner, body)
+        if continued is not None:
+            asked = await self._continued(inputs, continued, len(body))
+            if asked is not None:
+                return body, inputs.keep(owner, body, asked, continued)
+        fit = await _checked(body)
+        asked = await self._decoder.decode(fit)
+        if fit is body:
+            asked = inputs.keep(owner, body, asked, None)
+        return fit, asked
+
+    async def _continued(self, inputs: PastInputs, continued: Continued, size: int) -> Asked | None:
+        """Decode what is new in a body; None where that cannot be: whoever decodes the whole of it knows what to say."""
+        try:
+            if await _checked(continued.short) is not continued.short:
+                return None
+            return inputs.whole(continued, await self._decoder.decode(continued.short), size)
+        except APIError:
+            return None
 
     async def _tool_limits(self, plan: Plan) -> Sequence[Header]:
         """Return what an answer tells of limits on its tools. Raises APIError where a tool that is forced has none left."""
@@ -136,6 +172,11 @@ class Preparer:
         planned = self._intake.plan(asked, owner, identity=identity)
         guards = self._services.guards
         return await (guards.guarded(planned) if guards.concern(asked.request.moderation) else planned)
+
+
+async def _checked(body: bytes) -> bytes:
+    """Return a body that is fit to be decoded. Raises InvalidRequest."""
+    return check_json(body) if len(body) < LARGE else await by_size(len(body), check_json, body)
 
 
 async def _spelled(planned: Awaitable[Plan], spell: Callable[[str], str]) -> Plan:

@@ -80,7 +80,9 @@ class QueryRewriter:
 
     def _failed(self, reason: str, usage: Usage | None) -> RewrittenQueries:
         self._count("rewriter_unavailable")
-        log.warning("search with queries as they are: %s: %s", self._model, reason)
+        log.warning(
+            "file_search: query rewriting by model %s failed, searching with unchanged queries: %s", self._model, reason
+        )
         return RewrittenQueries(self._model, None, usage)
 
     async def _rewritten(self, route: Route, query: str, owner: str) -> tuple[str, Usage | None]:

@@ -15,6 +15,7 @@ from antiphon.config import Config
 from antiphon.core.token_count import Estimator
 from antiphon.responses.caching.prompt_memory import PromptMemory
 from antiphon.responses.guards.guards import NO_GUARDS, Guards
+from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.log.captures import Captures
 from antiphon.responses.log.entries import Costing
@@ -72,6 +73,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     pulse: Pulse = msgspec.field(default_factory=Pulse)
     recall: Recall = msgspec.field(default_factory=Recall)
     prompts: PromptMemory = msgspec.field(default_factory=PromptMemory)
+    inputs: PastInputs = msgspec.field(default_factory=PastInputs)
     observer: Observer = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     tool_meters: ToolAdmission = msgspec.field(default_factory=Unmetered)

@@ -53,9 +53,10 @@ class Outlet(msgspec.Struct, eq=False):
         return self.sink.send(events)
 
     def fast_path(self) -> EventPath | None:
-        """Return the way past Deltas and Events, where the sink sends plain frames of OpenAI's events."""
+        """Return the way past Deltas and Events, where the sink sends plain frames and the Emitter has nothing to add."""
         frames = getattr(self.sink, "frames", None)
-        return EventPath(self._stream, frames) if frames and type(self._stream.emitter) is Emitter else None
+        emitter = self._stream.emitter
+        return EventPath(self._stream, frames) if frames and (type(emitter) is Emitter or emitter.framed) else None
 
     async def drain(self) -> None:
         """Wait until the sink has room."""

@@ -82,7 +82,7 @@ class Unsealing:
             if is_seal(part):
                 try:
                     found = _found.decode(await self._open(part, "found"))
-                except (InvalidRequest, msgspec.MsgspecError):
+                except (InvalidRequest, msgspec.MsgspecError, ValueError, RecursionError):
                     continue
                 self.sources += found.sources
                 texts.append(found.text)

@@ -271,7 +271,7 @@ class AntiphonApp:
             return APIError(503, CLOSED, code="server_shutdown")
         if not self._warned:
             self._warned = True
-            log.error("requests refused: %s", NOT_STARTED)
+            log.error("application not started: requests are refused: %s", NOT_STARTED)
         return APIError(500, NOT_STARTED, code="not_started")
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:

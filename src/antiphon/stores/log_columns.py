@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -38,6 +39,7 @@ LOG_COLUMNS = {
 """Column → its type in PostgreSQL; all but `folded` are fields of LogEntry."""
 
 SHOWN = tuple(LOG_COLUMNS)[:-1]
+_shown = attrgetter(*SHOWN)
 NO_ENTRY: Mapping[str, Any] = {**dict.fromkeys(LOG_COLUMNS), "pairs": [], "has_entry": False}
 FIRST_ID, LAST_ID = "", "~"
 """Sort before and behind every id."""
@@ -45,8 +47,9 @@ FIRST_ID, LAST_ID = "", "~"
 
 def log_columns(entry: LogEntry, pairs: Callable[[Sequence[str]], Any]) -> dict[str, Any]:
     """Return the value of each column; `pairs` makes of the metadata's pairs what the database keeps."""
-    shown = {name: getattr(entry, name) for name in SHOWN}
-    return {**shown, "pairs": pairs(entry.pairs), "folded": entry.folded}
+    values = dict(zip(SHOWN, _shown(entry), strict=True))
+    values["pairs"], values["folded"] = pairs(entry.pairs), entry.folded
+    return values
 
 
 def entry_of(row: Sequence[Any], pairs: Callable[[Any], Sequence[str]], text: Callable[[str], str] = str) -> LogEntry:
@@ -112,7 +115,7 @@ def fits(entry: LogEntry, query: LogQuery) -> bool:
 
 def json_pairs(pairs: Sequence[str]) -> str:
     """Return pairs as one JSON text."""
-    return to_json(list(pairs)).decode()
+    return to_json(list(pairs)).decode() if pairs else "[]"
 
 
 def from_json_pairs(pairs: str) -> Sequence[str]:

@@ -87,6 +87,20 @@ class RecordRuns:
         """Do nothing."""
 
 
+def asking() -> Caller | None:
+    """Return who asked for what is done here, where that is known."""
+    record = current.get()
+    return record.caller if record is not None else None
+
+
+def answers_for(caller: Caller | None) -> None:
+    """Note who asked for what is done from here on, outside of an HTTP request: on a WebSocket, in background; None: nobody."""
+    record = None if caller is None else Record("POST", b"", "")
+    if record is not None:
+        record.caller = caller
+    current.set(record)
+
+
 def calls_model(model: str) -> None:
     """Note the model that the request at hand calls without making a Response."""
     record = current.get()

@@ -302,6 +302,11 @@ class TracedMessages(TracedBytes):
         """Events so far."""
         return self._counting.said
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether the answer was cut off."""
+        return self._counting.incomplete
+
     def usage(self) -> Usage | None:
         """Return the token counts so far; None where there are none."""
         return self._counting.usage()

@@ -95,7 +95,7 @@ class CodeUse(ContainerUse):
             return ""
         try:
             return _earlier.decode(item.raw).container_id or ""
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return ""
 
     def offers(self) -> Sequence[Offer]:

@@ -235,7 +235,7 @@ class ProgramUse(HostedUse):
         left = await self._containers.program(self._owner, given, _CODE, most=MOST_LEFT)
         try:
             found = _left.decode(left.content) if left.content else {}
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             found = {}
         if left.ended.timed_out:
             return _ended(f"The program timed out after {self._containers.bounds.call_seconds:g} s.", failed=True)
@@ -254,7 +254,9 @@ class ProgramUse(HostedUse):
         if name not in self._functions:
             raise InvalidRequest(f"A program called '{name[:64]}', which it may not.")
         function, given = self._functions[name], asked.get("arguments")
-        arguments = given if isinstance(given, str) else "{}"
+        arguments = given if isinstance(given, str) else ""
+        if not arguments or fields_of(arguments) is None:
+            raise InvalidRequest(f"A program called '{name}' with arguments that are no JSON object.")
         if function.takes_text:
             input = (fields_of(arguments) or {}).get("input")
             arguments = input if isinstance(input, str) else ""

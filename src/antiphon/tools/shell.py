@@ -114,7 +114,7 @@ class ShellUse(ContainerUse):
             return ""
         try:
             environment = _earlier.decode(item.raw).environment
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return ""
         return getattr(environment, "container_id", "")
 

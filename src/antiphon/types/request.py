@@ -88,6 +88,10 @@ class PromptCacheOptions(msgspec.Struct, frozen=True, kw_only=True, omit_default
     ttl: Literal["30m", "12h"] | None = None
 
 
+READ_ONLY = PromptCacheOptions(prewarm=True)
+"""What a longest answer of 0 tokens means in the APIs that take one."""
+
+
 def prewarms(request: CreateResponse) -> bool:
     """Tell whether a request is there to fill the prompt cache alone: nothing of an answer is wanted."""
     return request.prompt_cache_options is not None and request.prompt_cache_options.prewarm is True
@@ -103,6 +107,11 @@ class BackgroundOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     def window(self) -> float:
         """Seconds that it may take; 0: it comes at its turn."""
         return WINDOWS.get(self.completion_window or "", 0.0)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which it lets others go first: half of its window, so that it has the rest to come at its turn."""
+        return self.window / 2
 
 
 WINDOWS = {"2h": 7200.0, "8h": 28_800.0}

@@ -19,6 +19,13 @@ class ResponseError(msgspec.Struct, frozen=True):
     type: str = "server_error"
 
 
+class FailureReason(msgspec.Struct, frozen=True):
+    """Why a response is not complete, or a file could not be ingested, as lists tell it."""
+
+    code: str | None
+    message: str
+
+
 class IncompleteDetails(msgspec.Struct, frozen=True):
     reason: str
 
@@ -174,9 +181,7 @@ class Response(msgspec.Struct, kw_only=True):
     """What a client gets. `output` holds items as JSON, encoded once; the echoed `text`, `tools` and so on are JSON too.
 
     `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called, `moderation` where it was
-    asked for or a guard found something.
-    `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called, `prompt_cache_options` and
-    `prompt_cache_diagnostics` where they were asked for.
+    asked for or a guard found something, `prompt_cache_options` and `prompt_cache_diagnostics` where they were asked for.
     """
 
     id: str

@@ -150,7 +150,7 @@ async def test_a_refused_field_is_left_out_and_that_is_remembered(
         asked = len(upstream.calls)
         assert asked > 1
         assert one.learned == {"m": Adaptation(**learned)}
-        assert "backend c: model m is asked otherwise from now on: " in caplog.text
+        assert "backend c: requests to model m are adapted from now on: " in caplog.text
         again = await heard(one, asked_with(fields))
         assert len(upstream.calls) == asked + 1, "the next request is right at once"
     assert first == again

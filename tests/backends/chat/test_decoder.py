@@ -44,6 +44,12 @@ def test_the_tier_that_a_server_names(tier: object, told: str) -> None:
         [call_chunk(0, "a", "get_"), call_chunk(0, None, "weather"), call_chunk(0, None, None, PARIS)],
         [call_chunk(0, "a", "get_weather", {"city": "Paris"})],
         [
+            call_chunk(0, "a", "get_weather", ""),
+            call_chunk(0, "b", None, '{"city"'),
+            call_chunk(0, "c", None, ':"Paris"}'),
+        ],
+        [call_chunk(0, "a", "get_weather"), call_chunk(0, "a", None, PARIS), call_chunk(0, "a", "get_weather", PARIS)],
+        [
             chunk(
                 tool_calls=[{"index": 0, "id": "a", "function": {"name": "get_weather", "arguments": PARIS}}],
                 content="",
@@ -59,6 +65,8 @@ def test_one_call_in_many_forms(payloads: list[bytes]) -> None:
     "payloads",
     [
         [call_chunk(0, "a", "get_weather", PARIS), call_chunk(1, "b", "get_time", PARIS)],
+        [call_chunk(None, "a", "get_weather", PARIS), call_chunk(None, "b", "get_time", PARIS)],
+        [call_chunk(1, "a", "get_weather", PARIS), call_chunk(5, "b", "get_time", PARIS)],
         [call_chunk(0, "a", "get_weather", PARIS), call_chunk(0, "b", "get_time", PARIS)],
         [
             call_chunk(0, "a", "get_weather", ""),
@@ -84,6 +92,7 @@ def test_one_id_for_two_calls_is_not_relied_on() -> None:
 
 def test_a_call_without_arguments_and_one_that_was_not_offered() -> None:
     assert made(call_chunk(0, "a", "get_time"), chunk("tool_calls")) == [call("get_time", "a", ""), END]
+    assert made(call_chunk(0, "a", "get_time", "null"), chunk("tool_calls")) == [call("get_time", "a", ""), END]
     assert made(call_chunk(0, "a", "unknown", "{}")) == [call("unknown", "a", "{}"), END]
 
 

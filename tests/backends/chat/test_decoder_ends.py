@@ -84,7 +84,8 @@ def test_a_grammars_answer_is_the_input() -> None:
 
 def test_other_choices_and_odd_chunks_are_passed_over() -> None:
     other = dumps({"choices": [{"index": 1, "delta": {"content": "no"}}]}).encode()
-    odd = [other, b'{"choices":[]}', b"{}", chunk(unknown=[1]), b'{"choices":null,"error":null}', b"[DONE]"]
+    fine = b'{"choices":[],"error":{"code":0,"message":""}}'
+    odd = [other, b'{"choices":[]}', b"{}", chunk(unknown=[1]), b'{"choices":null,"error":null}', fine, b"[DONE]"]
     assert made(*odd, chunk(content="yes")) == [("TextDelta", "yes"), ("finish", "stop")]
 
 
@@ -103,6 +104,7 @@ def test_other_choices_and_odd_chunks_are_passed_over() -> None:
         ("contextLengthReached", "length"),
         ("context-size-reached", "length"),
         ("ERROR_LIMIT", "length"),
+        ("time_limit", "length"),
         ("tool-calls", "tool_calls"),
         ("toolUse", "tool_calls"),
         ("tool_use", "tool_calls"),
@@ -117,7 +119,16 @@ def test_reasons(reason: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["error", "ABORT", "MALFORMED_FUNCTION_CALL", "network_error", "upstream_failure", "user-cancelled"]
+    "reason",
+    [
+        "error",
+        "ABORT",
+        "MALFORMED_FUNCTION_CALL",
+        "network_error",
+        "upstream_failure",
+        "user-cancelled",
+        "engine_overloaded",
+    ],
 )
 def test_reasons_of_what_was_broken_off(reason: str) -> None:
     with pytest.raises(BackendError, match="ended its answer with finish_reason"):

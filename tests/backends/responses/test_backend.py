@@ -82,30 +82,29 @@ async def test_events_pass_through_and_fold_to_one_response() -> None:
         assert body["status"] == "completed"
 
 
+ASKED = {
+    "model": "ours",
+    "input": "x",
+    "previous_response_id": "resp_1",
+    "store": True,
+    "stream": False,
+    "background": False,
+    "metadata": {"a": "b"},
+    "include": ["reasoning.encrypted_content"],
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}},
+    "tools": [
+        {"type": "function", "name": "f", "parameters": {"type": "object"}},
+        {"type": "web_search", "extra": 1},
+    ],
+    "tool_choice": "required",
+    "prompt_cache_key": "k",
+    "top_k": 5,
+}
+
+
 async def test_what_it_is_asked() -> None:
-    request, extra = decode_request(
-        msgspec.json.encode(
-            {
-                "model": "ours",
-                "input": "x",
-                "previous_response_id": "resp_1",
-                "store": True,
-                "stream": False,
-                "background": False,
-                "metadata": {"a": "b"},
-                "include": ["reasoning.encrypted_content"],
-                "reasoning": {"effort": "low", "summary": "auto"},
-                "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}},
-                "tools": [
-                    {"type": "function", "name": "f", "parameters": {"type": "object"}},
-                    {"type": "web_search", "extra": 1},
-                ],
-                "tool_choice": "required",
-                "prompt_cache_key": "k",
-                "top_k": 5,
-            }
-        )
-    )
+    request, extra = decode_request(msgspec.json.encode(ASKED))
     items = [
         {"type": "message", "role": "user", "content": "Hello"},
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"},

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.backends.error_words import ErrorWords
-from antiphon.backends.responses import refused_forms
+from antiphon.backends.learning.adaptations import Adaptation
 from antiphon.backends.responses.items import RequestForm
-from antiphon.backends.responses.refused_forms import RequestForms, next_form
+from antiphon.backends.responses.refused_forms import form_of, lesson_of, next_form
 from antiphon.errors import BackendError
 from tests.backends.responses.test_backend import pair, play
 from tests.backends.turns import read_all, turn
@@ -143,26 +144,33 @@ async def test_another_refusal_is_final(words: str) -> None:
         assert "include" in bodies[-2 if len(bodies) == 4 else -1]  # nothing was learned
 
 
-def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refused_forms, "MOST_MODELS", 20)
-    monkeypatch.setattr(refused_forms, "MOST_OWN", 20)
-    forms = RequestForms()
-    for number in range(25):
-        forms.learn(f"m{number}", RequestForm(thoughts=False))
-    assert forms.of("m0") == RequestForm()
-    assert forms.of("m24") == RequestForm(thoughts=False)
-    forms.learn("m24", RequestForm(ids=True, seals=False))
-    assert forms.of("m24") == RequestForm(ids=True)
+@pytest.mark.parametrize("seals", [True, False])
+@pytest.mark.parametrize("asks_seals", [True, False])
+@pytest.mark.parametrize("thoughts", [True, False])
+@pytest.mark.parametrize("ids", [True, False])
+def test_a_form_is_remembered_beside_what_else_was_learned(
+    seals: bool, asks_seals: bool, thoughts: bool, ids: bool
+) -> None:
+    form = RequestForm(seals=seals, asks_seals=asks_seals, thoughts=thoughts, ids=ids)
+    other = Adaptation(drop=("temperature",), efforts=("low",), context_length=4096)
+    learned = other.plus(lesson_of(form))
+    assert form_of(learned) == replace(form, seals=True)
+    assert learned.context_length == 4096 and learned.drop[0] == "temperature"
 
 
-def test_what_one_owner_has_taught_is_not_done_to_others() -> None:
-    forms, taught = RequestForms(), RequestForm(thoughts=False)
-    for _ in range(3):
-        forms.learn("m", taught, "mallory")
-    assert forms.of("m", "mallory") == taught
-    assert forms.of("m", "alice") == RequestForm()
-    forms.learn("m", taught, "alice")
-    assert forms.of("m", "bob") == taught
+async def test_what_one_owner_has_taught_is_not_done_to_others() -> None:
+    async def strict(call: Call) -> None:
+        if _thoughts(call.json):
+            await call.answer({"error": {"message": "reasoning_text is not supported"}}, status=400)
+        else:
+            await play(call)
+
+    async with pair(strict) as (backend, upstream):
+        for owner in ("mallory", "mallory", "alice", "bob"):
+            asked = turn(items=HISTORY)
+            await read_all(await backend.open(replace(asked, hints=replace(asked.hints, owner=owner))))
+        assert [_thoughts(call.json) for call in upstream.calls] == [True, False, False, True, False, False]
+        assert backend.learned == {asked.model: Adaptation(reasoning_out="none")}
 
 
 def test_a_long_refusal_is_not_read_to_its_end() -> None:

@@ -230,3 +230,14 @@ async def test_the_server_counts_where_it_can(owner: str, count: int | None) -> 
         await one.models()
         assert await one.count_tokens(wish()) == count
         await one.close()
+
+
+async def test_settings_of_a_model_are_kept_to_without_a_refusal() -> None:
+    models = {"m": ModelConfig(drop=["temperature", "include"], efforts=["low"])}
+    async with backend(lambda body: MESSAGE, models=models) as (asked, upstream):
+        stream = await asked.open(turn("x", temperature=0.5, reasoning_effort="high"))
+        await read_all(stream)
+        body = upstream.calls[-1].json
+        assert not {"temperature", "include"} & body.keys()
+        assert body["reasoning"]["effort"] == "low"
+        assert {"temperature", "reasoning.effort"} <= set(stream.ignored)

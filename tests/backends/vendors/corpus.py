@@ -63,6 +63,21 @@ class Shape:
         return str(self.fields["source"])
 
     @property
+    def recorded(self) -> bool:
+        """Tell whether it is a recording of the engine."""
+        return self.source.startswith("recorded: ")
+
+    @property
+    def checked(self) -> bool:
+        """Tell whether its source is a page that was read, or a recording; else it is the root of the vendor's reference."""
+        return self.recorded or len(self.source.rstrip("/").split("/")) > 4
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether the vendor's token counts are expected of it."""
+        return "usage" in self.expected
+
+    @property
     def expected(self) -> Json:
         """What the client must get, where it differs from the shape's usual values."""
         return dict(self.fields.get("expect", {}))

@@ -24,8 +24,9 @@ profile of your own.
 
 ## Vendors and shapes
 
-A number links to the source of a shape, or to the root of the vendor's documentation where no page of it could be checked;
-*rec.* is a recording of the engine; an empty cell means that no source was found, not that the shape is unsupported.
+A number links to the public source of a shape; *rec.* is a recording of the engine; *ref.* links to the vendor's reference,
+where no page of it could be checked: the shape is OpenAI's, with which the vendor says that it is compatible. An empty cell means
+that no source was found, not that the shape is unsupported; what is empty is listed below the table.
 `profile = "auto"` (the default) finds the profile by the host of the URL, by the port, or by `owned_by` in the list of models;
 where the table says `generic`, the address says nothing.
 
@@ -45,23 +46,35 @@ def render() -> str:
 
 
 def _vendors(known: Iterable[Vendor]) -> list[str]:
-    columns = ["Vendor", "Base URL", "Profile", *(name.replace("_", " ") for name in SHAPES)]
+    known = sorted(known, key=lambda vendor: vendor.title.lower())
+    columns = ["Vendor", "Base URL", "Profile", *(name.replace("_", " ") for name in SHAPES), "usage"]
     rows = [columns, ["---"] * len(columns)]
     number = 0
-    for vendor in sorted(known, key=lambda vendor: vendor.title.lower()):
+    for vendor in known:
         row = [vendor.title, f"`{vendor.fields['url']}`", _kind(vendor)]
         for name in SHAPES:
             shape = vendor.shapes.get(name)
             if shape is None:
                 row.append("")
-            elif shape.source.startswith("recorded: "):
+            elif shape.recorded:
                 row.append("*rec.*")
+            elif not shape.checked:
+                row.append(f"[*ref.*]({shape.source})")
             else:
                 number += 1
                 row.append(f"[{number}]({shape.source})")
+        row.append("✓" if any(shape.counts for shape in vendor.shapes.values()) else "")
         rows.append(row)
     seen = [f"- **{name.replace('_', ' ')}**: {meaning}" for name, meaning in SHAPES.items()]
-    return [*_table(rows), "", *seen]
+    seen.append("- **usage**: the vendor's token counts are read of a stream and of a whole answer")
+    missing = [f"- **{name.replace('_', ' ')}**: {', '.join(titles)}" for name, titles in _missing(known).items()]
+    return [*_table(rows), "", *seen, "", "Without a source so far:", "", *missing]
+
+
+def _missing(known: Iterable[Vendor]) -> dict[str, list[str]]:
+    """Return the vendors of which a shape has no source, by shape."""
+    lacking = {name: [vendor.title for vendor in known if name not in vendor.shapes] for name in SHAPES}
+    return {name: titles for name, titles in lacking.items() if titles}
 
 
 def _kind(vendor: Vendor) -> str:

@@ -237,9 +237,7 @@ def test_the_address_of_a_vendor_points_to_its_profile(vendor: Any) -> None:
 
 def test_there_are_thirty_vendors_and_every_shape_names_its_source() -> None:
     assert len(VENDORS) >= 30
-    for vendor in VENDORS.values():
-        for shape in vendor.shapes.values():
-            assert shape.source.startswith("https://") or shape.source.startswith("recorded: "), (
-                vendor.name,
-                shape.name,
-            )
+    shapes = [shape for vendor in VENDORS.values() for shape in vendor.shapes.values()]
+    assert all(shape.source.startswith("https://") or shape.recorded for shape in shapes)
+    unchecked = [(shape.vendor.name, shape.name) for shape in shapes if not shape.checked]
+    assert len(unchecked) <= 34, unchecked  # each new shape has a page or a recording

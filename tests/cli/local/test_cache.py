@@ -18,6 +18,8 @@ import pytest
 from tests.backends.llama.hub_server import Hub, hub
 from tests.cli.command import Outcome, antiphon, environment
 
+pytestmark = pytest.mark.slow
+
 REPO = "acme/Tiny-GGUF"
 FILES = {
     "Tiny-Q4_K_M.gguf": b"four" * 300_000,

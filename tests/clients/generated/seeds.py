@@ -21,8 +21,8 @@ from msgspec.structs import replace
 
 from antiphon.access.caller import Caller
 from antiphon.core.json_encoding import to_json
-from antiphon.responses.batches.base import BatchDetails
 from antiphon.responses.sealing import Sealer
+from antiphon.server.batches.work.base import BatchDetails
 from antiphon.stores.base import Store
 from antiphon.stores.batch_records import StoredBatch
 from antiphon.stores.open import open_sqlite

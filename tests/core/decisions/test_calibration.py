@@ -39,17 +39,17 @@ def test_measures() -> None:
 
 @pytest.mark.parametrize(("temperature", "bias"), [(1.0, 0.0), (3.0, 0.0), (0.5, 0.0), (2.0, 1.0)])
 def test_fitting_finds_what_distorted(temperature: float, bias: float) -> None:
-    chances = [(at + 0.5) / 50 for at in range(50)]
+    chances = [(at + 0.5) / 10 for at in range(10)]
     told, right = [], []
     for chance in chances:
         odds = temperature * (log(chance / (1 - chance)) - bias)
         share = 1 / (1 + exp(-odds))
-        for at in range(100):
+        for at in range(20):
             told.append([share, 1 - share])
-            right.append(0 if at < chance * 100 else 1)
+            right.append(0 if at < chance * 20 else 1)
     found = fitted(told, right, bias=bool(bias))
     assert found.temperature == pytest.approx(temperature, rel=0.05)
     assert found.bias == pytest.approx(bias, abs=0.05)
     mended = [calibrated(shares, found) for shares in told]
     assert calibration_error(mended, right) < 0.01
-    assert log_loss(mended, right) <= log_loss(told, right)
+    assert log_loss(mended, right) <= log_loss(told, right) + 1e-6  # as near as the search goes

@@ -112,6 +112,17 @@ ENDINGS: dict[str, tuple[object, str]] = {
     "no response": ({"type": "response.completed"}, "failed"),
     "null response": ({"type": "response.completed", "response": None}, "failed"),
     "output of another type": ({"type": "response.completed", "response": {"output": "x"}}, "failed"),
+    "a bare response": ({"object": "response", "status": "completed", "output": [MESSAGE]}, "completed"),
+    "a bare response that was cut off": (
+        {"object": "response", "status": "incomplete", "output": [MESSAGE]},
+        "incomplete",
+    ),
+    "response.done": ({"type": "response.done", "response": {"output": [MESSAGE]}}, "completed"),
+    "response.done that failed": (
+        {"type": "response.done", "response": {"status": "failed", "output": [], "error": {"message": "Boom"}}},
+        "failed",
+    ),
+    "response.error": ({"type": "response.error", "error": {"message": "Boom"}}, "failed"),
     "null output": ({"type": "response.completed", "response": {"output": None, "usage": USAGE}}, "completed"),
     "no output": ({"type": "response.completed", "response": {"output": []}}, "failed"),
     "an item that is none": ({"type": "response.completed", "response": {"output": [5]}}, "failed"),
@@ -164,6 +175,28 @@ def test_endings(last: object, status: str) -> None:
     assert response["status"] == status
     usage = response["usage"]
     assert usage is None or usage["input_tokens"] >= 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"message": "Boom"},
+        {"error": "Boom"},
+        {"error": {"message": "Boom"}},
+        {"detail": "Boom"},
+        {"type": "error", "error": {"message": "Boom"}},
+        {"type": "response.error", "message": "Boom"},
+    ],
+)
+def test_the_words_of_an_error_in_a_stream_are_kept(fields: Json) -> None:
+    error = check(play([fields]))["error"]
+    assert error is not None and "Boom" in error["message"]
+
+
+@pytest.mark.parametrize("type", ["response.output_item.added", "response.output_item.done"])
+def test_an_event_with_a_null_item_is_passed_over(type: str) -> None:
+    odd = {"type": type, "output_index": 0, "item": None}
+    assert check(play([odd, *whole_stream(MESSAGE)]))["output"] == [MESSAGE]
 
 
 @pytest.mark.parametrize(

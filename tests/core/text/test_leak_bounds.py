@@ -20,12 +20,14 @@ OWN = {
         shape="markup", opener="@call ", closer="@end", head_end=";", parameter="@set ", key_end="=", value_end=";"
     ),
     "pythonic": Row(shape="pythonic", opener="<py>", closer="</py>"),
+    "braces": Row(shape="braces", opener="@@", closer="@/", quote="''"),
 }
 SAID = {
     "json": '<<calls>><<call>>{"name": "get_weather", "arguments": {"city": "Paris"}}<</call>><</calls>>',
     "named": 'CALL:get_weather -> {"city": "Paris"}',
     "markup": "@call get_weather; @set city=Paris; @end",
     "pythonic": "<py>get_weather(city='Paris')</py>",
+    "braces": "@@get_weather{city: ''Paris''}@/",
 }
 
 

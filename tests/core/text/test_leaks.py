@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a table reads best with one case per line)
 """Leaked tool calls: each form whole and shattered into characters, offered and not offered, whole and cut off."""
 
 from __future__ import annotations
@@ -41,6 +42,17 @@ HERMES_ROME = '<tool_call>{"name": "get_time", "arguments": "{\\"city\\": \\"Rom
 HARMONY = (
     "<|channel|>analysis<|message|>Where? <b>Paris</b>.<|end|><|start|>assistant<|channel|>commentary"
     ' to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>'
+)
+DSML_MARKS = ("｜｜DSML｜｜", "||DSML||", "‖DSML‖", " | DSML | ", "DSML ")
+CLAUDE = "antml:"
+STEP = (
+    "<｜tool_calls_begin｜>"
+    + "".join(
+        f'<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name="{name}"><steptml:parameter name="city">{city}'
+        "</steptml:parameter></steptml:invoke><｜tool_call_end｜>"
+        for name, city in (("get_weather", "Paris"), ("get_time", "Rome"))
+    )
+    + "<｜tool_calls_end｜>"
 )
 WEATHER_2 = ("get_weather", {"city": "Paris", "days": 2})
 
@@ -101,6 +113,28 @@ LATER = [
     ("granite", f"<|tool_call|>[{BARE}]<|/tool_call|>", ("", "", [PARIS])),
     ("granite", f"<|tool_call|>[{BARE}]", ("", "", [PARIS])),
     ("nemotron", f"<TOOLCALL>[{BARE}]</TOOLCALL>", ("", "", [PARIS])),
+    *(("deepseek", DSML.replace("｜DSML｜", mark), ("", "", [WEATHER_2])) for mark in DSML_MARKS),
+    ("deepseek", "Hm.\n" + DSML.replace("function_calls", "tool_use"), ("Hm.\n", "", [WEATHER_2])),
+    ("claude", MINIMAX.replace("minimax:tool_call", "function_calls").replace("<", f"<{CLAUDE}").replace(f"<{CLAUDE}/", f"</{CLAUDE}"), ("", "", [PARIS, ROME])),
+    ("glm", f"<tool_calls>{GLM.replace('get_weather', 'get_weather<tool_sep>')}</tool_calls>", ("", "", [WEATHER_2])),
+    ("step", STEP, ("", "", [PARIS, ROME])),
+    ("longcat", f"Well. <longcat_tool_call>{BARE}</longcat_tool_call>", ("Well. ", "", [PARIS])),
+    ("internlm", f"Well. <|action_start|><|plugin|>\n{BARE}<|action_end|>", ("Well. ", "", [PARIS])),
+    ("internlm", f"<|action_start|> <|plugin|>{BARE.replace('arguments', 'parameters')}<|action_end|>", ("", "", [PARIS])),
+    ("lfm", '<|tool_call_start|>[get_weather(city="Paris"), get_time(city="Rome")]<|tool_call_end|>', ("", "", [PARIS, ROME])),
+    ("olmo", '<function_calls>get_weather(city="Paris")\nget_time(city="Rome")</function_calls>', ("", "", [PARIS, ROME])),
+    ("gemma", '<|tool_call>call:get_weather{city:<|"|>Paris<|"|>,days:2}<tool_call|>', ("", "", [WEATHER_2])),
+    ("gemma", 'Hm. <|tool_call>call:get_weather{city:<|"|>a{b}"c\n<|"|>, tags:[<|"|>x<|"|>,{y:null}, true]}<tool_call|>', ("Hm. ", "", [("get_weather", {"city": 'a{b}"c\n', "tags": ["x", {"y": None}, True]})])),
+    ("gemma", '<|tool_call>call:get_time{}<tool_call|><|tool_call>call:get_time{city:<|"|>Rome<|"|>}', ("", "", [("get_time", {}), ROME])),
+    ("gemma", "<start_function_call>call:get_weather{city:<escape>Paris<escape>}<end_function_call>", ("", "", [PARIS])),
+    ("gemma_code", '```tool_code\nget_weather(city="Paris")\n```', ("", "", [PARIS])),
+    ("gemma_code", '```tool_code\n[get_weather(city="Paris"), get_time(city="Rome")]\n```', ("", "", [PARIS, ROME])),
+    ("gemma_code", '```tool_code\nget_weather(city="Paris")\n```\nDone.', ("\nDone.", "", [PARIS])),
+    ("phi", f"functools[{BARE}]", ("", "", [PARIS])),
+    ("bare", f'{{"tool_calls": [{BARE}, {BARE}]}}', ("", "", [PARIS, PARIS])),
+    ("gpt_oss", HARMONY.partition("<|end|>")[2], ("", "", [PARIS])),
+    ("gpt_oss", 'Well. <|start|>assistant to=functions.get_time<|channel|>commentary json<|message|>{"city": "Rome"}', ("Well. ", "", [ROME])),
+    ("gpt_oss", '<|channel|>commentary to=get_weather<|message|>{"city": "Paris"}<|call|>', ("", "", [PARIS])),
 ]  # fmt: skip
 
 CASES = [
@@ -175,6 +209,18 @@ UNCHANGED = [
     ("bare", '{"name": "get_'),
     ("bare", "[]"),
     ("bare", "``"),
+    ("gemma", '<|tool_call>call:delete_all{a:<|"|>b<|"|>}<tool_call|>'),
+    ("gemma", '<|tool_call>call:get_weather{city:<|"|>Paris and no end'),
+    ("gemma", "<|tool_call>call:get_weather is its name"),
+    ("gemma", "<|tool_call>call:get_weather{city:[}<tool_call|>"),
+    ("gemma_code", "```tool_code\nprint(1)\n```"),
+    ("gemma_code", "```tools"),
+    ("phi", "functools.partial is a function"),
+    ("phi", "func"),
+    ("phi", "functools[1, 2]"),
+    ("lfm", "<|tool_call_start|>nothing<|tool_call_end|>"),
+    ("olmo", "<function_calls>print(1)</function_calls>"),
+    ("gpt_oss", '<|channel|>commentary to=functions.delete_all<|message|>{"a": 1}<|call|>'),
     ("hermes", "a < b, <tool and <tool_call without an end"),
     ("hermes", '<tool_call>{"name": "delete_all", "arguments": {}}</tool_call>'),
     ("hermes", "<tool_call>not JSON</tool_call> and more"),

@@ -17,7 +17,7 @@ from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config, FileSearchConfig, KeyConfig, ToolsConfig
 from antiphon.stores.open import open_postgres
 from antiphon.tools.retrieval import drafting, model_calls
-from tests.server.serving import serving
+from tests.server.serving import serving, wait_until
 from tests.stores.postgres_server import Postgres, running
 from tests.tools.retrieval.search_backend import SearchBackend, search_backend
 
@@ -137,7 +137,7 @@ def test_without_its_model_a_search_is_by_words(
         with caplog.at_level(logging.WARNING, "antiphon.tools.retrieval"):
             assert found(client, shelf, "car mended") == ["words"]
             assert found(client, shelf, "car", **weighted(1, 0)) == ["words"]
-        assert "search by words alone: b/mini: It is broken." in caplog.text
+        assert "file_search: embeddings model b/mini failed, searching by keywords alone: It is broken." in caplog.text
         assert metric(client, 'antiphon_search_fallbacks_total{reason="embeddings_unavailable"} 2')
         backend[1].status = 200
         assert found(client, shelf, "car mended", **weighted(1, 0.01))[0] == "cars"
@@ -169,7 +169,8 @@ def test_another_model_is_told_until_files_are_added_again(
     with served(store, backend[0], embeddings="b/other") as client:
         with caplog.at_level(logging.WARNING, "antiphon.tools.retrieval"):
             assert [found(client, shelf, "car mended") for _ in range(2)] == [["words"], ["words"]]
-        told = [line for line in caplog.messages if "its vectors are by b/mini, `embeddings` is b/other now" in line]
+        words = "its embeddings are by model b/mini, the setting `embeddings` names b/other"
+        told = [line for line in caplog.messages if words in line]
         assert len(told) == 1
         assert metric(client, 'antiphon_search_fallbacks_total{reason="other_model"} 2')
         for file in client.files.list().data:
@@ -192,7 +193,7 @@ def test_a_reranker_has_the_last_word(backend: tuple[str, SearchBackend], caplog
         backend[1].status = 500
         with caplog.at_level(logging.WARNING, "antiphon.tools.retrieval"):
             assert found(client, shelf, "car") == ["first", "second"]
-        assert "search without reranking: b/cross" in caplog.text
+        assert "file_search: reranker b/cross failed" in caplog.text
         assert metric(client, 'antiphon_search_fallbacks_total{reason="reranker_unavailable"} 1')
 
 
@@ -232,6 +233,40 @@ def test_rewriting_counts_for_a_key(backend: tuple[str, SearchBackend]) -> None:
         with pytest.raises(openai.RateLimitError):
             client.vector_stores.search(shelf, query="vehicles", rewrite_query=True)
         assert found(client, shelf, "car") == ["words"]
+
+
+def test_what_searches_ask_of_models_counts_for_a_key(backend: tuple[str, SearchBackend]) -> None:
+    """Files that are embedded count for their owner, searches for the key, in its budget too."""
+    keys = {
+        "ann": KeyConfig(key="sk-ann", owner="ann", limits=("3 tokens/day",)),
+        "root": KeyConfig(key="sk-root", owner="root", scopes=("admin",)),
+    }
+    with served("memory", backend[0], {"keys": keys}, rerank="b/cross") as client:
+        client, root = client.with_options(api_key="sk-ann"), client.with_options(api_key="sk-root")
+        shelf = filled(client)
+        found(client, shelf, "a car or another vehicle, whatever it is called here")
+
+        def helpers() -> dict[tuple[str, str, str], int]:
+            answer: Any = root.get("/admin/usage?group_by=owner,key,model,tool", cast_to=object)
+            rows = [row for row in answer["data"] if row["tool"].startswith("helper:")]
+            return {(row["key"], row["model"], row["tool"]): row["input_tokens"] for row in rows}
+
+        used = helpers()
+        assert set(used) == {
+            ("", "b/mini", "helper:embedding"),
+            ("config/ann", "b/mini", "helper:embedding"),
+            ("config/ann", "b/cross", "helper:rerank"),
+        }
+        assert all(count > 0 for count in used.values())
+        wait_until(lambda: _is_spent(client))
+
+
+def _is_spent(client: openai.OpenAI) -> bool:
+    try:
+        client.responses.create(model="m", input="Hi.")
+    except openai.APIStatusError as error:
+        return error.status_code in (402, 429)
+    return False
 
 
 def test_what_is_not_there_is_named(backend: tuple[str, SearchBackend]) -> None:

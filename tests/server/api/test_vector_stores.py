@@ -219,6 +219,10 @@ def test_bounds(ann: openai.OpenAI) -> None:
     ids = [uploaded(ann, f"{number}.txt", b"text") for number in range(4)]
     full = refusal(lambda: ann.vector_stores.file_batches.create(store.id, file_ids=ids))
     assert full == (400, "vector_store_id", "vector_store_full")
+    ids += [uploaded(ann, f"{number}.txt", b"text") for number in (4, 5)]
+    there = len(ann.vector_stores.list().data)
+    assert refusal(lambda: ann.vector_stores.create(file_ids=ids)) == (400, "file_ids", "vector_store_full")
+    assert len(ann.vector_stores.list().data) == there
     ann.vector_stores.create()
     ann.vector_stores.create()
     assert refusal(ann.vector_stores.create) == (400, "", "vector_store_limit")

@@ -73,6 +73,7 @@ def test_owners_differ_and_are_not_the_keys(locked):
     assert one != two and "one" not in one and one.startswith("key_")
 
 
+@pytest.mark.slow  # a process
 def test_an_owner_is_the_same_in_every_process():
     code = "from antiphon.server.auth.authenticator import owner_of; print(owner_of(b'sk-x'))"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

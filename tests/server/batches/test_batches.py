@@ -11,8 +11,8 @@ import openai
 import pytest
 
 from antiphon.config import KeyConfig
-from antiphon.responses.batches import answering
 from antiphon.server.batches import making
+from antiphon.server.batches.work import answering
 from tests.server.batches.batch_client import client_of, ended, jsonl, lines_of, reached, response_line, submit
 from tests.server.whole import whole_server
 

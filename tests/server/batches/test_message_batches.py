@@ -11,8 +11,8 @@ import anthropic
 import pytest
 from anthropic.types.messages import MessageBatch
 
-from antiphon.responses.batches import answering
 from antiphon.server.batches import making
+from antiphon.server.batches.work import answering
 from tests.server.batches.batch_client import PATIENCE
 from tests.server.whole import Client, whole_server
 

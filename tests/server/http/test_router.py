@@ -90,9 +90,9 @@ def test_slashes_of_a_model_id_survive_the_wire(plain, mode):
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        (b"/v1/response", "did you mean /responses?"),
+        (b"/v1/response", "did you mean /v1/responses?"),
         (b"/modles", "did you mean /models?"),
-        (b"/v1/responses/input_token/x", "did you mean /responses/input_tokens?"),
+        (b"/v1/responses/input_token/x", "did you mean /v1/responses/input_tokens?"),
         (b"/v1/zzzz", ""),
         (b"/v1/" + b"a" * 5000, ""),
         (b"/v1/v1/models", "'/v1' stands in it twice"),

@@ -79,7 +79,10 @@ def test_foreign_thoughts(client: Client) -> None:
     history = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": blocks}, planned()]
     answer = post(client, asking(history, thinking={"type": "adaptive"}))
     assert answer.status_code == 200 and answer.headers["x-antiphon-ignored"] == "thinking"
-    assert "reasoning_content" not in sent()[-2]
+    assert "reasoning_content" not in sent()[-2] and "input_transformations" not in answer.json()
+    told = post(client, asking(history), {"anthropic-beta": "thinking-binding-controls-2026-08-01"}).json()
+    dropped = {"type": "thinking_dropped", "reason": "model_binding_mismatch"}
+    assert told["input_transformations"] == [{**dropped, "path": f"messages.1.content.{at}"} for at in (0, 1)]
 
 
 def test_a_budget_above_the_answer(client: Client) -> None:

@@ -91,6 +91,7 @@ def test_a_wrong_query_names_its_parameter(tmp_path: Path, query: str, param: st
         assert (answer.status, answer.error()["param"]) == (400, param)
 
 
+@pytest.mark.slow  # a process
 def test_the_command_reads_the_store_and_a_server(tmp_path: Path) -> None:
     with server(tmp_path) as url:
         ids = [done(url, "POST", "/admin/keys", {"owner": "\x1b[31m"})["id"] for _ in range(3)]

@@ -170,6 +170,7 @@ def test_new_keys_without_limits_get_the_default_ones(tmp_path: Path) -> None:
         assert done(url, "POST", "/admin/keys", {"limits": ["5 streams"]})["limits"] == ["5 streams"]
 
 
+@pytest.mark.slow  # a process
 def test_the_command_and_the_api_see_the_same_keys(tmp_path: Path) -> None:
     with server(tmp_path) as url:
         line = [

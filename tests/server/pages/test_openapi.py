@@ -102,6 +102,17 @@ def test_streams_and_public_routes_are_marked(spec):
     assert "security" not in spec["paths"]["/v1/models"]["get"]
 
 
+def test_scopes_are_told_where_not_any_will_do(spec):
+    def told(method: str, path: str) -> str:
+        paths = spec["paths"]
+        return (paths.get(path) or paths["/v1" + path])[method].get("description", "")
+
+    assert told("get", "/admin/keys").endswith(" Needs the scope `admin`.")
+    assert told("post", "/responses").endswith("Needs the scope `responses`.")
+    assert told("get", "/vector_stores").endswith("Needs the scope `responses` or `read`.")
+    assert "scope" not in told("get", "/models") + told("get", "/health")
+
+
 def test_an_undescribed_route_is_described_by_its_handler():
     async def handler(request):
         """GET /v1/widgets/{id}: return a widget."""

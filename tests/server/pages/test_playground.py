@@ -74,6 +74,13 @@ def test_nothing_turns_text_into_html_and_no_other_host_is_named() -> None:
         assert set(hosts) <= {"http://www.w3.org", "http://localhost"}, name  # a name space; the text of a curl command
 
 
+def test_names_of_others_turn_no_text_around() -> None:
+    """Blocks are isolated by browsers; what stands in a line has to be, or a name with U+202E reverses what is beside it."""
+    style = (resources.files("antiphon.server.pages") / "static" / "playground" / "style.css").read_text()
+    rule = re.search(r"^([a-z, ]+) \{ unicode-bidi: isolate \}$", style, re.MULTILINE)
+    assert rule is not None and {"a", "b", "code", "span", "small", "time"} <= set(rule[1].split(", "))
+
+
 def test_what_is_known_is_not_sent_again(server: Client) -> None:
     with get(server, "/playground/style.css") as answer:
         tag = answer.headers["etag"]

@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
-from typing import ClassVar
 
+from tests.server.chat_model import ChatModel, Json, call, told
 from tests.server.whole import upstream
 
 
-class Model(BaseHTTPRequestHandler):
+class Model(ChatModel):
     """Calls what the last user message names (`NAME {arguments}`), then says all tool results."""
 
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[dict]] = []
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        self._send(b'{"object":"list","data":[{"id":"m","object":"model"}]}', "application/json")
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.asked.append(request)
+    def deltas(self, request: Json) -> list[Json]:
         messages = request["messages"]
         asked = [
             n for n, message in enumerate(messages) if message["role"] == "user" and type(message["content"]) is str
         ]
         last = max(asked)  # pictures of a tool are a message of the user's, too
-        results = [message["content"] for message in messages[last:] if message["role"] == "tool"]
+        results = told(messages[last:])
         name, _, arguments = messages[last]["content"].partition(" ")
         offered = [tool["function"]["name"] for tool in request.get("tools", [])]
-        call = next((tool for tool in offered if tool.endswith(name)), None)
-        if results or call is None:
-            delta: dict = {"content": " | ".join(results) or f"no {name} among {offered}"}
-        else:
-            function = {"name": call, "arguments": arguments or "{}"}
-            delta = {
-                "tool_calls": [{"index": 0, "id": f"call_{len(self.asked)}", "type": "function", "function": function}]
-            }
-        reason = "stop" if "content" in delta else "tool_calls"
-        chunks = [
-            {"choices": [{"index": 0, "delta": delta}]},
-            {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]},
-        ]
-        body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
-        self._send(body + b"data: [DONE]\n\n", "text/event-stream")
-
-    def _send(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        found = next((tool for tool in offered if tool.endswith(name)), None)
+        if results or found is None:
+            return [{"content": " | ".join(results) or f"no {name} among {offered}"}]
+        return [{"tool_calls": [call(found, arguments or "{}", f"call_{len(self.asked)}")]}]
 
 
 @contextmanager

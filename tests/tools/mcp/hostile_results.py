@@ -80,7 +80,7 @@ results(
     parts_of_pictures_4_000={"content": [{"type": "image", "mimeType": "image/png", "data": PNG}] * 4_000},
     lines_that_are_parts_50_000={"content": [{"type": "text", "text": '{"type":"image","data":"AAAA"}\n' * 50_000}]},
     an_image_of_2_mb={"content": [{"type": "image", "mimeType": "image/png", "data": "A" * 2_000_000}]},
-    content_of_another_type={"content": "good"},
+    content_of_another_type={"content": 5},
     parts_of_another_type={"content": [5, None, "x", []]},
     a_text_of_another_type={"content": [{"type": "text", "text": 5}]},
     parts_of_no_type={"content": [{}]},

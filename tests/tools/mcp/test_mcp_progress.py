@@ -135,6 +135,9 @@ REFUSALS = [
     (401, "", b'{"jsonrpc":"2.0","error":{"code":-32001,"message":"who?"}}', "(Unauthorized): error -32001: who?"),
     (401, 'Bearer error_description="token-of-mine is bad"', b"", "401 (Unauthorized): <redacted> is bad"),
     (429, "", b'{"error":"slow down"}', "HTTP status 429 (Too Many Requests): slow down"),
+    (500, "", b"The disk is full.\n", "HTTP status 500 (Internal Server Error): The disk is full."),
+    (400, "", b'{"title":"Bad","detail":"No such tool"}', "HTTP status 400 (Bad Request): No such tool"),
+    (500, "", b"key token-of-mine", "HTTP status 500 (Internal Server Error): key <redacted>"),
     (500, "", b"<html>", "HTTP status 500 (Internal Server Error)."),
     (599, "", b"", "HTTP status 599."),
 ]
@@ -142,7 +145,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "challenge", "body", "told"), REFUSALS)
 async def test_a_refusal_is_told_with_its_reason(status: int, challenge: str, body: bytes, told: str) -> None:
-    kind = "application/json" if body.startswith(b"{") else "text/html"
+    kind = {b"{": "application/json", b"<": "text/html"}.get(body[:1], "text/plain")
 
     def refuse(exchange: Exchange) -> bool:
         exchange.send(body, kind, status, **({"www_authenticate": challenge} if challenge else {}))

@@ -125,3 +125,20 @@ def test_a_failure_without_a_reason_is_one_for_the_model_too(content: Any) -> No
         made = client.create(model="m", input=CALL, tools=[tool])
         assert seen() == [("tool", "Error: The tool failed and gave no reason.")]
         assert made["output"][1]["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("plain", "plain"),
+        ([{"text": "untyped"}], "untyped"),
+        ([{"type": "text", "text": 42}], "42"),
+        (["one", "two"], "one\ntwo"),
+        ([{"type": "text", "text": None}, {"type": "text", "text": "after"}], "\nafter"),
+    ],
+)
+def test_texts_that_are_spelt_oddly_are_texts(content: Any, told: str) -> None:
+    with served({"content": content}) as (client, tool):
+        made = client.create(model="m", input=CALL, tools=[tool])
+        assert seen() == [("tool", told)]
+        assert (made["output"][1]["status"], made["output"][1]["output"]) == ("completed", told)

@@ -117,7 +117,7 @@ async def test_a_gguf_file_is_run_by_the_embedded_engine() -> None:
     """The demo model is none of embeddings, but its states are vectors, too."""
     config = Config(tools=ToolsConfig(file_search=FileSearchConfig(embeddings=f"engine/{DEMO_FILE}")))
     check(config)
-    models = SearchModels(config, dict)
+    models = SearchModels(config, dict, lambda kind, model, usage, owner: None)
     assert models.embedder is not None
     store = open_memory()
     try:

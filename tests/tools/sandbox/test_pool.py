@@ -46,6 +46,7 @@ class Broken(Open):
         )
 
 
+@pytest.mark.slow  # a process
 async def test_what_lets_something_through_is_not_used() -> None:
     sandboxes = Sandboxes([Missing(), Broken(), Open()], LIMITS)
     with pytest.raises(SandboxError) as error:

@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from typing import Any
 
 import pytest
 
-from antiphon.tools.sandbox import watch
+from antiphon.tools.sandbox import process, watch
 from antiphon.tools.sandbox.base import Interior, SandboxError, SandboxFileError, SandboxKind, SandboxLimits
 from antiphon.tools.sandbox.inside.frames import HEAD
 from antiphon.tools.sandbox.process import MOST_BYTES, MOST_JSON, MOST_OUTPUT, SandboxProcess, start
@@ -324,3 +326,40 @@ async def _none_of(pids: list[int]) -> None:
     while left := alive(pids):
         assert time.monotonic() < deadline, left
         await asyncio.sleep(0.05)
+
+
+async def test_a_start_that_is_cancelled_leaves_no_process(kind: SandboxKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made in a thread, and may come to be when nobody waits for it any more."""
+    made: list[subprocess.Popen[bytes]] = []
+    spawned = process._spawned
+
+    def slowly(*given: Any) -> process.Spawned:
+        time.sleep(0.1)
+        found = spawned(*given)
+        made.append(found[0])
+        return found
+
+    monkeypatch.setattr(process, "_spawned", slowly)
+    task = asyncio.create_task(started(kind))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for _ in range(400):
+        if made and not alive([made[0].pid]):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it is still there")
+
+
+async def test_the_loop_turns_while_a_process_is_made(kind: SandboxKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = threading.Event()
+    spawned = process._spawned
+
+    def waiting(*given: Any) -> process.Spawned:
+        assert turns.wait(10), "the event loop waits for the fork"
+        return spawned(*given)
+
+    monkeypatch.setattr(process, "_spawned", waiting)
+    asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_later, 0.01, turns.set)
+    await (await started(kind)).close()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from antiphon.config import Config, KeyConfig
 from antiphon.config.tools import ToolsConfig
 from antiphon.config.web_search import WebSearchConfig
 from tests.golden.rules import check_stream
+from tests.server.chat_model import ChatModel, call, last_question, told
 from tests.server.test_matrix import MODES, end_of, essence
 from tests.server.whole import Client, Json, turn, upstream, whole_server
 from tests.tools.web.site import Web, web
@@ -23,53 +23,27 @@ pytestmark = pytest.mark.slow
 SEARCH = ["web_search", {"queries": ["fund"]}]
 
 
-class Planned(BaseHTTPRequestHandler):
+class Planned(ChatModel):
     """A model that does what the user says, in hexadecimal: `calls`, one for each Turn, and what to `say` at the end."""
 
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[Json]] = []
+    models = ("m", "text")
 
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        models = [{"id": id, "object": "model"} for id in ("m", "text")]
-        self._send(json.dumps({"object": "list", "data": models}).encode(), "application/json")
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.asked.append(request)
+    def deltas(self, request: Json) -> list[Json]:
         messages = request["messages"]
-        last = max(index for index, message in enumerate(messages) if message["role"] == "user")
+        last = last_question(messages)
         content = messages[last]["content"]
         text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
         plan = json.loads(bytes.fromhex(text.partition("PLAN ")[2]) or b'{"calls": [], "say": "Hm."}')
-        done = sum(message["role"] == "tool" for message in messages[last:])
+        done = len(told(messages[last:]))
         if done < len(plan["calls"]) and request.get("tools"):
             name, arguments = plan["calls"][done]
-            function = {"name": name, "arguments": json.dumps(arguments)}
-            delta: Json = {"tool_calls": [{"index": 0, "id": f"call_{done}", "type": "function", "function": function}]}
-        else:
-            delta = {"content": plan["say"]}
-        reason = "stop" if "content" in delta else "tool_calls"
-        chunks = [
-            {"choices": [{"index": 0, "delta": delta}]},
-            {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]},
-        ]
-        body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
-        self._send(body + b"data: [DONE]\n\n", "text/event-stream")
-
-    def _send(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+            return [{"tool_calls": [call(name, json.dumps(arguments), f"call_{done}")]}]
+        return [{"content": plan["say"]}]
 
     @classmethod
     def told(cls) -> list[str]:
         """Return what the tools have told the model, as its last call has it."""
-        return [message["content"] for message in cls.asked[-1]["messages"] if message["role"] == "tool"]
+        return told(cls.asked[-1]["messages"])
 
 
 @pytest.fixture(scope="module")

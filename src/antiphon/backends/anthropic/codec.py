@@ -23,6 +23,7 @@ from antiphon.core.tools.offers import Offer
 from antiphon.core.tools.schemas import format_schema, parameters
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import Turn, all_instructions
+from antiphon.types.request import prewarms
 
 MAX_TOKENS = 8192
 EFFORT = "reasoning.effort"
@@ -111,7 +112,9 @@ def request(turn: Turn, options: MessagesOptions) -> MessagesCall:
     )
     conversation.add(all_instructions(turn), turn.items)
     wish, mode = _wish(turn, options, drop), options.mode or mode_of(turn.model)
-    if wish.on and (forced or (mode == "budget" and not conversation.thinks_at_end)):
+    if prewarms(turn.request):
+        wish = Thinking({}, 1)
+    elif wish.on and (forced or (mode == "budget" and not conversation.thinks_at_end)):
         # The API takes neither a forced call with thoughts, nor a call's result where the thoughts before it are missing.
         wish = Thinking({}, options.longest(turn))
     config = _output_config(turn, wish, options, conversation)

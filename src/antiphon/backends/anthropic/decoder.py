@@ -328,7 +328,7 @@ class MessagesDecoder:
             return
         self._stopped_at = ending.stop_sequence or ""
         if reason not in _REASONS and reason != PAUSED:
-            log.info("the backend ended its answer with stop_reason %.40s", reason)
+            log.info("Messages API: unknown stop_reason %.40s in an answer", reason)
         self._reason = reason
         if reason == "refusal" and says(details) and details is not None:
             said = explanation_of(details)
@@ -346,7 +346,7 @@ class MessagesDecoder:
         """Keep a block of thoughts for its server: byte for byte, or not at all."""
         self._opaque_size += len(block)
         if self._opaque_size > MOST_OPAQUE:
-            log.warning("thoughts of an answer are not kept for its backend: over %d bytes", MOST_OPAQUE)
+            log.warning("Messages API: thinking blocks of an answer are not kept: over %d bytes", MOST_OPAQUE)
             return
         origin = self._origin
         out.append(

@@ -29,12 +29,22 @@ _MARK = b"cache_control"
 _any = msgspec.json.Decoder(Any)
 
 
+CUT = frozenset(("max_tokens", "model_context_window_exceeded", "refusal"))
+"""Values of `stop_reason` of an answer that is not complete."""
+
+
+class _Ending(msgspec.Struct):
+    stop_reason: str | None = None
+
+
 class _Counted(msgspec.Struct):
-    """All that is read of an event."""
+    """All that is read of an event, or of an answer that comes whole."""
 
     type: str = ""
     message: _Counted | None = None
     usage: OptionalRaw = None
+    delta: _Ending | None = None
+    stop_reason: str | None = None
 
 
 _counted = msgspec.json.Decoder(_Counted)
@@ -66,11 +76,13 @@ def _unmarked(value: Any) -> Any:
 class UsageReader:
     """Reads the token counts of an answer while its bytes pass."""
 
-    __slots__ = ("_counts", "_parser", "_size", "_streamed", "_whole", "chunks")
+    __slots__ = ("_counts", "_parser", "_size", "_streamed", "_whole", "chunks", "incomplete")
 
     def __init__(self, *, streamed: bool) -> None:
         self.chunks = 0
         """Pieces that were said so far: what is counted where no counts come."""
+        self.incomplete = False
+        """Whether the answer was cut off."""
         self._counts = TokenCounts()
         self._streamed = streamed
         self._parser: SSEParser | None = SSEParser()
@@ -109,6 +121,8 @@ class UsageReader:
             return
         if event.type in ("message_start", "message_delta", "message"):
             self._counts.add(event.message.usage if event.message is not None else event.usage)
+            reason = event.delta.stop_reason if event.delta is not None else event.stop_reason
+            self.incomplete = self.incomplete or reason in CUT
 
 
 class RelayedMessages:
@@ -133,6 +147,11 @@ class RelayedMessages:
     def said(self) -> int:
         """Events so far."""
         return self._counts.chunks
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the answer was cut off, as far as it has come."""
+        return self._counts.incomplete
 
     def usage(self) -> Usage | None:
         """Return the token counts so far; None where there are none."""

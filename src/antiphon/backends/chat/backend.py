@@ -26,7 +26,7 @@ from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.reading import nearest, quoted
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.text.leaks import NO_FAMILIES, Families
-from antiphon.core.turn import Hints, Turn
+from antiphon.core.turn import Hints, Turn, continues
 from antiphon.errors import BackendError, ConfigError
 from antiphon.runtime.offload import LARGE, by_size
 
@@ -162,6 +162,8 @@ class ChatBackend:
 
     def open(self, turn: Turn) -> Coroutine[object, object, Answer]:
         """Start a call. Raises BackendError."""
+        if continues(turn) and not turn.stream:  # llama.cpp repeats what was begun in an answer that comes whole
+            turn = msgspec.structs.replace(turn, stream=True)
         return self._ask(Asking(turn, self._adaptations))
 
     async def _ask(self, asking: Asking) -> Answer:

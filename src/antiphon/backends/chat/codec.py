@@ -85,7 +85,7 @@ def request(turn: Turn, options: CodecOptions, frames: Frames | None = None) -> 
         return body.render(), call
     frame = frames.find(key, options)
     if frame is not None:
-        messages = Messages(frame.call.tools, frame.profile, turn.senses, frame.carried)
+        messages = Messages(frame.call.tools, frame.profile, turn.senses, frame.carried, turn.encoded)
         messages.add(turn.instructions, turn.items)
         return joined([frame.head, *messages.pieces(), frame.tail]), frame.call
     body, call, profile = _request(turn, options)

@@ -9,10 +9,17 @@ import msgspec
 from antiphon.backends.chat.answer_text import NO_MARKS, TextPolicy, as_text, open_sink
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
-from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
+from antiphon.backends.chat.answers.errors import (
+    FINE,
+    check_containers,
+    error_from_event,
+    no_answer,
+    nothing_said,
+    says_fine,
+)
 from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.lenient import read_chunk
-from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
+from antiphon.backends.chat.answers.odd_streams import badly_framed, goes_on, json_lines, says_done
 from antiphon.backends.chat.answers.side_fields import sources_of
 from antiphon.backends.chat.answers.usage import add_logprobs, find_usage, usage_from
 from antiphon.backends.chat.emulation import Emulation
@@ -33,7 +40,6 @@ from antiphon.types.items import Item
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
 _text = msgspec.json.Decoder(str)
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
-_FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
 MOST_CONTAINERS = 10_000
 """Arrays and objects of one chunk."""
 
@@ -138,9 +144,12 @@ class ChatDecoder(MessageReader):
             try:
                 chunk = _chunk.decode(payload)
             except (msgspec.MsgspecError, ValueError, RecursionError):
-                if payload.strip() == b"[DONE]":
+                if says_done(payload):
                     self.ended = True
                     return
+                if (parts := badly_framed(payload)) and not self.ended:
+                    self.feed(parts, out)
+                    continue
                 chunk = read_chunk(payload, self._halves)
             if chunk.error is not None or chunk.usage is not None or not chunk.choices:
                 self._about(chunk, payload)
@@ -264,7 +273,7 @@ class ChatDecoder(MessageReader):
 
     def _about(self, chunk: ChatChunk, payload: bytes) -> None:
         """Take in what a chunk says beside its choices. One that has none is looked through for an error's words."""
-        if chunk.error is not None and bytes(chunk.error) not in _NO_ERROR:
+        if chunk.error is not None and bytes(chunk.error) not in _NO_ERROR and not says_fine(chunk.error):
             raise error_from_event(bytes(payload))
         if chunk.service_tier is not None:
             self._tier = _tier_in(chunk.service_tier)
@@ -274,7 +283,7 @@ class ChatDecoder(MessageReader):
             self._late(chunk, payload)
         if not chunk.choices and (chunk.usage is None or b"base_resp" in payload):
             words = parse(payload)
-            if words.message and words.code not in _FINE:
+            if words.message and words.code not in FINE:
                 raise error_from_event(bytes(payload))
             self._odd = bytes(payload)
             self._odd_ones += 1

@@ -76,6 +76,14 @@ class MessageList:
         self._last = ""
         self._continues = self._answered = False
 
+    def copy(self) -> MessageList:
+        """Return another with the same messages."""
+        other = MessageList.__new__(MessageList)
+        for name in MessageList.__slots__:
+            value = getattr(self, name)
+            setattr(other, name, value.copy() if type(value) is list else value)
+        return other
+
     def note(self, text: str) -> None:
         """Add to what stands at the very beginning."""
         self._first.append(text)

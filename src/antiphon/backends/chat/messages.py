@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
+from antiphon.backends.chat.kept_messages import FEWEST, KeptMessages, MessageForm, may_be_kept
 from antiphon.backends.chat.message_order import MessageList
 from antiphon.backends.chat.opaque.sending import Carried, call_fields, fields_of, parts_of, signed_id, unsigned
 from antiphon.backends.chat.profiles import Profile
@@ -19,7 +20,9 @@ from antiphon.core.text.pieces import text_json
 from antiphon.core.tools.call_ids import BackendIds
 from antiphon.core.tools.history import HistoryCall, HistoryOutput
 from antiphon.core.tools.mcp_content import ALL, Senses
+from antiphon.core.tools.offers import Target
 from antiphon.core.tools.tool_map import ToolMap
+from antiphon.errors import InvalidRequest
 from antiphon.types.items import Item, Message, Reasoning
 
 
@@ -46,6 +49,8 @@ class Messages:
         self._tools = tools
         self._senses = senses
         self._carried = carried if carried is not None else Carried()
+        self._encoded = encoded
+        self._names: dict[Target, str] = {}
         self._json_of = text_json if encoded is None else encoded.json_of
         self._profile = profile
         self._list = MessageList(profile.roles)
@@ -55,12 +60,44 @@ class Messages:
 
     def add(self, instructions: str | None, items: Sequence[Item]) -> None:
         """Take in what the model is to see. Raises InvalidRequest for an output without its call, or a second one."""
-        if instructions:
-            self._list.system("system", instructions)
-        self._history = ModelHistory(items, self._tools, self._senses)
+        form = MessageForm(self._profile, instructions, self._senses, self._carried.plain_field)
+        if not self._go_on(form, items):
+            if instructions:
+                self._list.system("system", instructions)
+            self._history = ModelHistory(items, self._tools, self._senses)
         for entry in self._history.entries:
             self._add(entry)
+        if self._encoded is not None and len(items) >= FEWEST:
+            self._keep(self._encoded, form, items)
         self._flush()
+
+    def _go_on(self, form: MessageForm, items: Sequence[Item]) -> bool:
+        """Go on with the messages of an earlier request, if there are some and they begin as these do."""
+        kept = self._encoded.messages if self._encoded is not None else None
+        if not isinstance(kept, KeptMessages) or not kept.begin(form, items, self._tools):
+            return False
+        rest = items[len(kept.items) :]
+        if not may_be_kept(rest):
+            return False
+        try:
+            history = ModelHistory(rest, self._tools, self._senses)
+        except InvalidRequest:  # an output whose call stands before, or none does
+            return False
+        if not history.plain:
+            return False
+        self._history, self._list, self._names = history, kept.list.copy(), {**kept.names}
+        self._ids = kept.ids.copy() if kept.ids is not None else None
+        return True
+
+    def _keep(self, encoded: EncodedTexts, form: MessageForm, items: Sequence[Item]) -> None:
+        """Keep the messages for the next request, where nothing behind them can change them."""
+        assistant = self._assistant
+        if assistant.texts or assistant.calls or assistant.reasoning or not self._history.complete:
+            return
+        if not self._carried.plain_field or not may_be_kept(items):
+            return
+        ids = self._ids.copy() if self._ids is not None else None
+        encoded.messages = KeptMessages(form, items, self._list.copy(), ids, self._names)
 
     def continue_last(self, field: str) -> None:
         """Mark the last message, an assistant's, as one that the answer continues; `field` of it says so, if any."""
@@ -138,7 +175,9 @@ class Messages:
 
     def _named(self, call: HistoryCall, records: Sequence[Opaque]) -> tuple[str, str, HistoryCall]:
         """Return a call with the id and the name that the backend gets; its own signed ids go back to it."""
-        name = self._tools.name_of(call.target)
+        name = self._names.get(call.target)
+        if name is None:
+            name = self._names[call.target] = self._tools.name_of(call.target)
         signed = signed_id(records, call.call_id) if records else ""
         if self._ids is None:
             self._ids = BackendIds(self._profile.call_ids)

@@ -17,6 +17,7 @@ from antiphon.backends.chat.message_order import Roles
 from antiphon.backends.learning.refusal_words import UNSIGNED
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.values import convert
+from antiphon.core.text.leaks import CHANNELS
 from antiphon.core.tools.call_ids import IdForm
 from antiphon.core.tools.schema_subsets import Subset
 from antiphon.errors import ConfigError
@@ -24,10 +25,15 @@ from antiphon.errors import ConfigError
 ThinkPolicy = Literal["auto", "off", "opened", "unsure"]
 StreamPolicy = Literal["as_asked", "always", "never"]
 
-MARKED_LEAKS = tuple("hermes glm qwen_xml minimax kimi kimi_k3 deepseek mistral granite nemotron".split())
+MARKED_LEAKS = tuple(
+    """
+    hermes glm qwen_xml minimax claude kimi kimi_k3 deepseek mistral granite nemotron longcat internlm lfm olmo gemma
+    gpt_oss step
+    """.split()
+)
 """Families of leaked calls whose openers are no other text. They are looked for wherever calls are wanted."""
 
-ENGINE_LEAKS = (*MARKED_LEAKS, "llama", "pythonic", "bare")
+ENGINE_LEAKS = (*MARKED_LEAKS, "llama", "pythonic", "bare", "gemma_code", "phi")
 """The same with those that need no opener: what engines give that do not know their model's format."""
 
 
@@ -196,6 +202,7 @@ PROFILES: dict[str, Profile] = {
         Profile(name="gemini", strict_schema="gemini", call_signature=UNSIGNED, tool_names=True),
         Profile(
             name="moonshot",
+            call_ids="counted",
             needs_reasoning=True,
             forward=frozenset(("user",)),
             strict_schema="moonshot",
@@ -312,6 +319,7 @@ class _Family(Policies, frozen=True, kw_only=True):
 
     marks: tuple[str, ...] = ()
     think: ThinkPolicy = "auto"
+    leaks: tuple[str, ...] = ()
 
 
 _FAMILIES = (
@@ -331,6 +339,7 @@ _FAMILIES = (
     ),
     # Their templates raise an error for a second system message, or leave it out.
     _Family(marks=tuple("qwen3. qwen3-vl qwen3vl gpt-oss yi-1.5".split()), roles="merge-first"),
+    _Family(marks=("gpt-oss", "gpt_oss"), leaks=(CHANNELS,)),
 )
 _NO_FAMILY = _Family()
 
@@ -360,6 +369,9 @@ def _suit(profile: Profile, settings: Policies, model: str) -> Profile:
     found: dict[str, Any] = {}
     if profile.think == "auto" and any(one.think != "auto" for one in families):
         found["think"] = "unsure"
+    leaks = tuple(leak for one in families for leak in one.leaks if leak not in profile.leaks)
+    if leaks and profile.leaks:
+        found["leaks"] = (*profile.leaks, *leaks)
     for field in Policies.__struct_fields__:
         for source in (family, profile, settings):
             wish = getattr(source, field)

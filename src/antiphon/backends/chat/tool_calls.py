@@ -185,6 +185,8 @@ class Calls:
     ) -> None:
         """Take in one fragment; its parts may be empty. `raw` arguments are a custom tool's input, not wrapped in JSON."""
         call = self._find(index, id)
+        if call is None and id and not name and index is not None:
+            call = self._goes_on(index)
         if call is not None and call.plain and not (name or id or raw or call.named_again):
             if arguments:  # nearly all fragments: they can only go on with their call
                 self.size += len(arguments)
@@ -235,6 +237,11 @@ class Calls:
             return call
         return None
 
+    def _goes_on(self, index: int) -> _ChatCall | None:
+        """Return the call of an index whose arguments are not whole: a fragment without a name is its own, whatever its id."""
+        call = self._by_index.get(index)
+        return call if call is not None and not call.arguments.whole else None
+
     def _begins_another(self, call: _ChatCall, name: str, arguments: str) -> bool:
         """Tell whether a fragment that would go to a call by its index or id cannot be a part of it."""
         if call.raw or not (name or call.named_again):
@@ -282,6 +289,8 @@ class Calls:
         if name:
             call.add_name(name)
             call.chunk = self.chunk
+        if arguments == "null" and not (raw or call.arguments.begun):
+            return  # no arguments, as some servers write them
         if arguments:
             self.size += len(arguments)
             call.arguments.add(arguments)

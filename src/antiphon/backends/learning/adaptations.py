@@ -27,7 +27,10 @@ MOST_OWN = 4096  # models times owners of which something is remembered, and les
 
 
 class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Settings of a model that differ from its profile's (`backends.chat.profiles`); empty or 0: as before."""
+    """Settings of a model that differ from its profile's (`backends.chat.profiles`); empty or 0: as before.
+
+    Of servers of the Responses API: `item_ids`, whether each item that a model made needs an id.
+    """
 
     drop: tuple[str, ...] = ()
     efforts: tuple[str, ...] = ()
@@ -42,6 +45,7 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     needs_reasoning: bool = False
     call_signature: str = ""
     reasoning_out: Literal["", "none"] = ""
+    item_ids: bool = False
     thinking: Literal["", "adaptive", "budget", "off"] = ""
     context_length: int = 0
     max_output_tokens: int = 0
@@ -110,7 +114,7 @@ class Adaptations:
         for lesson in confirmed:
             _remember(self._known, model, lesson, MOST_MODELS)
         log.warning(
-            "backend %s: model %s is asked otherwise from now on%s: %s (learned from: %s)",
+            "backend %s: requests to model %s are adapted from now on%s: %s (learned from error: %s)",
             self._backend,
             model,
             "" if confirmed else " for one owner",

@@ -21,7 +21,7 @@ from antiphon.errors import BackendError
 LONGEST = 4000  # characters of a refusal that are looked at
 
 _UNSUPPORTED = re.compile(
-    r"not (?:currently |yet |be )?(?:support|allow|permit|accept|implement|available|recogni|enabled)|unsupported"
+    r"not (?:currently |yet |be )?(?:support|allow|permit|accept|implement|available|recogni|enabled)|unsupported|unavailable"
     r"|n't (?:currently )?(?:support|allow|accept)|unknown|unrecogni[sz]ed|unexpected|extra (?:inputs|fields)"
     r"|cannot find field|cannot (?:both )?be (?:set|used|specified)|only the default|invalid (?:parameter|argument|field)"
     r"|incompatible|deprecated|must be omitted|or unset|no endpoints found|(?:may|can) only be (?:set|used)"
@@ -123,7 +123,7 @@ _NAMES = {
     name: re.compile(
         rf"\b{name.replace('_', '_?')}\b"
         if "_" in name or name in _PLAIN
-        else rf"(?<!role )[`'\"]{name}[`'\"]|parameter:? {name}\b",
+        else rf"(?<!role )[`'\"]{name}[`'\"]|(?:parameter|argument|field|property|supplied):? {name}\b",
         re.IGNORECASE,
     )
     for name in CLIENTS_NAMES
@@ -161,6 +161,12 @@ class RefusedRequest(msgspec.Struct, frozen=True):
         reasoning = self.value("reasoning")
         found = reasoning.get("effort") if isinstance(reasoning, dict) else self.value("reasoning_effort")
         return found if isinstance(found, str) else ""
+
+    @property
+    def quotes_effort(self) -> bool:
+        """Tell whether the words quote the effort that was asked for: such values are no other field's."""
+        asked = self.effort
+        return asked in EFFORTS and any(f"{mark}{asked}{mark}" in self.words for mark in "`'\"")
 
     @property
     def unsupported(self) -> bool:
@@ -265,7 +271,7 @@ def _tool_choice(refusal: RefusedRequest) -> Lesson | None:
 
 
 def _effort(refusal: RefusedRequest) -> Lesson | None:
-    named = refusal.param in EFFORT_FIELDS or _EFFORT.search(refusal.words)
+    named = refusal.param in EFFORT_FIELDS or _EFFORT.search(refusal.words) or refusal.quotes_effort
     if refusal.effort and named and (refusal.complains or _MUST_THINK.search(refusal.words)):
         asked = refusal.effort
         takes = weakest_first(_listed(refusal.words) & EFFORTS)

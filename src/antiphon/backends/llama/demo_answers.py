@@ -43,7 +43,7 @@ def bounded_body(body: bytes) -> bytes:
     try:
         fields = msgspec.json.decode(body, type=dict[str, Raw])
         format = msgspec.json.decode(fields.get("response_format", b"null"))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return body
     inner = format.get("json_schema") if isinstance(format, dict) else None
     if not isinstance(inner, dict) or not isinstance(inner.get("schema"), dict):

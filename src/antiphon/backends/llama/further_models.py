@@ -54,7 +54,7 @@ def _described(config: EngineConfig, model: LocalModel) -> EngineModel | None:
     try:
         return describe(config, HubModel(path=model.path, mmproj=model.mmproj), model.name)
     except ConfigError as error:
-        log.warning("a model of this machine is not served: %s", error)
+        log.warning("embedded engine: a local model is not served: %s", error)
         return None
 
 

@@ -191,5 +191,5 @@ class LocalModels:
 def _model_of(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_RelayedModel).model
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""

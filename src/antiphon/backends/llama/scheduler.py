@@ -134,7 +134,7 @@ class Scheduler:
     def _load(self, runner: Runner) -> None:
         if self._closed:
             raise _unavailable("The server is stopping.")
-        log.info("loading %s (%s)", runner.id, size(runner.model.memory))
+        log.info("embedded engine: loading model %s (%s)", runner.id, size(runner.model.memory))
         runner.backend, runner.has_loaded = runner.make(runner.model), False
         runner.backend.start()
         self._loaded.append(runner)
@@ -228,7 +228,7 @@ class Scheduler:
         runner.timer = runner.expires_at = None
         runner.stops = False
         self._loaded.remove(runner)
-        log.info("unloading %s: %s", runner.id, why)
+        log.info("embedded engine: unloading model %s: %s", runner.id, why)
         task = asyncio.ensure_future(backend.close())
         self._leaving[task] = runner.model.memory
         task.add_done_callback(self._left)
@@ -237,7 +237,7 @@ class Scheduler:
         del self._leaving[task]
         self._changed.set()
         if not task.cancelled() and task.exception() is not None:
-            log.error("an engine process could not be ended", exc_info=task.exception())
+            log.error("embedded engine: a process could not be stopped", exc_info=task.exception())
 
     # Told
 

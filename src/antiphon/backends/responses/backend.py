@@ -23,8 +23,9 @@ from antiphon.backends.relaying import RelayedBytes, RouteRelayer
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.fast_text import FastText
+from antiphon.backends.responses.items import RequestForm
 from antiphon.backends.responses.one_call import OneCall
-from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
+from antiphon.backends.responses.refused_forms import REFUSED, form_of, lesson_of, next_form
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
 from antiphon.core.fast_path import FastPath
@@ -34,10 +35,13 @@ from antiphon.core.relay.shapes import ENDS, LIFE
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.tools.tool_map import ToolMap
-from antiphon.core.turn import Hints, Turn
+from antiphon.core.turn import Hints, Turn, begun_text, continues, no_prefill
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
+
+PREFILLING = frozenset(("llama_cpp", "vllm"))
+"""Kinds of servers whose `/responses` goes on with a message of the assistant's, as measured."""
 
 
 class RelayStream:
@@ -55,6 +59,7 @@ class RelayStream:
         self._decoder = ResponsesEventDecoder(
             turn.max_output_tokens, codec.custom_tools(turn), turn.items, partial(ToolMap, turn.tools, turn.items)
         )
+        self._decoder.begun = begun_text(turn)
         self._one_call = None if turn.parallel_tool_calls else OneCall()
         self._take: Take | None = None
         self._whole: bytearray | None = None
@@ -199,9 +204,13 @@ class ResponsesBackend:
         self._relayer = RouteRelayer(self._client)
         self._config = config
         self._profile = profiles.find(config.profile, config.url)
-        self._forms = RequestForms()
         self._chat: CodecOptions | None = None
         self._learn = learn
+        self._settings = {
+            model: Adaptation(drop=tuple(one.drop), efforts=tuple(one.efforts))
+            for model, one in (models or {}).items()
+            if one.drop or one.efforts
+        }
         self._adaptations = Adaptations(name)
 
     @property
@@ -211,18 +220,23 @@ class ResponsesBackend:
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call; a wish that the model refuses is left out. Raises BackendError."""
-        if turn.options.stop and not turn.stream:
-            turn = replace(turn, stream=True)  # the API has no stop sequences: the text is cut while it comes
+        if continues(turn) and not self._prefills:
+            raise no_prefill()
+        if (turn.options.stop or continues(turn)) and not turn.stream:
+            # The API has no stop sequences: the text is cut while it comes. llama.cpp repeats what was begun in a whole answer.
+            turn = replace(turn, stream=True)
         policy = self._streams.get(turn.model)
         if policy is not None and turn.stream is not policy:
             turn = replace(turn, stream=policy)
         asking = Asking(turn, self._adaptations)
+        settings = self._settings.get(turn.model)
         while True:
-            asked, ignored = adapted(asking.turn, asking.changed)
+            changed = asking.changed if settings is None else settings.plus(asking.changed)
+            asked, ignored = adapted(asking.turn, changed)
             if asked.tool_choice == "none" and self._profile is not None and not self._profile.tool_choice_none:
                 asked = replace(asked, tools=[])  # it would call them all the same
             try:
-                response = await self._open(asked)
+                response = await self._open(asked, form_of(changed))
                 break
             except BackendError as error:
                 if not self._learn or not asking.changes(error, sent_fields(asked)):
@@ -231,9 +245,14 @@ class ResponsesBackend:
         forced = is_forced(asked)
         return RelayStream(response, asked, ignored=ignored, forced=forced)
 
-    async def _open(self, turn: Turn) -> HttpResponse:
+    @property
+    def _prefills(self) -> bool:
+        """Whether the server goes on with a message of the assistant's: the API has no word for it, and OpenAI begins anew."""
+        return self._profile is not None and self._profile.kind in PREFILLING
+
+    async def _open(self, turn: Turn, known: RequestForm) -> HttpResponse:
         """Send a request; its form is changed where the server refuses it. Raises BackendError."""
-        form = self._forms.of(turn.model, turn.hints.owner)
+        form, why = known, ""
         small = turn.size < LARGE
         body = codec.request(turn, form) if small else await by_size(turn.size, codec.request, turn, form)
         while True:
@@ -243,7 +262,8 @@ class ResponsesBackend:
             if response.status not in REFUSED:
                 if not 200 <= response.status < 300:
                     await accepted(response)
-                self._forms.learn(turn.model, form, turn.hints.owner)
+                if form is not known:
+                    self._adaptations.learn(turn.model, lesson_of(form), why, turn.hints.owner)
                 return response
             said = await read_refusal(response)
             other = body
@@ -251,6 +271,7 @@ class ResponsesBackend:
                 changed = next_form(form, parse(said))
                 if changed is None:
                     raise refusal(response.status, said)
+                why = why or refusal(response.status, said).message
                 form, other = changed, await by_size(turn.size, codec.request, turn, changed)
             body = other
 

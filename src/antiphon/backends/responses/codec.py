@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 
-from antiphon.backends.responses.items import RequestForm, sent_items, sent_tool
+from antiphon.backends.responses.items import DOCUMENTED, RequestForm, sent_items, sent_tool
+from antiphon.backends.responses.kept_items import sent_input
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import PLAIN
-from antiphon.core.turn import Turn, continues, no_prefill
+from antiphon.core.turn import Turn, continues
 from antiphon.types.request import CreateResponse, prewarms
 from antiphon.types.tools import CustomTool, NamespaceTool
 
@@ -27,7 +28,6 @@ _OURS = frozenset(
 _THEIRS = [name for name in CreateResponse.__struct_fields__ if name not in _OURS]
 _theirs_of = attrgetter(*_THEIRS)
 
-DOCUMENTED = RequestForm()
 LEAST_OUTPUT = 16
 """Tokens that OpenAI's API takes as the least limit."""
 
@@ -35,18 +35,18 @@ LEAST_OUTPUT = 16
 def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
     """Return the body of the call: the client's own fields, the whole history as `input`, `store: false`.
 
-    A server that keeps nothing has to be asked for its thoughts, sealed: without them it cannot go on thinking. Raises
-    InvalidRequest for a message that is to be continued.
+    A server that keeps nothing has to be asked for its thoughts, sealed: without them it cannot go on thinking. A message
+    that is to be continued is one that is still being written.
     """
-    if continues(turn):
-        raise no_prefill()
     fields: dict[str, object] = dict(turn.extra)
     theirs = _theirs_of(turn.request)
     if theirs.count(None) < len(theirs):
         fields |= {name: value for name, value in zip(_THEIRS, theirs, strict=True) if value is not None}
     fields |= {
         "model": turn.model,
-        "input": sent_items(turn.items, form),
+        "input": sent_items(turn.items, form, continues=True)
+        if continues(turn)
+        else sent_input(turn.items, form, turn.encoded),
         "store": False,
         "stream": turn.stream,
     }

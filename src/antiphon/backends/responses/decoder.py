@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.error_words import read_json
+from antiphon.backends.error_words import read_json, words_of
 from antiphon.backends.refusals import told_error
 from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
 from antiphon.core.json_encoding import to_json
@@ -53,8 +53,19 @@ class _TextEvent(msgspec.Struct, gc=False):
 _text_event = msgspec.json.Decoder(_TextEvent)
 
 
+_OF_ITEMS = ("response.output_item.added", "response.output_item.done")
 _NAMED = frozenset((BY_NAME[FUNCTION].call, BY_NAME[CUSTOM].call))
 """Types of calls that have the name of a client's tool."""
+
+
+def _without(begun: str, value: Any) -> Any:
+    """Return an event whose texts do not begin with what was begun."""
+    if isinstance(value, dict):
+        return {
+            name: one.removeprefix(begun) if name == "text" and isinstance(one, str) else _without(begun, one)
+            for name, one in value.items()
+        }
+    return [_without(begun, one) for one in value] if isinstance(value, list) else value
 
 
 class ResponsesEventDecoder:
@@ -63,7 +74,8 @@ class ResponsesEventDecoder:
     `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
     An answer of `max_output_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
     `custom_tools` are the names of the custom tools that were offered: some servers call them as functions. `history` is
-    what the model saw: the ids of new calls differ from those in it, whatever the server gives them. `offered` makes the map of
+    what the model saw: the ids of new calls differ from those in it, whatever the server gives them. `begun` is the text that
+    the answer goes on from; llama.cpp repeats it wherever it says the text as a whole. `offered` makes the map of
     the tools that were offered: a call's name is repaired as a chat model's is.
     """
 
@@ -81,6 +93,7 @@ class ResponsesEventDecoder:
         self._tools: ToolMap | None = None
         self._ids: FreshIds | None = None
         self._calls: dict[str, str] = {}
+        self.begun = ""
         self.ended = False
         self.error: BackendError | None = None
         self._halves = Halves()
@@ -185,15 +198,23 @@ class ResponsesEventDecoder:
     def _other(self, fields: dict[str, Any]) -> Sequence[Delta]:
         type = fields.get("type")
         if not isinstance(type, str):
-            if not fields.get("error"):
+            if fields.get("object") == "response":
+                return self._whole(fields)
+            if not (fields.get("error") or words_of(fields).message):
                 raise wrong("it has no type")
             type = "error"
-        if type == "error":
+        if type in ("error", "response.error"):
             raise told_error(fields)
+        if type == "response.done" and isinstance(fields.get("response"), dict):
+            return self._whole({"object": "response", **fields["response"]})
+        if type in _OF_ITEMS and fields.get("item") is None:
+            return ()
         if not _TYPE.fullmatch(type):
             raise wrong("its type is not the name of an event")
         if type in TEXTS:
             return (_piece(type, fields),)
+        if self.begun:
+            fields = _without(self.begun, fields)
         if "item" in fields:
             fields["item"] = self._own(fields["item"])
         if type not in ENDS:

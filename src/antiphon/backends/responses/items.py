@@ -62,8 +62,16 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
     ids: bool = False
 
 
-def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
-    """Return items as they are sent. Thoughts of which nothing is left that the server takes are left out."""
+DOCUMENTED = RequestForm()
+"""The form that the API's document has."""
+
+
+def sent_items(items: Sequence[Item], form: RequestForm, *, continues: bool = False) -> list[object]:
+    """Return items as they are sent. Thoughts of which nothing is left that the server takes are left out.
+
+    `continues`: the answer goes on where the last one ends. vLLM does so behind a message with an id that is in progress,
+    llama.cpp behind any.
+    """
     sent = [_SENT[type(item)](item, form) for item in items]
     for index, call_id in _call_ids(items).items():
         one = sent[index]
@@ -72,7 +80,19 @@ def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
     found = [one for one in sent if one is not None]
     if form.ids:
         _give_ids(found)
+    if continues and isinstance(last := found[-1], dict):
+        last |= {"id": f"msg_{len(found):016x}", "status": "in_progress"}
     return found
+
+
+def sent_alone(items: Sequence[Item], form: RequestForm) -> list[object]:
+    """Return items as they are sent where all ids stay: what each becomes does not depend on the others."""
+    return [one for item in items if (one := _SENT[type(item)](item, form)) is not None]
+
+
+def all_ids_stay(items: Sequence[Item], form: RequestForm) -> bool:
+    """Tell whether no item is given another id, which would depend on the items around it."""
+    return not form.ids and not _call_ids(items)
 
 
 def _call_ids(items: Sequence[Item]) -> dict[int, str]:

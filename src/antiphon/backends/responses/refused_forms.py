@@ -1,26 +1,23 @@
 """What a server's refusal says about the form of requests: how it is asked once more, and from then on.
 
 Servers differ in what they take of the document's own form: sealed thoughts, thoughts as text, items without ids. A refusal
-that names one of these is answered by a request without it. Where that is accepted, the server is asked so from then on; a
-seal that is not the server's own is a matter of one history.
+that names one of these is answered by a request without it. Where that is accepted, it is remembered beside what else was
+learned of the model (`backends.learning.adaptations`); a seal that is not the server's own is a matter of one history.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from antiphon.backends.error_words import ErrorWords
-from antiphon.backends.learning.adaptations import MOST_OWN, ONLY_OWNERS
-from antiphon.backends.responses.items import RequestForm
+from antiphon.backends.learning.adaptations import NOTHING, Adaptation
+from antiphon.backends.responses.items import DOCUMENTED, RequestForm
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-MOST_MODELS = 1_000
-"""Models of one backend whose forms are remembered."""
+INCLUDE = "include"
+"""What is dropped where a server cannot be asked for sealed thoughts."""
 MOST_SAID = 4_000
 """Characters of a refusal that are looked at."""
 REFUSED = frozenset((400, 404, 422))
@@ -67,39 +64,22 @@ _SIGNS = (
 )
 
 
-class RequestForms:
-    """The RequestForm in which each model of a backend is asked.
-
-    What one owner's request has taught counts for this owner; for all once a second owner's has taught the same.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[str, RequestForm] = {}
-        self._own: dict[tuple[str, str], RequestForm] = {}
-        self._taught: dict[tuple[str, RequestForm], str] = {}
-
-    def of(self, model: str, owner: str = "") -> RequestForm:
-        """Return the form that is known to be taken."""
-        return self._own.get((model, owner)) or self._known.get(model, _DOCUMENTED)
-
-    def learn(self, model: str, form: RequestForm, owner: str = "") -> None:
-        """Remember a form that was accepted; what is true of one request only is left out."""
-        if not form.seals:
-            form = replace(form, seals=True)
-        if form == self.of(model, owner):
-            return
-        if owner in ONLY_OWNERS or self._taught.get((model, form), owner) != owner:
-            _remember(self._known, model, form, MOST_MODELS)
-        _remember(self._taught, (model, form), owner, MOST_OWN)
-        _remember(self._own, (model, owner), form, MOST_OWN)
+def form_of(learned: Adaptation) -> RequestForm:
+    """Return the form in which a model is asked of which this was learned."""
+    if learned is NOTHING:
+        return DOCUMENTED
+    return RequestForm(
+        asks_seals=INCLUDE not in learned.drop, thoughts=learned.reasoning_out != "none", ids=learned.item_ids
+    )
 
 
-def _remember(known: dict[Key, Value], key: Key, value: Value, most: int) -> None:
-    """Remember a value; the oldest is forgotten."""
-    known.pop(key, None)
-    if len(known) >= most:
-        del known[next(iter(known))]
-    known[key] = value
+def lesson_of(form: RequestForm) -> Adaptation:
+    """Return what a form that was accepted teaches; that a seal is not the server's own is true of one history only."""
+    return Adaptation(
+        drop=() if form.asks_seals else (INCLUDE,),
+        reasoning_out="" if form.thoughts else "none",
+        item_ids=form.ids,
+    )
 
 
 def next_form(form: RequestForm, words: ErrorWords) -> RequestForm | None:
@@ -109,6 +89,3 @@ def next_form(form: RequestForm, words: ErrorWords) -> RequestForm | None:
         if getattr(form, sign.field) is not sign.value and sign.words.search(said):
             return replace(form, **{sign.field: sign.value})
     return None
-
-
-_DOCUMENTED = RequestForm()

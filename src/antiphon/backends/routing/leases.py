@@ -110,5 +110,9 @@ class LeasedMessages(LeasedBytes):
     def said(self) -> int:
         return self._counting.said
 
+    @property
+    def incomplete(self) -> bool:
+        return self._counting.incomplete
+
     def usage(self) -> Usage | None:
         return self._counting.usage()

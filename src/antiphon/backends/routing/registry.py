@@ -26,6 +26,7 @@ from antiphon.backends.routing.member import Member, Policy
 from antiphon.backends.routing.routes import ModelRoute
 from antiphon.backends.routing.shared_slots import SlotStore
 from antiphon.config import BackendConfig, ModelConfig
+from antiphon.config.apis import api_of
 from antiphon.core.loaded_models import HoldsModels
 from antiphon.core.model_types import MODERATION, TEXT_GENERATION, type_by_name
 from antiphon.core.request.echo import Defaults
@@ -36,8 +37,6 @@ log = logging.getLogger("antiphon.backends.routing")
 DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a model that nobody knows
 DISCOVERY_TIMEOUT = 10.0
 LINGER = 120.0  # without a call, until a removed backend is closed: a response may be at its tools, and come back
-
-_NO_CHAT = frozenset(("responses", "anthropic", "scripted"))  # APIs whose servers are not asked for chat completions
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -363,7 +362,7 @@ def _does(has: Capabilities, needed: Capabilities) -> bool:
 
 
 def _policy(config: BackendConfig) -> Policy:
-    return _taken(Policy, config, chat_completions=config.api not in _NO_CHAT)
+    return _taken(Policy, config, chat_completions=api_of(config.api).chat)
 
 
 def _defaults(model: ModelConfig) -> Defaults:

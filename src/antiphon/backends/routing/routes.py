@@ -365,7 +365,7 @@ def _cache_key(fields: Mapping[str, Raw]) -> str:
     raw = fields.get("prompt_cache_key")
     try:
         return msgspec.json.decode(raw, type=str) if raw else ""
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""
 
 

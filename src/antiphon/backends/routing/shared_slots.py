@@ -129,7 +129,9 @@ class SharedSlots:
             if self._held:
                 return False
             self._borrowed += 1
-            log.debug("backend %s: one call at a time, as the store does not tell which slots are free", self._name)
+            log.debug(
+                "backend %s: concurrency limited to one call: the store does not tell which slots are free", self._name
+            )
         self._held += 1
         return True
 
@@ -142,7 +144,7 @@ class SharedSlots:
             try:
                 await self._store.free(self._name)
             except APIError:
-                log.debug("backend %s: a slot could not be given back; it is free when its lease ends", self._name)
+                log.debug("backend %s: concurrency slot not released; it is free when its lease expires", self._name)
 
     async def _renew(self) -> None:
         if self._held and monotonic() - self._renewed_at >= RENEWAL:
@@ -150,7 +152,7 @@ class SharedSlots:
             try:
                 await self._store.renew()
             except APIError:
-                log.debug("backend %s: slots could not be renewed", self._name)
+                log.debug("backend %s: concurrency slots not renewed", self._name)
 
     async def _pause(self) -> None:
         """Wait for news, for a while."""

@@ -89,7 +89,7 @@ def _choices(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(LARGEST), type=dict[str, str])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return {}
 
 

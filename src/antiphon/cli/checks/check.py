@@ -126,11 +126,11 @@ def _title(name: str, config: Config) -> str:
 
 def through(config: BackendConfig) -> str:
     """Return how a backend is reached, where that is through a proxy."""
-    from antiphon.config.rules import HTTP_APIS
+    from antiphon.config.apis import api_of
     from antiphon.net.http.address import parse_url
     from antiphon.net.proxies import proxy_for
 
-    proxy = proxy_for(parse_url(config.url), config.proxy) if config.api in HTTP_APIS else None
+    proxy = proxy_for(parse_url(config.url), config.proxy) if api_of(config.api).http else None
     return f" through the proxy {proxy}" if proxy is not None else ""
 
 

@@ -299,13 +299,13 @@ def one_line(words: str) -> str:
 def _is_json(text: str) -> bool:
     try:
         return isinstance(msgspec.json.decode(text), dict)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
 
 
 def _fits(text: str) -> bool:
     try:
         answer = msgspec.json.decode(text)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return isinstance(answer, dict) and answer.keys() == {"city"} and isinstance(answer["city"], str)

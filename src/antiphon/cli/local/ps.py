@@ -39,7 +39,7 @@ def ps(url: str, key: str | None) -> None:
 
     try:
         loaded = msgspec.json.decode(Client(url, key or "", timeout=10.0).get("/admin/engine"), type=LoadedModels)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise APIError(502, f"{url} does not tell of loaded models as this server does") from None
     click.echo("\n".join(table(loaded.data, time.time())))
 

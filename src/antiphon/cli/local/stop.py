@@ -33,6 +33,6 @@ def stop(models: tuple[str, ...], url: str, key: str | None) -> None:
     for model in models:
         try:
             told = msgspec.json.decode(client.post("/admin/engine/stop", {"model": model}), type=StoppedModel)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             raise APIError(502, f"{url} does not stop models as this server does") from None
         click.echo(f"{model}: {'not loaded' if told.state == NOT_LOADED else 'unloaded when its answers have ended'}")

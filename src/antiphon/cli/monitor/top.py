@@ -94,5 +94,5 @@ def _running(client: Client) -> Sequence[Running]:
 
     try:
         return msgspec.json.decode(client.get("/admin/requests"), type=RecentRequests).running
-    except (APIError, msgspec.MsgspecError):
+    except (APIError, msgspec.MsgspecError, ValueError, RecursionError):
         return ()

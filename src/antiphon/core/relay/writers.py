@@ -35,6 +35,9 @@ MOST_PARTS = 10_000
 _STAND_INS: dict[str, Any] = {"s": "", "l": [], "lo": [], "ls": [], "sl": ""}
 
 
+PICTURE = "image_generation_call"
+
+
 class RelayedItem:
     """One item. `id` is the other server's while it has none of ours; `index` is the index in our output.
 
@@ -81,9 +84,12 @@ class RelayedItem:
 
     def close(self, item: Json | None, status: str) -> bytes:
         """End the item, as the other server says or with what has come. Returns it as JSON. Raises BackendError."""
-        made = encoded(self._last(item, status))
+        last = self._last(item, status)
+        made = encoded(last)
         self.emit("response.output_item.done", item=Raw(made))
         self.closed = True
+        if self.type == PICTURE and isinstance(data := last.get("result"), str) and data:
+            self._emitter.pictured(data)
         return made
 
     def part(self, list: str, kind: str, part_index: int) -> TextPart:

@@ -87,7 +87,7 @@ def _usual(data: bytes) -> Tool | None:
 
 def _decode(data: bytes, path: str) -> Tool:
     if _STRING_REQUIRED.search(data):
-        data = _mended(data, path)
+        data = _required_mended(data, path)
     try:
         tool: Tool = _known_tool.decode(data)
     except msgspec.ValidationError as error:
@@ -159,29 +159,29 @@ def _check_parameters(tool: FunctionTool, path: str) -> None:
 # A string as `required`
 
 
-def _mended(data: bytes, path: str) -> bytes:
+def _required_mended(data: bytes, path: str) -> bytes:
     if len(data) > MOST_MENDED:
         raise _too_much(path)
     tool = decode_any(data, path)
     if not isinstance(tool, dict):
         return data
     try:
-        return to_json({name: _mend(value, 2) for name, value in tool.items()})
+        return to_json({name: _mend_required(value, 2) for name, value in tool.items()})
     except RecursionError:
         raise InvalidRequest(
             f"A schema with a string as 'required' is nested deeper than {MOST_DEPTH} levels.", param=path
         ) from None
 
 
-def _mend(schema: Any, depth: int) -> Any:
+def _mend_required(schema: Any, depth: int) -> Any:
     """Replace a string `required` by a list, at every depth but among a schema's sample values."""
     if depth > MOST_DEPTH:
         raise RecursionError
     if isinstance(schema, list):
-        return [_mend(entry, depth + 1) for entry in schema]
+        return [_mend_required(entry, depth + 1) for entry in schema]
     if not isinstance(schema, dict):
         return schema
-    mended = {key: value if key in ("default", "const", "enum", "examples") else _mend(value, depth + 1)
+    mended = {key: value if key in ("default", "const", "enum", "examples") else _mend_required(value, depth + 1)
               for key, value in schema.items()}  # fmt: skip
     if isinstance(mended.get("required"), str):
         mended["required"] = [mended["required"]]

@@ -16,6 +16,9 @@ from antiphon.errors import InvalidRequest
 
 T = TypeVar("T")
 
+LONGEST_REASON = 300
+"""Characters that an error has of the decoder's words; wrong values stand in them as they came."""
+
 _OFFSET = re.compile(r"\(byte (\d{1,12})\)")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 
@@ -72,10 +75,13 @@ def missing(param: str) -> InvalidRequest:
 
 def invalid(message: str, path: str = "") -> InvalidRequest:
     """Turn msgspec's words into a 400: `param` from its path, `code` from the kind of fault."""
-    reason, at, pointer = message.rpartition(" - at ")
-    pointer = pointer.removeprefix("`key` in ")
-    if not (at and pointer.startswith("`$") and pointer.endswith("`")):
-        reason, pointer = message, "`$`"
+    at = message.rfind(" - at ")
+    pointer = message[at + 6 :].removeprefix("`key` in ") if at >= 0 else ""
+    if not (pointer.startswith("`$") and pointer.endswith("`")):
+        at, pointer = len(message), "`$`"
+    reason = (
+        message[:at] if at <= LONGEST_REASON else f"{message[:LONGEST_REASON]} …"
+    )  # it may name a value of megabytes
     param = join(path, pointer[2:-1])
     absent = _MISSING.match(reason)
     if absent:

@@ -53,7 +53,14 @@ def code(vector: Vector) -> bytes:
 
 def shortlisted(chunks: int, dimensions: int) -> int:
     """Return how many of so many chunks are compared exactly: more where vectors are short, as their codes say less."""
-    return int((SHORTLIST + chunks * SHORTLIST_SHARE) * max(1.0, USUAL_DIMENSIONS / dimensions))
+    least, share = shortlist_terms(dimensions)
+    return int(least + chunks * share)
+
+
+def shortlist_terms(dimensions: int) -> tuple[float, float]:
+    """Return how many vectors are compared exactly at least, and which share of all chunks in addition."""
+    more = max(1.0, USUAL_DIMENSIONS / dimensions)
+    return SHORTLIST * more, SHORTLIST_SHARE * more
 
 
 def shortlist(segments: Iterable[tuple[int, bytes]], query: bytes, most: int) -> list[int]:

@@ -5,6 +5,7 @@ Writers write the events of items. A front end with other events has its own Emi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
@@ -29,12 +30,16 @@ def type_json(type: str) -> bytes:
 class Emitter:
     """Numbers, encodes and collects Events until `take`."""
 
-    __slots__ = ("_pending", "sequence_number")
+    __slots__ = ("_pending", "said", "sequence_number")
     mute = False
     """Whether nobody wants the events: then they need not be made, only counted (`skip`)."""
+    framed = False
+    """Whether another front end's Writers tell of texts that grow (`writers.Growing`); OpenAI's do."""
 
     def __init__(self, first: int = 0) -> None:
         self.sequence_number = first
+        self.said = 0
+        """Characters that were told, where a front end counts them."""
         self._pending: list[Event] = []
 
     def take(self) -> list[Event]:
@@ -103,6 +108,12 @@ class Emitter:
 
     def compacted(self, summary: str, sealed: str) -> None:
         """Do nothing: its item is all that is told."""
+
+    def listed(self, server: str, tools: Sequence[bytes]) -> None:
+        """Do nothing: the item of the listing is all that is told."""
+
+    def pictured(self, data: str) -> None:
+        """Do nothing: the item of a picture (base64) is all that is told."""
 
     def restored(self, index: int, item: bytes) -> None:
         """Emit `response.output_item.done` of an item that another worker left open."""

@@ -15,7 +15,7 @@ from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.transitions import Stage
 from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
-from antiphon.core.stream.writers import CallWriter, Growing, MessageWriter, ReasoningWriter
+from antiphon.core.stream.writers import Growing
 from antiphon.core.tools.results import ModelText, ToolResult
 
 
@@ -42,12 +42,13 @@ class OpenItems(msgspec.Struct, eq=False):
 
     def growing(self, key: str = "") -> Growing | None:
         """Return the text that grows: of the message or, by its key, of a client's call. None where other events tell of it."""
-        writer = self._calls.get(key) if key else self.message
-        return writer.growing if isinstance(writer, MessageWriter | CallWriter) else None
+        found: Growing | None = getattr(self._calls.get(key) if key else self.message, "growing", None)
+        return found
 
     def growing_thoughts(self) -> Growing | None:
         """Return the thoughts that grow, where nothing but their own events tells of it."""
-        return self.reasoning.growing if isinstance(self.reasoning, ReasoningWriter) else None
+        found: Growing | None = getattr(self.reasoning, "growing", None)
+        return found
 
     def begin_message(self) -> AnswerWriter:
         """Close the reasoning and open a message."""
@@ -77,6 +78,7 @@ class OpenItems(msgspec.Struct, eq=False):
         allocated = self._output.allocate(kind.prefix)
         writer = HostedCallWriter(self._emitter, *allocated, start, type=kind.call, opening={"result": None})
         self._output.keep(writer.index, writer.result(ToolResult(fields={"result": data})))
+        self._emitter.pictured(data)
 
     def begin_call(self, call: CallStart) -> None:
         """Open a call of a client's tool."""

@@ -19,8 +19,8 @@ _LIFECYCLE = frozenset(("response.created", "response.queued", IN_PROGRESS, "kee
 TERMINAL = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
 
 
-class NumberedEvent(Protocol):
-    """An event with its number and its JSON."""
+class ReplayedEvent(Protocol):
+    """An event of the event log: its number and its JSON."""
 
     @property
     def sequence_number(self) -> int:
@@ -87,7 +87,7 @@ class _ItemEvent(msgspec.Struct):
     item: Raw
 
 
-def restart(events: Sequence[NumberedEvent], checkpoint: bytes | None) -> Restart:
+def restart(events: Sequence[ReplayedEvent], checkpoint: bytes | None) -> Restart:
     """Read the state off the log. `checkpoint` is a Checkpoint's JSON."""
     boundary = msgspec.json.decode(checkpoint, type=Checkpoint) if checkpoint else None
     since = boundary.sequence_number if boundary else 0
@@ -114,7 +114,7 @@ def restart(events: Sequence[NumberedEvent], checkpoint: bytes | None) -> Restar
     )
 
 
-def _open_items(events: Sequence[NumberedEvent], output: Sequence[bytes | None]) -> dict[int, bytes]:
+def _open_items(events: Sequence[ReplayedEvent], output: Sequence[bytes | None]) -> dict[int, bytes]:
     """Return the items that were left open, as far as they had come, with the status `incomplete`."""
     unclosed = [index for index, item in enumerate(output) if item is None]
     if not unclosed:

@@ -207,6 +207,7 @@ class ListingWriter(ItemWriter):
     def tools(self, tools: Sequence[bytes]) -> bytes:
         """End with the tools, each as JSON."""
         self._emitter.emit(ev.McpListToolsCompleted(item_id=self.item_id, output_index=self.index))
+        self._emitter.listed(self._label, tools)
         return self._done(McpListTools(id=self.item_id, server_label=self._label, tools=[Raw(tool) for tool in tools]))
 
     def fail(self, message: str) -> bytes:

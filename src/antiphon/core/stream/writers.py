@@ -60,11 +60,15 @@ def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes
 
 
 class Growing(msgspec.Struct, frozen=True):
-    """A text that is open, for who writes its delta events himself: type, JSON up to the text, what keeps the pieces."""
+    """A text that is open, for who writes its delta events himself: type, JSON up to the text, what keeps the pieces.
+
+    `tail` is the JSON behind the text, of events without a number; `b""`: the number follows. Each text has a list of its own.
+    """
 
     type: str
     head: bytes
     pieces: list[str]
+    tail: bytes = b""
 
 
 class ItemWriter:

@@ -1,4 +1,4 @@
-"""EncodedTexts: JSON of long texts that are written twice: to the backend, and into the store."""
+"""EncodedTexts: JSON of long texts that are written twice: to the backend and into the store, or by several requests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ SHORTEST = 512
 
 
 class EncodedTexts:
-    """Encodes the long texts of one request once each. They are known by identity: texts of items are passed on as they are."""
+    """Encodes the long texts of one input once each. They are known by identity: texts of items are passed on as they are."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "messages", "sent")
 
     def __init__(self) -> None:
+        # What codecs keep of what they have made of the items, for the next request: of messages, of items.
+        self.messages: object = None
+        self.sent: object = None
         self._known: dict[int, tuple[str, bytes]] = {}  # the text is kept, so that no other one has its identity
 
     def json_of(self, text: str) -> bytes:

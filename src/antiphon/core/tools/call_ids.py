@@ -108,6 +108,17 @@ class BackendIds(FreshIds):
         self._form = _FORMS[form]
         self._count = 0
 
+    def copy(self) -> BackendIds:
+        """Return others that go on as these would."""
+        other = BackendIds.__new__(BackendIds)
+        other._taken, other._next, other._count, other._form = (
+            self._taken.copy(),
+            self._next.copy(),
+            self._count,
+            self._form,
+        )
+        return other
+
     def next(self, id: str, name: str) -> str:
         """Return the id of the next call, which calls the function of that name."""
         if id in self._taken:

@@ -37,11 +37,15 @@ BREAK = CallSide("", "")
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """Indexes of outputs → indexes of their calls; `orphans` have no call, `doubles` one that has its output already."""
+    """Indexes of outputs → indexes of their calls; `orphans` have no call, `doubles` one that has its output already.
+
+    `plain`: each id is one call's and has one output at most, behind it.
+    """
 
     calls: dict[int, int]
     orphans: list[int]
     doubles: dict[int, int]
+    plain: bool = False
 
 
 class _SameId:
@@ -89,7 +93,7 @@ def pair(sides: Sequence[CallSide | None]) -> Pairs:
     """
     plain = _plain_pairs(sides)
     if plain is not None:
-        return Pairs(plain, [], {})
+        return Pairs(plain, [], {}, True)
     found = Pairs({}, [], {})
     by_id: dict[str, _SameId] = {}
     group = 0

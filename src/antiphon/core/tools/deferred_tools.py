@@ -36,7 +36,7 @@ def searched_here(declaration: Raw) -> bool:
     """Tell whether a search is the server's to make, by its declaration or by a call of it."""
     try:
         return _searched.decode(declaration).execution != "client"
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
 
 

@@ -34,5 +34,5 @@ def in_container(shell: Raw) -> bool:
         if environment is None or bytes(environment) == b"null":
             return False
         return _environment.decode(environment).type in (CONTAINER_AUTO, CONTAINER_REFERENCE)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return False

@@ -54,12 +54,17 @@ class _Shown(msgspec.Struct, rename="camel"):
 
 
 class _Any(msgspec.Struct):
-    type: str
-    text: str | None = None
+    type: str = ""
+    text: str | int | float | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Tell whether it is a text; one with nothing but a text is, too."""
+        return self.type == "text" or (not self.type and self.text is not None)
 
 
 _shown = msgspec.json.Decoder(_Shown)
-_part = msgspec.json.Decoder(_Any)
+_part = msgspec.json.Decoder(_Any | str)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _object = msgspec.json.Decoder()
 
@@ -73,12 +78,21 @@ def item_text(content: Sequence[Raw], structured: Raw) -> str:
     texts: list[str] = []
     for part in content:
         found = _part.decode(part)
-        if found.type == "text":
-            texts.append(found.text or "")
-        pieces.append(texts[-1] if found.type == "text" else _line(part, found.type))
+        if isinstance(found, str) or found.is_text:
+            texts.append(_text_of(found))
+            pieces.append(texts[-1])
+        elif not found.type:
+            raise msgspec.ValidationError("a part has no type")
+        else:
+            pieces.append(_line(part, found.type))
     if bytes(structured) != b"null" and not _says(texts, structured):
         pieces.append(msgspec.json.format(bytes(structured), indent=-1).decode())
     return "\n".join(pieces)
+
+
+def _text_of(part: _Any | str) -> str:
+    text = part if isinstance(part, str) else part.text
+    return "" if text is None else str(text)
 
 
 def _line(part: Raw, type: str) -> str:

@@ -122,7 +122,7 @@ def shown_url(url: Raw) -> str:
     """Return a URL's origin; all behind it is `<redacted>`."""
     try:
         found = _URL.fullmatch(msgspec.json.decode(url, type=str))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return REDACTED
     if found is None:
         return REDACTED
@@ -134,7 +134,7 @@ def shown_item(raw: Raw) -> Raw:
     fields = _fields.decode(raw)
     try:
         tools = _array.decode(fields["tools"])
-    except (msgspec.MsgspecError, KeyError):
+    except (msgspec.MsgspecError, KeyError, ValueError, RecursionError):
         return raw  # whoever reads the tools refuses it
     if not any(map(_may_hold_secrets, tools)):
         return raw
@@ -145,14 +145,14 @@ def shown_item(raw: Raw) -> Raw:
 def _may_hold_secrets(tool: Raw) -> bool:
     try:
         return _kind.decode(tool).type in SECRETIVE
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
 
 
 def _is_mcp(tool: Raw) -> bool:
     try:
         return _kind.decode(tool).type == MCP
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
 
 

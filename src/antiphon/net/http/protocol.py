@@ -248,7 +248,7 @@ class HttpConnection(asyncio.Protocol):
         if not isinstance(error, BackendError):
             cause = error.__context__ if isinstance(error.__context__, BackendError) else None
             if cause is None:
-                log.warning("backend answer is not valid HTTP: %s", error)
+                log.warning("HTTP client: answer is not valid HTTP: %s", error)
             error = cause or BackendError(502, "The backend's answer is not valid HTTP.")
         self.close(error)
 

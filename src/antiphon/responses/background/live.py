@@ -8,7 +8,8 @@ A run whose process died may be what killed it: it is tried once more at most, a
 it in the same process. When that process dies too, it ends `failed`: no run takes more than two processes with it.
 
 Of each owner so many run at once. Others wait in the store, held by nobody, so that no death counts for them; whoever has room
-begins the oldest whose owner has room.
+begins the oldest whose owner has room. Those with a completion window begin when no other waits and half of the places are free;
+from the middle of their window on they are as others.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections.abc import Set
 
 import msgspec
 
+from antiphon.access.caller import Caller
 from antiphon.access.limits import FREE, Permit
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
@@ -43,6 +45,7 @@ from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.runtime.urgency import be_patient
 from antiphon.stores.base import FenceError
 from antiphon.stores.records import Job, StoredResponse
+from antiphon.telemetry.request_record import answers_for, asking
 
 log = logging.getLogger("antiphon.responses.background")
 
@@ -127,7 +130,7 @@ class Live:
 
         Raises APIError 429 where too many of its owner wait.
         """
-        begins = self._run_queue.may_begin(plan.owner)
+        begins = not _patience(plan) and self._run_queue.may_begin(plan.owner)
         try:
             if begins:
                 self._run_queue.begin(plan.owner)
@@ -157,9 +160,10 @@ class Live:
             entry=await by_size(
                 plan.turn.size, log_entry, stored, self._services.cost, UNTIMED, request_parameters(plan)
             ),
+            due=plan.response.created_at + _patience(plan),
         )
         if job is None:
-            self._run_queue.wait(plan.response.id, plan.owner, permit)
+            self._run_queue.wait(plan.response.id, plan.owner, permit, asking())
             self._freed.set()  # there may be room meanwhile
         else:
             held = HELD.get()
@@ -342,7 +346,13 @@ class Live:
         clean = now - self._idle_at < SUSPECT_WAIT if self._working else False
         without = [*self._run_queue.full(), *crowded]
         return await self._store.jobs.claim(
-            self._worker, self._services.clock(), self._lease, clean=clean, without=without
+            self._worker,
+            self._services.clock(),
+            self._lease,
+            clean=clean,
+            without=without,
+            due=self._run_queue.half_taken,
+            busy=self._run_queue.busy(),
         )
 
     async def _take_over(self, job: Job) -> bool:
@@ -350,7 +360,9 @@ class Live:
 
         Returns False where it was given back, as its owner's requests hold too much.
         """
-        permit = self._run_queue.leave(job.response_id) or FREE
+        waited = self._run_queue.leave(job.response_id)
+        permit, caller = (FREE, Caller(owner=job.owner)) if waited is None else (waited.permit, waited.caller)
+        answers_for(caller)
         held = self._services.rooms.open(job.owner)
         HELD.set(held)
         self._run_queue.begin(job.owner)
@@ -364,14 +376,21 @@ class Live:
                 raise
             await self._store.jobs.release(job.response_id, job.fence)
             if permit is not FREE:
-                self._run_queue.wait(job.response_id, job.owner, permit)
+                self._run_queue.wait(job.response_id, job.owner, permit, caller)
                 permit = FREE
             if error.status == 503:  # what is needed is away, or too busy: another time
                 raise
             return False
         finally:
+            answers_for(None)
             if job.response_id not in self._working:
                 permit.settle(None)
                 held.close()
                 self._run_queue.end(job.owner)
         return True
+
+
+def _patience(plan: Plan) -> float:
+    """Return the seconds for which a response lets others go first."""
+    options = plan.request.background_options
+    return options.patience if options is not None else 0.0

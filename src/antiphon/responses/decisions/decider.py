@@ -90,6 +90,12 @@ class Decider:
         self._known = ModelReadings(services.clock)
         self._turns = FairTurns(MOST_CALLS, self._settings.concurrent)
 
+    def replace(self, settings: DecisionsConfig) -> None:
+        """Take other settings for requests from now on; those that run go on with theirs."""
+        if settings.concurrent != self._settings.concurrent:
+            self._turns = FairTurns(MOST_CALLS, settings.concurrent)
+        self._settings = settings
+
     async def decide(self, body: bytes, caller: Caller, decode: Decode, hints: Hints = NO_HINTS) -> Decided:
         """Answer a request; `decode` reads its front end's spelling.
 

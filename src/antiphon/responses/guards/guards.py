@@ -22,7 +22,7 @@ from antiphon.core.model_types import MODERATION as MODELS_TYPE
 from antiphon.errors import APIError, ConfigError, InvalidRequest, spelled
 from antiphon.responses.guards.base import AppliedGuard, CountLook, NamedGuard
 from antiphon.responses.guards.judging import Judge
-from antiphon.responses.guards.moderation import FindModerator, ModerationGuard
+from antiphon.responses.guards.moderation import FindModerator, ModerationGuard, TellModeration
 from antiphon.responses.guards.response_guard import ResponseGuard
 from antiphon.responses.guards.stream import GuardedRoute
 from antiphon.responses.moderation.base import Moderator
@@ -38,8 +38,16 @@ log = logging.getLogger("antiphon.responses.guards")
 class Guards:
     """The guards of the settings, made once. Raises ConfigError."""
 
-    def __init__(self, configured: Mapping[str, GuardConfig], find: FindModerator, count: CountLook) -> None:
+    def __init__(
+        self,
+        configured: Mapping[str, GuardConfig],
+        find: FindModerator,
+        count: CountLook,
+        tell: TellModeration = lambda card, usage: None,
+    ) -> None:
+        """`tell` is told of the tokens that models have judged with."""
         self._find = find
+        self._tell = tell
         self._count = count
         self._named: Mapping[str, NamedGuard] = {}
         self._judges: dict[str, Judge] = {}
@@ -62,7 +70,7 @@ class Guards:
         if config.kind == PATTERNS:
             return NamedGuard(name, config, patterns=Patterns(config.words, config.patterns, path))
         if config.kind == MODERATION:
-            return NamedGuard(name, config, guard=ModerationGuard(config, self._find))
+            return NamedGuard(name, config, guard=ModerationGuard(config, self._find, self._tell))
         made = load_plugin(GUARDS, config.kind, f"{path}.kind")
         try:
             return NamedGuard(name, config, guard=made(name, config))
@@ -153,7 +161,7 @@ class Guards:
     def _of_model(self, model: str, caller: Caller | None) -> NamedGuard | None:
         """Return a guard of a model that is there to judge, and that the caller may call; None where it is none.
 
-        Chat models that judge by a rubric need a guard in the settings: what they cost is on no key's account.
+        Chat models that judge by a rubric need a guard in the settings, which says so.
         """
         try:
             card = self._find(model).card
@@ -165,7 +173,9 @@ class Guards:
         if made is None:
             config = GuardConfig(kind=MODERATION, model=card.id, applies="asked")
             name = f"moderation:{card.id}"  # as no guard of the settings is named
-            made = self._by_model[card.id] = NamedGuard(name, config, guard=ModerationGuard(config, self._find))
+            made = self._by_model[card.id] = NamedGuard(
+                name, config, guard=ModerationGuard(config, self._find, self._tell)
+            )
             self._judges[name] = Judge(made)
         return made
 

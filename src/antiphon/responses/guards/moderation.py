@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from antiphon.backends.base import ModelCard
 from antiphon.config import GuardConfig
 from antiphon.core.guards.base import GuardText, GuardVerdict
 from antiphon.responses.moderation.base import ContentVerdict, ModeratedInput, Moderator
+from antiphon.types.response import Usage
 
 FindModerator = Callable[[str], Moderator]
 """Finds the Moderator of a model id. Raises InvalidRequest."""
+
+TellModeration = Callable[[ModelCard, Usage], None]
+"""Takes note of the tokens that a model has judged with."""
+
+CHARACTERS_PER_TOKEN = 4  # about, where a backend tells no usage
 
 
 class ModerationGuard:
     """Asks the model that the settings, or a request, name."""
 
-    def __init__(self, config: GuardConfig, find: FindModerator) -> None:
+    def __init__(self, config: GuardConfig, find: FindModerator, tell: TellModeration) -> None:
         self._config = config
         self._find = find
+        self._tell = tell
 
     async def check(self, texts: Sequence[GuardText]) -> Sequence[GuardVerdict]:
         """Return the model's verdicts. Raises APIError."""
         moderator = self._find(self._config.model)
         judged = await moderator.moderate([ModeratedInput(text.text) for text in texts])
+        size = sum(len(text.text) for text in texts)
+        self._tell(moderator.card, judged.usage or Usage(input_tokens=size // CHARACTERS_PER_TOKEN))
         return [self._verdict(one) for one in judged.verdicts]
 
     def _verdict(self, one: ContentVerdict) -> GuardVerdict:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.request.text_format import PLAIN, ResolvedText
+from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.core.turn import NO_OPTIONS, TurnOptions
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
@@ -25,6 +26,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     finds wrong is told in the client's own terms. `options` are wishes that a CreateResponse has no field for, `ignored` names
     of fields that have no effect. `forgiving`: thoughts that cannot be opened and efforts that a model does not know are left
     out rather than refused, and a longest answer that exceeds the model's window is brought down to it.
+    `encoded`: JSON of texts of the items, where they are remembered.
     """
 
     request: CreateResponse
@@ -36,6 +38,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
     spell: Callable[[str], str] | None = None
     options: TurnOptions = NO_OPTIONS
+    encoded: EncodedTexts | None = None
     ignored: Sequence[str] = ()
     forgiving: bool = False
 

@@ -35,7 +35,7 @@ def tell_ignored(ignored: Sequence[str], off: Mapping[str, str], rights: ToolRig
             why = f"its API key has neither the scope `{TOOLS}` nor `{scope_of(kind)}`"
         if why and (kind, why) not in _told:
             _told.add((kind, why))
-            log.warning("a request declares the tool %s, which is off: %s", type, why)
+            log.warning("hosted tool %s: declared by a request, but off: %s", type, why)
 
 
 def check_forced(choice: str | ToolChoice | None, rights: ToolRights, hosted: HostedTools) -> None:

@@ -299,7 +299,7 @@ class Intake:
             stream=bool(request.stream),
             hints=replace(draft.hints, owner=draft.owner, response=response.id, sent=sent),
             senses=Senses(can.images, can.audio),
-            encoded=EncodedTexts() if response.store and draft.size >= LONG else None,
+            encoded=asked.encoded or (EncodedTexts() if response.store and draft.size >= LONG else None),
         )
         plan = Plan(
             request=request,

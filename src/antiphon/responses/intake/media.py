@@ -108,6 +108,12 @@ class Media:
         async with _RequestMedia(self, owner, MediaForm(inline_images=inline)) as media, _deadline(path):
             await media.slots(slots)
 
+    async def put_stored(self, holders: Sequence[tuple[dict[str, Any], str]], owner: str) -> None:
+        """Put stored pictures as `image_url` in place of `file_id` into objects, each with its path. Raises APIError."""
+        async with _RequestMedia(self, owner, MediaForm()) as media:
+            for holder, param in holders:
+                holder["image_url"] = await media.stored_url(holder.pop("file_id"), param)
+
     async def attach(self, items: Sequence[Item], file_id: str, owner: str) -> list[Item]:
         """Let a stored file join the last user message (CompactifAI's `file_id`). Raises NotFound with param `file_id`."""
         file = await self.files.get(file_id, owner, self.clock())
@@ -260,11 +266,13 @@ class _RequestMedia:
     async def _stored_image(self, part: InputImage, path: str) -> Part:
         if not part.file_id:
             raise missing(f"{path}.image_url")
-        param = f"{path}.file_id"
-        file, content = await self._stored(part.file_id, param)
+        return replace(part, image_url=await self.stored_url(part.file_id, f"{path}.file_id"), file_id=UNSET)
+
+    async def stored_url(self, id: str, param: str) -> str:
+        """Return a stored picture as a data URL. Raises NotFound, and InvalidRequest for another kind of file."""
+        file, content = await self._stored(id, param)
         _check_image(file.media_type, param)
-        url = await by_size(len(content), data_url, file.media_type, content)
-        return replace(part, image_url=url, file_id=UNSET)
+        return await by_size(len(content), data_url, file.media_type, content)
 
     # Files
 

@@ -19,6 +19,9 @@ from antiphon.core.turn import Sent
 SHARE = 4
 """A response has a fourth of all bytes at most: its first calls are forgotten then."""
 
+ENTRY, CALL = 400, 200
+"""Bytes that a response, and each request for it, takes beside what was sent."""
+
 
 class SentRequest(msgspec.Struct, frozen=True):
     """A request that went to a backend at a time (Unix)."""
@@ -49,12 +52,15 @@ class Captures:
         return partial(self._note, response, owner) if self._most else None
 
     def _note(self, response: str, owner: str, backend: str, url: str, body: bytes) -> None:
-        captured = self._responses.pop(response, None) or _Captured(owner, [])
+        captured = self._responses.pop(response, None)
+        if captured is None:
+            captured = _Captured(owner, [])
+            self._grow(captured, ENTRY)
         self._responses[response] = captured  # the newest is the last
         captured.calls.append(SentRequest(time(), backend, url, body))
-        self._grow(captured, len(body))
-        while captured.size > self._most // SHARE:
-            self._grow(captured, -len(captured.calls.pop(0).body))
+        self._grow(captured, CALL + len(body))
+        while captured.calls and captured.size > self._most // SHARE:
+            self._grow(captured, -CALL - len(captured.calls.pop(0).body))
             captured.forgotten += 1
         while self._size > self._most:
             self.forget(next(iter(self._responses)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -23,6 +24,10 @@ MOST_TOOLS = 20
 LONGEST_NAME = 64
 LOOKED_AT = 8 * WORDS
 """Characters of a text in which the first words are looked for."""
+MOSTLY_ENOUGH = 2 * WORDS
+"""Characters of a text that are looked at first."""
+SMALL = 8192
+"""Bytes of an array of items that are read at once; of a larger one only the items that are wanted."""
 
 MOST_PARAMETERS = 4096
 """Bytes of a request's parameters; larger ones are not kept."""
@@ -33,6 +38,8 @@ ELSEWHERE = frozenset(
 )
 """Fields of a request that a stored response has itself, or that say how it was asked for."""
 PARAMETERS = tuple(name for name in CreateResponse.__struct_fields__ if name not in ELSEWHERE)
+UNSET = (None,) * len(PARAMETERS)
+_parameters = attrgetter(*PARAMETERS)
 
 CALL = "_call"
 """How types of calls end."""
@@ -68,6 +75,20 @@ class _LoggedPart(msgspec.Struct):
     refusal: str | None = None
 
 
+class _WholeItem(msgspec.Struct):
+    """A _LoggedItem that is read with all its parts; items of other shapes do not fit."""
+
+    type: str | None = None
+    role: str | None = None
+    name: str | None = None
+    arguments: Raw = Raw()
+    content: str | list[_LoggedPart] | None = None
+    output: str | list[_LoggedPart] | None = None
+
+
+_Item = _LoggedItem | _WholeItem
+
+
 class _LoggedError(msgspec.Struct):
     code: str | None = None
     message: str | None = None
@@ -87,6 +108,7 @@ class _LoggedBody(msgspec.Struct):
 
 _array = msgspec.json.Decoder(list[Raw])
 _item = msgspec.json.Decoder(_LoggedItem)
+_small = msgspec.json.Decoder(list[_WholeItem])
 _content = msgspec.json.Decoder(str | list[Raw])
 _part = msgspec.json.Decoder(_LoggedPart)
 _text = msgspec.json.Decoder(str)
@@ -99,7 +121,7 @@ def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED, p
     usage = body.usage or Usage()
     problem = body.error or _LoggedError()
     reason = problem.message or (body.incomplete_details and body.incomplete_details.reason) or ""
-    output = list(_items(stored.output))
+    output = _items(stored.output)
     duration = timing.duration
     if duration is None and body.completed_at:
         duration = max(body.completed_at - stored.created_at, 0.0)
@@ -112,12 +134,12 @@ def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED, p
         background=stored.background,
         previous_response_id=stored.previous_response_id,
         conversation_id=stored.conversation_id,
-        question=_question(list(_items(stored.input))),
+        question=_question(_items(stored.input)),
         answer=_answer(output),
-        reason=first_words(reason),
+        reason=reason and first_words(reason),
         error_code=_encodable(problem.code or "")[:LONGEST_NAME],
         tools=_tools(output),
-        pairs=tuple(to_json(pair).decode() for pair in (body.metadata or {}).items()),
+        pairs=tuple(to_json(pair).decode() for pair in body.metadata.items()) if body.metadata else (),
         input_tokens=usage.input_tokens,
         cached_tokens=usage.input_tokens_details.cached_tokens,
         output_tokens=usage.output_tokens,
@@ -134,15 +156,16 @@ def request_parameters(plan: Plan) -> str:
 
     "" where that is much.
     """
-    request, operators = plan.request, plan.route.extra_body
+    request, operators, values = plan.request, plan.route.extra_body, _parameters(plan.request)
+    if not plan.turn.extra and values == UNSET and request.tool_choice is None:
+        return "{}"
     others = {name: raw for name, raw in plan.turn.extra.items() if name not in operators}
     if sum(len(bytes(raw)) for raw in others.values()) > MOST_PARAMETERS:
         return ""
     given: dict[str, object] = {
         name: shown for name, raw in others.items() if (shown := shown_field(name, raw)) is not None
     }
-    for name in PARAMETERS:
-        value = getattr(request, name)
+    for name, value in zip(PARAMETERS, values, strict=True):
         if value is not None:
             given[name] = value
     if request.tool_choice is not None:
@@ -153,7 +176,9 @@ def request_parameters(plan: Plan) -> str:
 
 def first_words(text: str) -> str:
     """Return the beginning of a text in one line."""
-    line = " ".join(_encodable(text[:LOOKED_AT]).split())
+    line = " ".join(_encodable(text[:MOSTLY_ENOUGH]).split())
+    if len(line) <= WORDS and len(text) > MOSTLY_ENOUGH:
+        line = " ".join(_encodable(text[:LOOKED_AT]).split())
     return line if len(line) <= WORDS else f"{line[: WORDS - 1]}…"
 
 
@@ -162,7 +187,7 @@ def _encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _question(items: Sequence[_LoggedItem]) -> str:
+def _question(items: Sequence[_Item]) -> str:
     """Return the first words of the last message of the user; of a tool's output where there is none."""
     for item in reversed(items):
         if item.type in (None, "message") and item.role == "user":
@@ -173,7 +198,7 @@ def _question(items: Sequence[_LoggedItem]) -> str:
     return ""
 
 
-def _answer(items: Sequence[_LoggedItem]) -> str:
+def _answer(items: Sequence[_Item]) -> str:
     """Return the first words of an answer; where it has no text, the calls that it is."""
     for item in items:
         if item.type == "message" and (text := first_words(_said(item.content))):
@@ -182,12 +207,12 @@ def _answer(items: Sequence[_LoggedItem]) -> str:
     return first_words(", ".join(calls))
 
 
-def _call(item: _LoggedItem) -> str:
+def _call(item: _Item) -> str:
     arguments = bytes(item.arguments)
     return (_read(_text, arguments) or "")[:WORDS] if arguments else ""
 
 
-def _tools(items: Sequence[_LoggedItem]) -> str:
+def _tools(items: Sequence[_Item]) -> str:
     """Return the names of the tools that were called, each between two spaces."""
     names: dict[str, None] = {}
     for item in items:
@@ -198,30 +223,38 @@ def _tools(items: Sequence[_LoggedItem]) -> str:
     return f" {' '.join(names)} " if names else ""
 
 
-def _said(content: Raw) -> str:
+def _said(content: Raw | str | list[_LoggedPart] | None) -> str:
     """Return the beginning of what a content says: a string, or an array of parts."""
-    found = _read(_content, bytes(content)) if bytes(content) else None
-    if found is None or isinstance(found, str):
-        return found or ""
-    texts: list[str] = []
+    if isinstance(content, Raw):
+        found = _read(_content, bytes(content)) if bytes(content) else None
+        content = found if found is None or isinstance(found, str) else _parts(found)
+    if isinstance(content, str):
+        return content
+    if not content:
+        return ""
+    return "\n".join(part.text or part.refusal or f"[{part.type.removeprefix('input_')}]" for part in content)
+
+
+def _parts(array: Sequence[Raw]) -> list[_LoggedPart]:
+    """Return as many parts of an array as are looked at; those that cannot be read are left out."""
+    found: list[_LoggedPart] = []
     size = 0
-    for raw in found:
+    for raw in array:
         part = _read(_part, bytes(raw))
         if part is None:
             continue
-        text = part.text or part.refusal or f"[{part.type.removeprefix('input_')}]"
-        texts.append(text)
-        size += len(text)
+        found.append(part)
+        size += len(part.text or "")
         if size >= LOOKED_AT:
             break
-    return "\n".join(texts)
+    return found
 
 
-def _items(array: bytes) -> Iterator[_LoggedItem]:
-    for raw in _read(_array, array) or ():
-        item = _read(_item, bytes(raw))
-        if item is not None:
-            yield item
+def _items(array: bytes) -> Sequence[_Item]:
+    """Return the items of an array; those that cannot be read are left out."""
+    if len(array) <= SMALL and (whole := _read(_small, array)) is not None:
+        return whole
+    return [item for raw in _read(_array, array) or () if (item := _read(_item, bytes(raw))) is not None]
 
 
 def _read(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:

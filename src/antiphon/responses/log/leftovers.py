@@ -35,13 +35,13 @@ class Leftovers:
         while self._writing:
             await asyncio.gather(*self._writing, return_exceptions=True)
         if self.lost:
-            log.warning("response log: %d responses that failed or were left are not kept", self.lost)
+            log.warning("response log: %d failed or abandoned responses were not stored", self.lost)
 
 
 async def _written(writing: Coroutine[object, object, None]) -> None:
     try:
         await writing
     except APIError:
-        log.debug("response log: a response that failed or was left is not kept: the store is unavailable")
+        log.debug("response log: a failed or abandoned response was not stored: the store is unavailable")
     except Exception:  # a task of its own: nobody else would hear of it
-        log.exception("response log: a response that failed or was left is not kept")
+        log.exception("response log: storing a failed or abandoned response failed")

@@ -23,7 +23,7 @@ import msgspec
 
 from antiphon.config import WebhookConfig
 from antiphon.core.json_encoding import to_json
-from antiphon.errors import BackendError, ConfigError, InvalidRequest
+from antiphon.errors import APIError, BackendError, ConfigError, InvalidRequest
 from antiphon.net.http.address import Address
 from antiphon.net.http.client import HttpClient, Timeouts
 from antiphon.net.proxies import proxy_for
@@ -127,6 +127,8 @@ class Webhooks:
             if not urls:
                 return
             await self._deliveries.put([Delivery(id=id, url=url, owner=owner, body=body, due=now) for url in urls])
+        except APIError:
+            log.error("webhooks: event %s (%s) is lost: the store is unavailable", id, type)
         except Exception:
             log.exception("webhooks: storing event %s (%s) failed; the event is lost", id, type)
         self._wake.set()
@@ -149,6 +151,9 @@ class Webhooks:
             self._wake.clear()
             try:
                 wait = await self._begin_due()
+            except APIError:
+                log.debug("webhooks: reading pending deliveries failed: the store is unavailable")
+                wait = POLL
             except Exception:
                 log.exception("webhooks: reading pending deliveries failed")
                 wait = POLL
@@ -178,8 +183,11 @@ class Webhooks:
     def _sent(self, task: asyncio.Task[None]) -> None:
         del self._sending[task]
         self._wake.set()
-        if not task.cancelled() and task.exception() is not None:
-            log.error("webhooks: delivery failed, will be retried", exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, APIError):
+            log.warning("webhooks: result of a delivery not recorded, it is sent again: the store is unavailable")
+        elif error is not None:
+            log.error("webhooks: delivery failed, will be retried", exc_info=error)
 
     async def _deliver(self, delivery: Delivery) -> None:
         done = await self._attempt(delivery)

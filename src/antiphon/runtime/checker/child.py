@@ -6,8 +6,6 @@ file and no connection once it is ready: the limit of file descriptors stands at
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import resource
 import signal
@@ -18,10 +16,8 @@ import msgspec
 
 from antiphon.runtime.checker.protocol import LENGTH, CheckTask, Ready, Verdict
 from antiphon.runtime.checker.schemas import perform
+from antiphon.runtime.isolated_child import end_with_parent, exactly, limit, step_back
 
-PR_SET_PDEATHSIG = 1
-PR_SET_NO_NEW_PRIVS = 38
-NICENESS = 5  # the server's own work comes first
 RETIRE_SHARE = 0.5  # of the memory; a process that has held more is replaced
 
 _decode = msgspec.msgpack.Decoder(CheckTask).decode
@@ -30,12 +26,12 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def main(parent: int, memory: int) -> None:
     """Serve until the socket ends. `memory` is the address space that the process may have, in bytes."""
-    _die_with_parent(parent)
+    end_with_parent(parent)
     _warm_up()
     connection = socket.socket(fileno=0)
-    _offer_to_oom_killer()
+    step_back()
     statm = _open_statm()
-    _limit(memory, 3 if statm is None else statm + 1)
+    limit(memory, 3 if statm is None else statm + 1)
     _send(connection, Ready(pid=os.getpid()))
     while frame := _receive(connection):
         task = _decode(frame)
@@ -46,12 +42,6 @@ def main(parent: int, memory: int) -> None:
         _send(connection, msgspec.structs.replace(verdict, last=worn))
         if worn:
             return
-
-
-def _offer_to_oom_killer() -> None:
-    """Where memory runs out, this process shall be ended rather than the server."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
 
 
 def _open_statm() -> int | None:
@@ -68,35 +58,12 @@ def _held(statm: int | None) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _die_with_parent(parent: int) -> None:
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 def _warm_up() -> None:
     """Load all that a CheckTask may need while files can still be opened."""
     schema = b'{"type":"object","properties":{"a":{"type":"string","pattern":"^a$"}},"required":["a"]}'
     for text in ('{"a":"a"}', '{"a":"b"}', "{"):
         perform(CheckTask(kind="check", schema=schema, text=text, seconds=1.0))
     perform(CheckTask(kind="compile", schema=b'{"$ref":"urn:x"}', seconds=1.0))
-
-
-def _limit(memory: int, files: int) -> None:
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
-    limits = [
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, files),
-        (resource.RLIMIT_AS, memory),
-    ]
-    for name, most in limits:
-        with contextlib.suppress(OSError, ValueError):  # a system that has no such limit
-            resource.setrlimit(name, (most, most))
 
 
 def _send(connection: socket.socket, message: Ready | Verdict) -> None:
@@ -106,15 +73,5 @@ def _send(connection: socket.socket, message: Ready | Verdict) -> None:
 
 def _receive(connection: socket.socket) -> bytes:
     """Return the next frame, b"" where the parent is gone."""
-    head = _exactly(connection, LENGTH.size)
-    return _exactly(connection, LENGTH.unpack(head)[0]) if head else b""
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        piece = connection.recv(min(size - len(parts), 1 << 20))
-        if not piece:
-            return b""
-        parts += piece
-    return bytes(parts)
+    head = exactly(connection, LENGTH.size)
+    return exactly(connection, LENGTH.unpack(head)[0]) if head else b""

@@ -58,7 +58,7 @@ class CheckWorker:
         except TimeoutError:
             await self.kill()
             raise
-        except (OSError, EOFError, msgspec.MsgspecError):
+        except (OSError, EOFError, msgspec.MsgspecError, ValueError, RecursionError):
             raise WorkerDied(await self.kill()) from None
         except asyncio.CancelledError:
             self.abandon()
@@ -91,7 +91,13 @@ class CheckWorker:
         try:
             async with asyncio.timeout(START_SECONDS):
                 _ready(await self._exchange(b""))
-        except (OSError, EOFError, msgspec.MsgspecError) as error:  # TimeoutError is an OSError
+        except (
+            OSError,
+            EOFError,
+            msgspec.MsgspecError,
+            ValueError,
+            RecursionError,
+        ) as error:  # TimeoutError is an OSError
             late = isinstance(error, TimeoutError)
             how = await self.kill()
             raise WorkerUnusable(f"not ready after {START_SECONDS:.0f} seconds" if late else how) from None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
+from types import TracebackType
 
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.errors import APIError
+from antiphon.server.http.messages import ClientGone, Reply, Request, json_reply
 from antiphon.telemetry.observers import Observed
 from antiphon.types.response import Usage
 
@@ -53,10 +56,70 @@ class RequestList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[RequestRecord]
 
 
+_LEFT = (ClientGone, asyncio.CancelledError)
+
+
+class RelayedCall:
+    """A request for an answer that is passed on as it is, and so makes no Response: listed from its beginning to its end.
+
+    Whoever passes it on sets what it learns: `usage`; `incomplete`, where the answer was cut off; `abandoned`, where its
+    client left; `events`; an `error` behind a head that was sent.
+    """
+
+    def __init__(self, ring: Ring, id: str, model: str, owner: str, *, stream: bool) -> None:
+        self.usage: Usage | None = None
+        self.incomplete = self.abandoned = False
+        self.events = 0
+        self.error: APIError | None = None
+        self._ring = ring
+        self._asked = id, model, owner, stream
+        self._began_at, self._began, self._spoke = time.time(), time.perf_counter(), 0.0
+
+    def speaks(self) -> None:
+        """Note that the answer has begun."""
+        self._spoke = self._spoke or time.perf_counter()
+
+    def record(self, status: str = "in_progress") -> RequestRecord:
+        """Return it as it is listed."""
+        id, model, owner, stream = self._asked
+        return RequestRecord(
+            id=id,
+            model=model,
+            owner=owner,
+            stream=stream,
+            background=False,
+            started_at=self._began_at,
+            status=status,
+            time_to_first_token=self._spoke - self._began if self._spoke else None,
+            duration=time.perf_counter() - self._began,
+            events=self.events,
+            stored=False,
+            usage=self.usage,
+            error=_failure(self.error),
+        )
+
+    def __enter__(self) -> RelayedCall:
+        self._ring.relays[self] = None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, APIError):
+            self.error = error
+        if self.error is not None or (error is not None and not isinstance(error, _LEFT)):
+            status = "failed"
+        elif error is not None or self.abandoned:
+            status = "abandoned"
+        else:
+            status = "incomplete" if self.incomplete else "completed"
+        del self._ring.relays[self]
+        self._ring.add(self.record(status))
+
+
 class Ring:
-    """The last requests of this process; an Observer."""
+    """The last requests of this process; an Observer. `relays` are those at hand that make no Response."""
 
     def __init__(self, size: int) -> None:
+        self.relays: dict[RelayedCall, None] = {}
         self._running: dict[Observed, None] = {}
         self._ended: deque[RequestRecord] = deque(maxlen=size)
 
@@ -72,10 +135,23 @@ class Ring:
             record = replace(record, status="failed" if record.error else "abandoned")
         self._ended.append(record)
 
+    def add(self, record: RequestRecord) -> None:
+        """Note the end of a request that made no Response."""
+        self._ended.append(record)
+
+    def relayed(self, request: Request, model: str, *, stream: bool) -> RelayedCall:
+        """Return a request that is about to be passed on."""
+        return RelayedCall(self, request.request_id, model, request.owner, stream=stream)
+
     def list(self) -> RequestList:
         """Return all, the newest first."""
-        running = [_record(run) for run in self._running]
-        return RequestList(running=running[::-1], data=list(self._ended)[::-1])
+        running = [_record(run) for run in self._running] + [call.record() for call in self.relays]
+        running.sort(key=lambda one: one.started_at, reverse=True)
+        return RequestList(running=running, data=list(self._ended)[::-1])
+
+
+def _failure(error: APIError | None) -> Failure | None:
+    return None if error is None else Failure(error.status, error.type, error.code)
 
 
 def _record(run: Observed) -> RequestRecord:
@@ -93,7 +169,7 @@ def _record(run: Observed) -> RequestRecord:
         events=run.events_made,
         stored=plan.stored,
         usage=response.usage,
-        error=None if error is None else Failure(error.status, error.type, error.code),
+        error=_failure(error),
         cache=run.cache.outcome if run.cache is not None else None,
     )
 

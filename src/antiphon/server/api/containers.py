@@ -12,9 +12,10 @@ from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.core.media.file_types import BINARY
 from antiphon.core.request.validation import decode, missing
 from antiphon.errors import APIError, InvalidRequest, NotFound
+from antiphon.runtime.offload import by_size
 from antiphon.server.api.files import file_not_found
 from antiphon.server.api.paging import listing, page_query
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.server.http.multipart import read_form
 from antiphon.stores.base import FileStore, whole_file
 from antiphon.stores.records import StoredContainer, StoredContainerFile, StoredFile
@@ -76,7 +77,8 @@ class ContainerRoutes:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/containers."""
-        body = decode(_create, await request.body())
+        text = await request.body()  # skills may stand in it
+        body = await by_size(len(text), decode, _create, text)
         reason = await self._containers.source.usable()
         if reason:
             raise APIError(501, f"This server runs no code: {reason}", code="code_interpreter_off")
@@ -139,7 +141,7 @@ class ContainerRoutes:
             told = await self._meters.store(request.caller, len(content))
             kept = await self._containers.add_file(container, kept_path(upload.filename), content, "user")
             return json_reply(file_object(kept), headers=told)
-        body = decode(_copy, await request.body())
+        body = decode(_copy, await request.body(most=SMALL_BODY))
         return await self._copied(request, container, await self._file(body.file_id, request.owner, "file_id"))
 
     async def _copied(self, request: Request, container: StoredContainer, file: StoredFile) -> Reply:

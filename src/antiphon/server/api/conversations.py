@@ -17,7 +17,7 @@ from antiphon.errors import InvalidRequest, NotFound
 from antiphon.responses.included import wanted, with_included
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.paging import listed, listing, page_query
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.stores.base import ConversationStore, ResponseStore
 from antiphon.stores.records import StoredConversation, StoredItem
 from antiphon.types.items import Item, UnnamedOutput
@@ -89,8 +89,7 @@ class Conversations:
 
     async def update(self, request: Request) -> Reply:
         """POST /v1/conversations/{id}: replace the metadata."""
-        text = await request.body()
-        body = await by_size(len(text), decode, _update, text)
+        body = decode(_update, await request.body(most=SMALL_BODY))
         changed = await self._conversations.update(request.params["id"], request.owner, to_json(body.metadata or {}))
         return Reply(_json(_there(changed, request)))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
+from antiphon.access.caller import Caller
 from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.core.media.file_types import BINARY, media_type
 from antiphon.core.request.validation import missing
@@ -13,9 +14,13 @@ from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.paging import listing, whole_number
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.server.http.multipart import Field
+from antiphon.server.http.router import READING, WRITING
 from antiphon.stores.records import StoredFile
 
 PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
+OF_BATCHES = frozenset(("batch", "batch_output"))
+"""Purposes of the files that keys without the scope `responses` may have: those of the batches that they make."""
+
 MOST_LISTED = 10_000
 SHORTEST, LONGEST = 3600, 2_592_000  # seconds that `expires_after` may name
 
@@ -43,6 +48,7 @@ class Files:
         received = await self._incoming.receive(request, "file", self._incoming.bounds.file)
         try:
             created_at = int(self._clock())
+            _check_rights(request.caller, _purpose(received.fields))
             file = StoredFile(
                 id=f"file-{self._new_id_base()}",
                 owner=request.owner,
@@ -67,19 +73,30 @@ class Files:
         if order not in ("asc", "desc"):
             raise InvalidRequest("Invalid 'order': must be 'asc' or 'desc'.", param="order")
         limit = whole_number(request, "limit", MOST_LISTED, 1, MOST_LISTED)
-        files = await self._files.list(
-            request.owner,
-            self._clock(),
-            purpose=query.get("purpose"),
-            after=query.get("after"),
-            limit=limit + 1,
-            descending=order == "desc",
+        files = await self._seen(
+            request.caller, query.get("purpose"), query.get("after"), limit + 1, descending=order == "desc"
         )
-        if files is None:
-            raise InvalidRequest(f"Invalid 'after': file '{query['after']}' not found.", param="after")
         shown = files[:limit]
         data = [file_object(file) for file in shown]
         return json_reply(listing(data, [file.id for file in shown], len(files) > limit))
+
+    async def _seen(
+        self, caller: Caller, purpose: str | None, after: str | None, limit: int, *, descending: bool
+    ) -> Sequence[StoredFile]:
+        """Return files that the caller may see; what it may not see takes no place. Raises InvalidRequest for `after`."""
+        found: list[StoredFile] = []
+        begin = after
+        while len(found) < limit:
+            files = await self._files.list(
+                caller.owner, self._clock(), purpose=purpose, after=begin, limit=limit, descending=descending
+            )
+            if files is None:
+                raise InvalidRequest(f"Invalid 'after': file '{begin}' not found.", param="after")
+            found += [file for file in files if _may_see(caller, file)]
+            if len(files) < limit:
+                break
+            begin = files[-1].id
+        return found[:limit]
 
     async def read(self, request: Request) -> Reply:
         """GET /v1/files/{id}."""
@@ -128,7 +145,7 @@ class Files:
 
     async def delete(self, request: Request) -> Reply:
         """DELETE /v1/files/{id}: out of all vector stores, too."""
-        id = request.params["id"]
+        id = request.params["id"] if request.caller.may(WRITING) else (await self._there(request)).id
         if not await self._files.delete(id, request.owner):
             raise file_not_found(id, "id")
         self._deleted()
@@ -137,9 +154,20 @@ class Files:
     async def _there(self, request: Request) -> StoredFile:
         id = request.params["id"]
         file = await self._files.get(id, request.owner, self._clock())
-        if file is None:
+        if file is None or not _may_see(request.caller, file):
             raise file_not_found(id, "id")
         return file
+
+
+def _may_see(caller: Caller, file: StoredFile) -> bool:
+    """Tell whether a key may read a file of its owner."""
+    return file.purpose in OF_BATCHES or caller.may(READING)
+
+
+def _check_rights(caller: Caller, purpose: str) -> None:
+    """Refuse a file that is none of a batch to a key that may not use it. Raises APIError 403."""
+    if purpose not in OF_BATCHES and not caller.may(WRITING):
+        raise APIError(403, "The API key may upload files for batches only.", code="insufficient_scope")
 
 
 def file_object(file: StoredFile) -> dict[str, object]:

@@ -40,10 +40,10 @@ class Responses:
 
     async def create(self, request: Request) -> Reply | None:
         """Make a response: JSON, or events with `"stream": true` (CreateResponse)."""
-        body = await request.body()
-        prepared = await self._preparer.prepare(body, request.caller, request_hints(request))
+        body = await request.body(checked=False)
+        prepared = await self._preparer.prepare(body, request.caller, request_hints(request), checked=False)
         if prepared.plan.request.background:
-            return await self._background(request, prepared, body)
+            return await self._background(request, prepared)
         limits = prepared.permit.headers
         if not prepared.plan.request.stream:
             run = self._preparer.run(prepared, mute=True)
@@ -56,8 +56,8 @@ class Responses:
         await self._foreground.stream(request, run, limits, sink_of)
         return None
 
-    async def _background(self, request: Request, prepared: Prepared, body: bytes) -> Reply | None:
-        plan = prepared.plan
+    async def _background(self, request: Request, prepared: Prepared) -> Reply | None:
+        plan, body = prepared.plan, prepared.body
         if prepared.unnamed:  # whoever continues it may have another model, or several
             body = await by_size(len(body), with_model, body, plan.request.model)
         queued = await self._live.submit(plan, body, prepared.permit)

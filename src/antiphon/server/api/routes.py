@@ -20,7 +20,7 @@ from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.uploads import Uploads
 from antiphon.server.api.vectors.files import VectorStoreFiles
 from antiphon.server.api.vectors.stores import VectorShelf, VectorStores
-from antiphon.server.http.router import RouteTable
+from antiphon.server.http.router import BATCHING, READING, RouteTable
 from antiphon.stores.base import UploadStore
 from antiphon.tools.retrieval.search import Searcher
 
@@ -68,11 +68,12 @@ def add_files(
 ) -> None:
     """Register `/files` and `/uploads`; `deleted` is called after a file was deleted."""
     files, uploads = Files(incoming, new_id_base, deleted, meters), Uploads(parts, incoming, new_id_base, meters)
-    router.add("POST", "/files", files.create)
-    router.add("GET", "/files", files.list)
-    router.add("GET", "/files/{id}", files.read)
-    router.add("DELETE", "/files/{id}", files.delete)
-    router.add("GET", "/files/{id}/content", files.content)
+    seeing = BATCHING | READING  # without `responses` or `read`: files of batches only
+    router.add("POST", "/files", files.create, scopes=BATCHING)
+    router.add("GET", "/files", files.list, scopes=seeing)
+    router.add("GET", "/files/{id}", files.read, scopes=seeing)
+    router.add("DELETE", "/files/{id}", files.delete, scopes=BATCHING)
+    router.add("GET", "/files/{id}/content", files.content, scopes=seeing)
     router.add("POST", "/uploads", uploads.create)
     router.add("POST", "/uploads/{id}/parts", uploads.add_part)
     router.add("POST", "/uploads/{id}/complete", uploads.complete)

@@ -11,7 +11,7 @@ import msgspec
 from antiphon.core.request.validation import decode, missing
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.api.paging import listing, page_query
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.server.http.multipart import Field, read_fields
 from antiphon.stores.records import StoredSkill, StoredSkillVersion
 from antiphon.tools.containers.bundles import MOST_SKILL_FILES, SkillBundle, bundle_of_files, bundle_of_zip
@@ -63,7 +63,7 @@ class SkillRoutes:
     async def set_default(self, request: Request) -> Reply:
         """POST /v1/skills/{id}: which version counts where none is named."""
         skill = await self._there(request)
-        body = decode(_set_default, await request.body())
+        body = decode(_set_default, await request.body(most=SMALL_BODY))
         version = await self._skills.find_version(skill.id, request.owner, body.default_version, "default_version")
         if not await self._skills.store.set_default(skill.id, request.owner, version.version):
             raise skill_not_found(skill.id, "skill_id")

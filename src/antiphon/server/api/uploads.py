@@ -16,7 +16,7 @@ from antiphon.core.request.validation import decode
 from antiphon.errors import APIError, InvalidRequest, NotFound, StoreConflict, StoreUnknown
 from antiphon.server.api.files import LONGEST, SHORTEST, check_purpose, file_object
 from antiphon.server.api.incoming import UPLOAD_SECONDS, Incoming
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.stores.base import UploadStore
 from antiphon.stores.records import StoredFile, StoredPart, StoredUpload
 from antiphon.types.request import Id
@@ -74,7 +74,7 @@ class Uploads:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/uploads."""
-        body = decode(_create, await request.body())
+        body = decode(_create, await request.body(most=SMALL_BODY))
         most = self._incoming.bounds.file
         if body.bytes > most:
             raise InvalidRequest(f"A file has at most {most} bytes.", param="bytes", code="file_too_large")
@@ -133,7 +133,7 @@ class Uploads:
     async def complete(self, request: Request) -> Reply:
         """POST /v1/uploads/{id}/complete: the file of the parts named, in this order; the others are deleted."""
         upload = await self._there(request)
-        body = decode(_complete, await request.body())
+        body = decode(_complete, await request.body(most=SMALL_BODY))
         if upload.status == CANCELLED:
             raise _ended(upload.id)
         file = await self._incoming.files.get(upload.file_id, upload.owner, self._clock())

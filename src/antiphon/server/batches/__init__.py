@@ -1,1 +1,1 @@
-"""`/v1/batches`: requests of a file as handlers of their routes answer them."""
+"""Batches: requests of a file, as OpenAI and Anthropic have them. `work` answers them, by the handlers of their routes."""

@@ -12,11 +12,11 @@ from antiphon.access.caller import Caller
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import APIError, InvalidRequest, NotFound, spelled
-from antiphon.responses.batches.base import ENDED, BatchRequest, Ending, LineAnswer, details_of, progress_of
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.incoming import UPLOAD_SECONDS
 from antiphon.server.api.paging import whole_number
 from antiphon.server.batches.making import WINDOWS, BatchParts, Wanted, check_endpoint, make
+from antiphon.server.batches.work.base import ENDED, BatchRequest, Ending, LineAnswer, details_of, progress_of
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.errors import FORM, dotted, envelope

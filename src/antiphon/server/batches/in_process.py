@@ -10,10 +10,10 @@ import msgspec
 from antiphon.access.caller import Caller
 from antiphon.core.request.json_text import MOST_VALUES, check_json
 from antiphon.errors import APIError, InvalidRequest
-from antiphon.responses.batches.base import LineAnswer
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import HELD, Held, Rooms
 from antiphon.runtime.unexpected_errors import unexpected
+from antiphon.server.batches.work.base import LineAnswer
 from antiphon.server.http.messages import ByteSink, Header, Reply
 from antiphon.server.http.response_head import server_error
 from antiphon.server.http.router import HttpRoute, RouteTable
@@ -45,9 +45,17 @@ class InnerRequest:
         """Return a header by its lower-case name."""
         return HEADERS.get(name)
 
-    async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
-        """Return the body, checked as a client's is. Raises APIError 400, 429 or 503."""
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name."""
+        return [HEADERS[name]] if name in HEADERS else []
+
+    async def body(
+        self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES, checked: bool = True
+    ) -> bytes:
+        """Return the body, `checked` as a client's is. Raises APIError 400, 429 or 503."""
         self._held.take(len(self._body))
+        if not checked:
+            return self._body
         return await by_size(len(self._body), lambda: check_json(self._body, values=values))
 
     async def part(self, limit: int) -> bytes:
@@ -118,7 +126,7 @@ class InProcess:
             return None
 
     async def answer(self, path: str, body: bytes, caller: Caller) -> LineAnswer:
-        """LineAnswer a request of a caller; whatever happens is an answer."""
+        """Answer a request of a caller; whatever happens is an answer."""
         request_id = f"req_{self._new_id_base()[16:]}"
         record = Record("POST", path.encode(), request_id)
         record.caller = caller

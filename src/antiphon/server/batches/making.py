@@ -11,11 +11,11 @@ from msgspec import Raw
 from antiphon.access.caller import Caller
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError, InvalidRequest
-from antiphon.responses.batches.base import BatchDetails
-from antiphon.responses.batches.machine import Batches
 from antiphon.server.api.files import file_not_found
 from antiphon.server.api.incoming import Incoming
 from antiphon.server.batches.in_process import InProcess
+from antiphon.server.batches.work.base import BatchDetails
+from antiphon.server.batches.work.machine import Batches
 from antiphon.stores.base import Store
 from antiphon.stores.batch_records import StoredBatch
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Raw
+from msgspec.structs import replace
 
+from antiphon.access.caller import Caller
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
-from antiphon.responses.batches.base import BatchProgress, details_of, progress_of
 from antiphon.server.api.files import LONGEST, SHORTEST
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.batches.making import BatchParts, Wanted, check_endpoint, make
-from antiphon.server.http.messages import Reply, Request, json_reply
-from antiphon.server.http.router import RouteTable
+from antiphon.server.batches.work.base import BatchProgress, details_of, progress_of
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
+from antiphon.server.http.router import BATCHING, READING, RouteTable
 from antiphon.stores.batch_records import BatchCounts, StoredBatch
 from antiphon.stores.records import ListPage
 from antiphon.types.request import Id, Metadata
@@ -31,8 +34,15 @@ Endpoint = Literal[
     "/v1/decisions",
     "/v1/messages",
     "/v1/images/generations",
+    "/v1/images/edits",
+    "/v1/rerank",
 ]
-"""Paths whose requests a batch may have, as far as the server has them: a row here, and a route."""
+"""Paths whose requests a batch may have: those of OpenAI's that this server has (not `/v1/videos`), and some that OpenAI has not.
+
+Requests of a batch and their answers are JSON: routes that take only forms, or answer with sounds, are none.
+"""
+
+ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
 
 ENDED_AT = {"completed": "completed_at", "failed": "failed_at", "expired": "expired_at", "cancelled": "cancelled_at"}
 
@@ -48,7 +58,7 @@ class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /v1/batches`."""
 
     input_file_id: Id
-    endpoint: Endpoint
+    endpoint: str
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
     output_expires_after: OutputExpiresAfter | None = None
@@ -66,7 +76,9 @@ class BatchRoutes:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/batches: the file is checked, and its requests are answered, after this."""
-        body = decode(_create, await request.body())
+        body = decode(_create, await request.body(most=SMALL_BODY))
+        if body.endpoint not in ENDPOINTS:
+            raise _no_endpoint(body.endpoint)
         check_endpoint(self._parts, body.endpoint, request.caller)
         wanted = Wanted(
             front=FRONT,
@@ -83,7 +95,7 @@ class BatchRoutes:
         """GET /v1/batches: newest first; `limit`, `after`."""
         query = page_query(request)
         page = ListPage(limit=query.limit + 1, descending=not query.ascending, after=query.after, before=query.before)
-        found = await self._batches.list(request.owner, FRONT, page)
+        found = await self._seen(request.caller, page)
         if found is None:
             param = "after" if query.after is not None else "before"
             raise InvalidRequest(f"Invalid '{param}': batch not found.", param=param)
@@ -91,24 +103,52 @@ class BatchRoutes:
         data = [batch_object(batch) for batch in shown]
         return json_reply(listing(data, [batch.id for batch in shown], len(found) > query.limit))
 
-    async def read(self, request: Request) -> Reply:
-        """GET /v1/batches/{id}."""
+    async def _seen(self, caller: Caller, page: ListPage) -> Sequence[StoredBatch] | None:
+        """Return the batches of a page that the caller may see; what it may not see takes no place."""
+        found: list[StoredBatch] = []
+        while len(found) < page.limit:
+            batches = await self._batches.list(caller.owner, FRONT, page)
+            if batches is None:
+                return None
+            found += [batch for batch in batches if self._may_see(caller, batch)]
+            if len(batches) < page.limit:
+                break
+            page = replace(page, after=batches[-1].id)
+        return found[: page.limit]
+
+    def _may_see(self, caller: Caller, batch: StoredBatch) -> bool:
+        """Tell whether a key may see a batch: where it may read all, or call the batch's endpoint."""
+        route = self._parts.in_process.route(details_of(batch).endpoint)
+        return caller.may(READING) or (route is not None and caller.may(route.scopes))
+
+    async def _there(self, request: Request) -> StoredBatch:
         id = request.params["id"]
         batch = await self._batches.get(id, request.owner)
-        if batch is None or batch.front != FRONT:
+        if batch is None or batch.front != FRONT or not self._may_see(request.caller, batch):
             raise batch_not_found(id)
-        return json_reply(batch_object(batch))
+        return batch
+
+    async def read(self, request: Request) -> Reply:
+        """GET /v1/batches/{id}."""
+        return json_reply(batch_object(await self._there(request)))
 
     async def cancel(self, request: Request) -> Reply:
         """POST /v1/batches/{id}/cancel: nothing more is asked; what is done is kept. One that has ended stays as it is."""
-        id = request.params["id"]
-        batch = await self._batches.get(id, request.owner)
-        if batch is not None and batch.front == FRONT:
-            batch = await self._batches.cancel(id, request.owner, int(self._parts.clock()))
-            self._parts.machine.wake(id)
-        if batch is None or batch.front != FRONT:
+        id = (await self._there(request)).id
+        batch = await self._batches.cancel(id, request.owner, int(self._parts.clock()))
+        self._parts.machine.wake(id)
+        if batch is None:
             raise batch_not_found(id)
         return json_reply(batch_object(batch))
+
+
+def _no_endpoint(endpoint: str) -> InvalidRequest:
+    """Return the 400 for an endpoint that batches have not."""
+    return InvalidRequest(
+        f"Invalid 'endpoint': '{endpoint[:100]}' takes no requests of batches, which are JSON; "
+        f"those that do are {', '.join(ENDPOINTS)}.",
+        param="endpoint",
+    )
 
 
 def batch_not_found(id: str) -> NotFound:
@@ -161,7 +201,7 @@ def _usage(counts: BatchCounts) -> dict[str, object]:
 
 def add_batches(router: RouteTable, routes: BatchRoutes) -> None:
     """Register `/batches`."""
-    router.add("POST", "/batches", routes.create)
-    router.add("GET", "/batches", routes.list)
-    router.add("GET", "/batches/{id}", routes.read)
-    router.add("POST", "/batches/{id}/cancel", routes.cancel)
+    router.add("POST", "/batches", routes.create, scopes=BATCHING)
+    router.add("GET", "/batches", routes.list, scopes=BATCHING | READING)
+    router.add("GET", "/batches/{id}", routes.read, scopes=BATCHING | READING)
+    router.add("POST", "/batches/{id}/cancel", routes.cancel, scopes=BATCHING)

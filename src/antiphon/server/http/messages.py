@@ -15,6 +15,10 @@ from antiphon.errors import AntiphonError, Gone
 Header = tuple[bytes, bytes]
 
 
+SMALL_BODY = 1024 * 1024
+"""Bytes of a request to a route that takes settings and ids only: it is decoded in the event loop, within milliseconds."""
+
+
 class ClientGone(Gone):
     """The client closed the connection; there is nobody left to answer."""
 
@@ -86,8 +90,17 @@ class Request(Protocol):
         """Return a header by its lower-case name."""
         ...
 
-    async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
-        """Return the body, decompressed: JSON of so many `values`, or a `form` with files; `most`: bytes, if not `max_body`.
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name, as they came."""
+        ...
+
+    async def body(
+        self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES, checked: bool = True
+    ) -> bytes:
+        """Return the body, decompressed: JSON of so many `values`, or a `form` with files.
+
+        `most`: bytes; of a form instead of `max_body`, of JSON besides. `checked`: it has passed `check_json`,
+        else that is left to whoever decodes it.
 
         Raises APIError 413, 415 or 400, and ClientGone.
         """

@@ -70,17 +70,24 @@ class HTTPRequest:
         """Return a header by its lower-case name."""
         return self._head.fields.get(name)
 
-    async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
-        """Return the body, decompressed: JSON, or a `form` with files. `most`: bytes, where it is not `max_body`.
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of a lower-case name, as they came."""
+        return [value for key, value in self._exchange.headers if key == name]
 
-        It is held until the request is answered. Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
+    async def body(
+        self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES, checked: bool = True
+    ) -> bytes:
+        """Return the body, decompressed: JSON, or a `form` with files. `most`: bytes; of a form instead of `max_body`.
+
+        `checked`: it has passed `check_json`, else that is left to whoever decodes it. It is held until the request is answered.
+        Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
         """
         fields = self._head.fields
         check_content_type(fields.get(b"content-type"), form=form)
         packing = encoding(self._exchange.headers) if b"content-encoding" in fields else ""
         length = fields.get(b"content-length")
         declared = int(length) if length is not None and length.isdigit() else -1
-        most = most or self._max_body
+        most = most if form and most else min(most or self._max_body, self._max_body)
         if declared > most:
             raise too_large(most)
         if declared >= SMALL:
@@ -91,6 +98,8 @@ class HTTPRequest:
         if form:
             return body
         body = body.removeprefix(BOM)
+        if not checked:
+            return body
         if len(body) < LARGE:
             return check_json(body, "", values)
         return await by_size(len(body), check_json, body, "", values)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from antiphon.access.caller import READ, RESPONSES
+from antiphon.access.caller import CHAT, EMBEDDINGS, IMAGES, MODERATIONS, READ, RESPONSES
 from antiphon.errors import APIError
 from antiphon.server.http.messages import Handler
 from antiphon.server.http.response_head import OPENAI, AnswerForm
@@ -23,6 +23,8 @@ MOST_COMPARED = 60
 NO_PARAMS: Mapping[str, str] = {}
 WRITING = frozenset((RESPONSES,))
 READING = frozenset((RESPONSES, READ))
+BATCHING = frozenset((RESPONSES, CHAT, EMBEDDINGS, MODERATIONS, IMAGES))
+"""Scopes of which a key needs one for batches and their files; which endpoints and files those are is the handlers' matter."""
 
 
 class HttpRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,14 +120,14 @@ class RouteTable:
         template, path, params = self._find(raw_path)
         route = template.methods.get(method) or (template.methods.get("GET") if method == "HEAD" else None)
         if route is None:
-            raise _refusal(template, method)
+            raise _refusal(template, method, _prefix(raw_path))
         return Match(route, path, params)
 
     def match_websocket(self, raw_path: bytes) -> WebSocketHandler:
         """Find the handler of a WebSocket connection. Raises APIError 404, or 426 where they are switched off."""
         template, _, _ = self._find(raw_path)
         if template.websocket is None:
-            raise upgrade_required() if template.upgrades else _not_found(template.path, self._templates)
+            raise upgrade_required() if template.upgrades else _not_found(raw_path, self._templates)
         return template.websocket
 
     def allowed(self, raw_path: bytes) -> str:
@@ -159,7 +161,7 @@ class RouteTable:
             found = template.pattern.fullmatch(path)
             if found:
                 return template, path, {name: unquote(value) for name, value in found.groupdict().items()}
-        raise _not_found(path, self._templates)
+        raise _not_found(raw_path, self._templates)
 
 
 def plain_path(raw_path: bytes) -> str:
@@ -181,18 +183,24 @@ def upgrade_required() -> APIError:
     )
 
 
-def _refusal(template: _Template, method: str) -> APIError:
+def _prefix(raw_path: bytes) -> str:
+    """Return the `/v1` that a path came with, or nothing: an error names the path as the client knows it."""
+    return "/v1" if raw_path.startswith(b"/v1/") else ""
+
+
+def _refusal(template: _Template, method: str, prefix: str) -> APIError:
     if method == "GET" and template.upgrades:
         return upgrade_required()
-    message = f"Method {method} is not allowed on {template.path}."
+    message = f"Method {method} is not allowed on {prefix}{template.path}."
     return APIError(405, message, code="method_not_allowed", headers={"allow": template.allow()})
 
 
-def _not_found(path: str, templates: Iterable[str]) -> APIError:
-    hint = " ('/v1' stands in it twice: leave it out of the base URL)" if path.startswith("/v1/") else ""
-    if not hint and (near := _nearest(unquote(path)[:MOST_COMPARED], templates)):
-        hint = f" (did you mean {near}? GET /docs lists all)"
-    return APIError(404, f"Unknown path: {unquote(path)[:200]}{hint}", code="not_found")
+def _not_found(raw_path: bytes, templates: Iterable[str]) -> APIError:
+    path, prefix = unquote(plain_path(raw_path)), _prefix(raw_path)
+    hint = " ('/v1' stands in it twice: leave it out of the base URL)" if prefix and path.startswith("/v1/") else ""
+    if not hint and (near := _nearest(path[:MOST_COMPARED], templates)):
+        hint = f" (did you mean {prefix}{near}? GET /docs lists all)"
+    return APIError(404, f"Unknown path: {prefix}{path[:200]}{hint}", code="not_found")
 
 
 def _nearest(path: str, templates: Iterable[str]) -> str:

@@ -32,7 +32,9 @@ class AnswerTerms:
     """What of a request its answer needs: the model as it was asked for, whether thoughts are wanted and shown, and the window.
 
     `estimate` are the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
-    `seal` seals what a search found. `container` is the one that code ran in; `edits` are those of the context that were made.
+    `lists`: the client knows listings of MCP servers. `seal` seals what a search found.
+    `container` is the one that code ran in; `edits` are those of the context that were made, `transformations` the thoughts
+    that were left out, for clients that know them.
     """
 
     __slots__ = (
@@ -40,11 +42,13 @@ class AnswerTerms:
         "container",
         "edits",
         "estimate",
+        "lists",
         "model",
         "request_id",
         "seal",
         "shows_thoughts",
         "thinks",
+        "transformations",
         "warm",
         "window",
     )
@@ -55,6 +59,8 @@ class AnswerTerms:
         self.beta = False
         self.shows_thoughts = True
         self.thinks = False
+        self.lists = False
+        self.transformations: list[dict[str, str]] | None = None
         self.warm = False
         self.estimate = 1
         self.window: int | None = None
@@ -74,7 +80,7 @@ def usage_of(usage: Usage | None, told: AnswerTerms, said: int, searches: int = 
     if usage is None:
         usage = Usage(input_tokens=told.estimate, output_tokens=said)
     read, written = usage.input_tokens_details.cached_tokens, usage.input_tokens_details.cache_write_tokens
-    return {
+    counts = {
         "input_tokens": max(usage.input_tokens - read - written, 0),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": read,
@@ -85,16 +91,21 @@ def usage_of(usage: Usage | None, told: AnswerTerms, said: int, searches: int = 
         "service_tier": "standard",
         "inference_geo": None,
     }
+    return {**counts, **OF_BETAS} if told.beta else counts
 
+
+OF_BETAS: Mapping[str, None] = dict.fromkeys(("fallback_credit", "iterations", "speed"))
+"""Counts of features that this server does not have, which `?beta=true` asks for."""
 
 AT_THE_END = (
     "input_tokens cache_creation_input_tokens cache_read_input_tokens output_tokens output_tokens_details server_tool_use"
+    " fallback_credit iterations"
 ).split()
 
 
 def counted_at_the_end(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Return the counts that `message_delta` has: the others stand in `message_start`."""
-    return {name: usage[name] for name in AT_THE_END}
+    return {name: usage[name] for name in AT_THE_END if name in usage}
 
 
 def stop_reason(finish: Finish | None, response: Response, told: AnswerTerms, *, called: bool, refused: bool) -> str:
@@ -134,6 +145,8 @@ def message_json(
     }
     if told.beta:
         fields |= {"context_management": context_of(told), "diagnostics": None}
+    if told.transformations is not None:
+        fields["input_transformations"] = told.transformations
     return to_json(fields)
 
 

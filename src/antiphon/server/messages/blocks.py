@@ -51,11 +51,14 @@ class BlockFields(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     tool: OptionalRaw = None
     server_name: str = ""
+    mcp_server_name: str = ""
+    tools: OptionalRaw = None
     citations: OptionalRaw = None
     encrypted_content: str | None = None
 
     def __post_init__(self) -> None:
         settle_nulls(self, source=self.source, input=self.input, content=self.content, tool=self.tool)
+        settle_nulls(self, tools=self.tools)
         settle_nulls(self, citations=self.citations)
 
 
@@ -81,8 +84,8 @@ Ignore = Callable[[str], None]
 KNOWN = frozenset(
     (
         "text image document search_result tool_use tool_result thinking redacted_thinking tool_reference compaction"
-        " tool_addition tool_removal server_tool_use mcp_tool_use mcp_tool_result web_search_tool_result"
-        " web_fetch_tool_result code_execution_tool_result bash_code_execution_tool_result"
+        " tool_addition tool_removal server_tool_use mcp_tool_use mcp_tool_result mcp_tool_listing"
+        " web_search_tool_result web_fetch_tool_result code_execution_tool_result bash_code_execution_tool_result"
         " text_editor_code_execution_tool_result tool_search_tool_result"
     ).split()
 )
@@ -135,6 +138,12 @@ def _image(source: MediaSource, path: str) -> InputImage:
         case "file":
             return InputImage(file_id=source.file_id)
     raise InvalidRequest("must be 'base64', 'url' or 'file'", param=f"{path}.type")
+
+
+def picture_of(block: BlockFields, path: str) -> str | None:
+    """Return a picture of the assistant's (base64), None for one that is elsewhere. Raises InvalidRequest."""
+    source = _source_of(block, path)
+    return _checked(source.data, f"{path}.source") if source.type == "base64" and source.data else None
 
 
 def _document(block: BlockFields, source: MediaSource, path: str) -> list[Part]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.core.compaction import TRIGGER
 from antiphon.core.json_encoding import to_json
+from antiphon.core.relay.writers import PICTURE
 from antiphon.core.request.validation import decode
 from antiphon.core.seals import is_seal
 from antiphon.errors import InvalidRequest
-from antiphon.server.messages.blocks import BlockFields, arguments_of, blocks_of, parts_of, result_of
+from antiphon.server.messages.blocks import BlockFields, arguments_of, blocks_of, parts_of, picture_of, result_of
 from antiphon.server.messages.call_ids import own_id
 from antiphon.server.messages.server_history import earlier_call
+from antiphon.server.messages.server_tools import listing_item
+from antiphon.server.messages.tool_changes import ToolChanges
 from antiphon.types.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -42,31 +46,31 @@ class MessageFields(msgspec.Struct, frozen=True, kw_only=True):
     """A message of a request."""
 
     role: str
-    content: Raw
+    content: OptionalRaw = None
     output_config: MessageOutput | None = None
-    clear_at: OptionalRaw = None
+    clear_at: str | None = None
 
     def __post_init__(self) -> None:
-        settle_nulls(self, clear_at=self.clear_at)
+        settle_nulls(self, content=self.content)
 
 
 _messages = msgspec.json.Decoder(list[MessageFields])
 
 
 class MessagesRead:
-    """Items of a conversation. `effort`: what its system messages ask for last. `references`: tools it has made known, in order.
+    """Items of a conversation. `effort`: what its system messages ask for last. `changes`: tools that come and go in it.
 
-    `held`: the server has the beginning of the conversation. `sources` name, item by item, the message and the blocks that its
-    parts came from; `ignored` what has no effect.
+    `dropped` are the paths of thoughts that are left out, `ignored` is what has no effect. `held`: the server has the beginning
+    of the conversation. `sources` name, item by item, the message and the blocks that its parts came from.
     """
 
     def __init__(self, raw: Raw, *, held: bool = False) -> None:
         self.items: list[Item] = []
         self.sources: list[tuple[int, Sequence[int]]] = []
         self.effort: str | None = None
-        self.references: dict[str, None] = {}
-        self.removed: set[str] = set()
+        self.changes = ToolChanges()
         self.ignored: dict[str, None] = {}
+        self.dropped: list[str] = []
         self._calls: set[str] = set()
         self._uses: dict[str, BlockFields] = {}
         self._cited = False
@@ -83,11 +87,14 @@ class MessagesRead:
         self.last_role = messages[-1].role
         last_user = max((at for at, one in enumerate(messages) if one.role == "user"), default=-1)
         for at, message in enumerate(messages):
-            self._read(message, at, cleared=message.clear_at is not None and at < last_user)
+            self._read(message, at, cleared=message.clear_at == "next_user_message" and at < last_user)
         self._join()
 
     def _read(self, message: MessageFields, at: int, *, cleared: bool) -> None:
-        blocks = blocks_of(message.content, f"messages[{at}].content")
+        path = f"messages[{at}].content"
+        if message.content is None and (message.role != "system" or message.output_config is None):
+            raise InvalidRequest("Field required", param=path, code="missing_required_parameter")
+        blocks = blocks_of(message.content, path) if message.content is not None else []
         match message.role:
             case "user":
                 self._user(blocks, at)
@@ -97,8 +104,7 @@ class MessagesRead:
             case "system":
                 if message.output_config is not None and message.output_config.effort:
                     self.effort = message.output_config.effort
-                if not cleared:
-                    self._system(blocks, at)
+                self._system(blocks, at, cleared=cleared)
             case _:
                 raise InvalidRequest("Input should be 'user', 'assistant' or 'system'", param=f"messages[{at}].role")
 
@@ -141,7 +147,7 @@ class MessagesRead:
                 " must have a corresponding `tool_use` block in the previous message.",
                 param=path,
             )
-        output = result_of(block, path, lambda name: self.references.update({name: None}))
+        output = result_of(block, path, self.changes.refer)
         self._add(FunctionCallOutput(call_id=own_id(block.tool_use_id), output=output), at, [index])
 
     def _assistant(self, block: BlockFields, at: int, index: int) -> None:
@@ -156,6 +162,7 @@ class MessagesRead:
                     self._add(Reasoning(content=[ReasoningText(text=block.thinking)]), at, [index])
                 else:
                     self.ignored["thinking"] = None
+                    self.dropped.append(f"messages.{at}.content.{index}")
             case "tool_use":
                 if not block.id or not block.name:
                     lacks = "name" if block.id else "id"
@@ -175,8 +182,15 @@ class MessagesRead:
                     self.ignored[kind[:64]] = None
                     return
                 path = f"messages[{at}].content[{index}].content"
-                for item in earlier_call(use, block, path, is_seal, lambda name: self.references.update({name: None})):
+                for item in earlier_call(use, block, path, is_seal, self.changes.refer):
                     self._add(item, at, [index])
+            case "image" if (data := picture_of(block, f"messages[{at}].content[{index}]")) is not None:
+                id = f"ig_{blake2b(data.encode(), digest_size=12).hexdigest()}"
+                made = {"id": id, "type": PICTURE, "status": "completed", "result": data}
+                self._add(OtherItem(type=PICTURE, raw=Raw(to_json(made)), id=id), at, [index])
+            case "mcp_tool_listing":
+                path = f"messages[{at}].content[{index}]"
+                self._add(listing_item(block.mcp_server_name, block.tools or Raw(b"[]"), path), at, [index])
             case "compaction" if block.encrypted_content and is_seal(block.encrypted_content):
                 raw = to_json({"type": "compaction", "encrypted_content": block.encrypted_content})
                 self._add(OtherItem(type="compaction", raw=Raw(raw)), at, [index])
@@ -211,23 +225,27 @@ class MessagesRead:
             self.items[-1] = Message(role="assistant", content=[OutputText(text="".join(self._spoken))])
         self._spoken = []
 
-    def _system(self, blocks: Sequence[BlockFields], at: int) -> None:
+    def _system(self, blocks: Sequence[BlockFields], at: int, *, cleared: bool) -> None:
+        """Read a system message; of one that is `cleared` the text is no longer shown."""
         texts: list[str] = []
-        for block in blocks:
+        for index, block in enumerate(blocks):
             match block.type:
                 case "text":
                     texts.append(block.text)
-                case "tool_addition":
-                    name = block.name or block.tool_name
-                    self.references[name] = None
-                    self.removed.discard(name)
-                case "tool_removal":
-                    self.removed.add(block.name or block.tool_name)
+                case "tool_addition" | "tool_removal" as kind:
+                    path = f"messages[{at}].content[{index}].tool"
+                    if not self.changes.take(block.tool, path, added=kind == "tool_addition"):
+                        self.ignored[kind] = None
                 case _:
                     self.ignored[block.type[:64]] = None
         text = "\n\n".join(text for text in texts if text)
-        if text:
+        if text and not cleared:
             self._add(Message(role="system", content=[InputText(text=text)]), at, [0])
+
+    def put_first(self, items: Sequence[Item]) -> None:
+        """Put items before all others: the model sees nothing of them."""
+        self.items = [*items, *self.items]
+        self.sources = [*((0, ()) for _ in items), *self.sources]
 
     def ask_for_summary(self) -> None:
         """Ask for a summary instead of an answer."""

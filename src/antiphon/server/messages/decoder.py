@@ -24,7 +24,7 @@ from antiphon.server.messages.errors import dotted
 from antiphon.server.messages.server_blocks import OUTPUTS
 from antiphon.server.messages.tools import ToolsRead, choice_of
 from antiphon.types.raw import OptionalRaw, settle_nulls
-from antiphon.types.request import CreateResponse, ReasoningConfig, TextFormat
+from antiphon.types.request import READ_ONLY, CreateResponse, ReasoningConfig, TextFormat
 
 Verdict = Literal["read", "ignored", "silent"]
 
@@ -135,7 +135,7 @@ _request = msgspec.json.Decoder(MessagesRequest)
 class MessagesRequestDecoder:
     """Decodes the body of one request (a RequestDecoder); `told` is then what its answer needs.
 
-    `searches_only`: all that the request declares is a web search.
+    `searches_only`: all that the request declares is a web search. `dropped` are the paths of thoughts that are left out.
 
     `resolve`: a client's model name → ours. `session` names the conversation, for caches. `counting`: no answer is wanted.
     """
@@ -147,6 +147,7 @@ class MessagesRequestDecoder:
         self.told.beta = beta
         self.asked_tokens: int | None = None
         self.searches_only = False
+        self.dropped: list[str] = []
         self._resolve = resolve
         self._session = session
         self._counting = counting
@@ -169,15 +170,16 @@ class MessagesRequestDecoder:
         compaction = self._edit(request, read)
         tools = ToolsRead(
             request.tools or (),
-            read.references,
-            read.removed,
+            read.changes,
             ignored,
             servers=request.mcp_servers,
             container=request.container,
         )
+        read.put_first(tools.listings)
         choice, parallel = choice_of(request.tool_choice, tools)
         self.searches_only = tools.searches_only
         ignored |= read.ignored
+        self.dropped = read.dropped
         told, most = self.told, request.max_tokens
         told.model, told.warm = request.model, most == 0
         self.asked_tokens = most
@@ -196,6 +198,7 @@ class MessagesRequestDecoder:
             reasoning=self._reasoning(request, read, ignored),
             include=["reasoning.encrypted_content", OUTPUTS],
             prompt_cache_key=self._session or None,
+            prompt_cache_options=READ_ONLY if told.warm else None,
             safety_identifier=_user(request.metadata),
         )
         return Asked(

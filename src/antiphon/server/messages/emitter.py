@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from json import loads
 
-from msgspec import UNSET, UnsetType
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from antiphon.core.deltas import CallStart, Finish
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.stream.writers import Growing
 from antiphon.core.text.pieces import text_json
 from antiphon.errors import APIError
 from antiphon.server.messages.answer import (
@@ -41,6 +44,21 @@ PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
 
 
+PICTURES = {"/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}
+"""Beginning of a picture in base64 → its media type; others are PNG."""
+
+
+class ListingEntry(msgspec.Struct, omit_defaults=True):
+    """A tool of an MCP server, as a listing has it."""
+
+    name: str
+    input_schema: Raw
+    description: str | None = None
+
+
+_listed = msgspec.json.Decoder(ListingEntry)
+
+
 class GrowingContent:
     """A content block that grows. While another one is open its pieces wait."""
 
@@ -53,6 +71,13 @@ class GrowingContent:
         self.ended = False
         self.waiting: list[tuple[bytes, bytes]] = []
         self._emitter = emitter
+
+    def growing(self, kind: bytes, pieces: list[str]) -> Growing | None:
+        """Tell how further pieces of a text are told; None while another block is open."""
+        if self.index < 0:
+            return None
+        head = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:' % (self.index, kind)
+        return Growing("content_block_delta", head, pieces, b"}}")
 
     def piece(self, kind: bytes, value: bytes) -> None:
         """Append a piece: a delta's type and the name of its one field, and that field's JSON."""
@@ -80,10 +105,10 @@ class MessagesEmitter(MuteEmitter):
         "_line",
         "_open",
         "_quiet",
-        "_said",
         "_told",
         "called",
         "fetches",
+        "framed",
         "paused",
         "quotes",
         "refused",
@@ -98,19 +123,21 @@ class MessagesEmitter(MuteEmitter):
         self.quotes: dict[str, str] = {}
         self._told = told
         self._quiet = quiet
+        self.framed = not quiet and not told.warm
         self._content: list[bytes | None] = []
         self._open: GrowingContent | None = None
         self._line: deque[GrowingContent] = deque()
         self._index = 0
-        self._said = 0
 
     # Blocks
 
     def begin(self, opening: bytes) -> GrowingContent:
-        """Open a block, or put it in line."""
+        """Open a block, or put it in line; none is shown where only the prompt is to be read."""
         block = GrowingContent(self, opening, len(self._content))
         self._content.append(None)
         self.paused = False
+        if self._told.warm:
+            return block
         if self._open is None:
             self._show(block)
         else:
@@ -121,7 +148,7 @@ class MessagesEmitter(MuteEmitter):
         """Emit a piece of the open block."""
         self.sequence_number += 1
         if kind is not SIGNATURE and kind is not CITATION:
-            self._said += len(value) - 2
+            self.said += len(value) - 2
         if not self._quiet:
             body = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:%b}}' % (index, kind, value)
             self._pending.append(Event("content_block_delta", body))
@@ -171,6 +198,21 @@ class MessagesEmitter(MuteEmitter):
         block.end(b'{"type":"compaction","content":%b,"encrypted_content":%b}' % fields)
         self.paused = True
 
+    def listed(self, server: str, tools: Sequence[bytes]) -> None:
+        """Emit an `mcp_tool_listing` block for clients that know it: they send it back, and the server is not asked again."""
+        if not self._told.lists:
+            return
+        block = {"type": "mcp_tool_listing", "mcp_server_name": server, "tools": [_listed.decode(one) for one in tools]}
+        whole = to_json(block)
+        self.begin(whole).end(whole)
+
+    def pictured(self, data: str) -> None:
+        """Emit an `image` block, as requests have it: the API itself has none for a picture that a model makes."""
+        kind = next((kind for begin, kind in PICTURES.items() if data.startswith(begin)), "image/png")
+        source = b'{"type":"base64","media_type":%b,"data":%b}' % (to_json(kind), text_json(data))
+        whole = b'{"type":"image","source":%b}' % source
+        self.begin(whole).end(whole)
+
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""
         self._say("error", envelope(error, self._told.request_id))
@@ -181,7 +223,7 @@ class MessagesEmitter(MuteEmitter):
             return b"", (self._pending.pop() if self._pending else STOP)
         told = self._told
         content = [] if told.warm else [block for block in self._content if block is not None]
-        usage = usage_of(response.usage, told, -(-self._said // CHARACTERS), self.searches, self.fetches)
+        usage = usage_of(response.usage, told, -(-self.said // CHARACTERS), self.searches, self.fetches)
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
         stop = "compaction" if self.paused else stop
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
@@ -200,15 +242,14 @@ class MessagesEmitter(MuteEmitter):
 class TextBlock:
     """The Writer of a message's text."""
 
-    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, *, told: AnswerTerms) -> None:
+    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int) -> None:
         self.index = index
         self._emitter = emitter
         self._id = item_id
         self._pieces: list[str] = []
-        self._begin = 0
+        self._texts: list[str] = []
         self._citations: list[bytes] = []
         self._block: GrowingContent | None = None
-        self._warm = told.warm
 
     def text(self, text: str, logprobs: bytes = b"") -> None:
         """Append a piece, opening the block first where needed: it never begins empty, and ends with its citations."""
@@ -216,10 +257,13 @@ class TextBlock:
             self._end_block()
         self._pieces.append(text)
         if self._block is None:
-            if self._warm:
-                return
             self._block = self._emitter.begin(b'{"type":"text","text":"","citations":[]}')
         self._block.piece(TEXT, text_json(text))
+
+    @property
+    def growing(self) -> Growing | None:
+        """The text, if its block is open and goes on."""
+        return self._block.growing(TEXT, self._pieces) if self._block is not None and not self._citations else None
 
     def refusal(self, text: str) -> None:
         """Append a piece of a refusal, which is text too."""
@@ -238,18 +282,19 @@ class TextBlock:
         self._block.piece(CITATION, citation)
 
     def _end_block(self) -> None:
+        text = "".join(self._pieces)
         if self._block is not None:
             cited = b"[%b]" % b",".join(self._citations)
-            text = text_json("".join(self._pieces[self._begin :]))
-            self._block.end(b'{"type":"text","text":%b,"citations":%b}' % (text, cited))
-        self._begin = len(self._pieces)
+            self._block.end(b'{"type":"text","text":%b,"citations":%b}' % (text_json(text), cited))
+        self._texts.append(text)
+        self._pieces = []
         self._block = None
         self._citations.clear()
 
     def close(self, status: str) -> bytes:
         """End the block."""
         self._end_block()
-        text = "".join(self._pieces)
+        text = "".join(self._texts)
         return to_json(Message(id=self._id, status=status, role="assistant", content=[OutputText(text=text)]))
 
 
@@ -264,22 +309,26 @@ class ThinkingBlock:
         self._seal = options.seal
         self._shows = told.shows_thoughts
         self._pieces: list[str] = []
-        self._block = None if told.warm else emitter.begin(b'{"type":"thinking","thinking":"","signature":""}')
+        self._block = emitter.begin(b'{"type":"thinking","thinking":"","signature":""}')
+
+    @property
+    def growing(self) -> Growing | None:
+        """The thoughts, where they are shown."""
+        return self._block.growing(THINKING, self._pieces) if self._shows else None
 
     def text(self, text: str) -> None:
         """Append to the thoughts."""
         self._pieces.append(text)
-        if self._shows and self._block is not None:
+        if self._shows:
             self._block.piece(THINKING, text_json(text))
 
     def close(self, status: str) -> bytes:
         """Emit the signature and end the block."""
         text = "".join(self._pieces)
         sealed = (self._seal(text) if self._seal is not None else None) or ""
-        if self._block is not None:
-            self._block.piece(SIGNATURE, text_json(sealed))
-            shown = text_json(text if self._shows else "")
-            self._block.end(b'{"type":"thinking","thinking":%b,"signature":%b}' % (shown, text_json(sealed)))
+        self._block.piece(SIGNATURE, text_json(sealed))
+        shown = text_json(text if self._shows else "")
+        self._block.end(b'{"type":"thinking","thinking":%b,"signature":%b}' % (shown, text_json(sealed)))
         content: list[ReasoningText | PlainText] | UnsetType = [ReasoningText(text=text)] if text else UNSET
         return to_json(Reasoning(id=self.item_id, status=status, content=content, encrypted_content=sealed or UNSET))
 
@@ -287,9 +336,7 @@ class ThinkingBlock:
 class CallBlock:
     """The Writer of a call."""
 
-    def __init__(
-        self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: AnswerTerms
-    ) -> None:
+    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart) -> None:
         self.index = index
         self._id = item_id
         self._call = call
@@ -299,27 +346,30 @@ class CallBlock:
             to_json(call.name),
         )
         emitter.called = True
-        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":{"type":"direct"}}')
+        self._block = emitter.begin(self._head + b'{},"caller":{"type":"direct"}}')
 
     @property
     def arguments(self) -> str:
         """All that has come so far."""
         return "".join(self._pieces)
 
+    @property
+    def growing(self) -> Growing | None:
+        """The arguments."""
+        return self._block.growing(ARGUMENTS, self._pieces)
+
     def text(self, text: str) -> None:
         """Append to the arguments."""
         self._pieces.append(text)
-        if self._block is not None:
-            self._block.piece(ARGUMENTS, text_json(text))
+        self._block.piece(ARGUMENTS, text_json(text))
 
     def close(self, status: str) -> bytes:
         """End the call. Arguments that were cut off are no object: the Message shows none."""
         if not self.arguments.strip() and status == "completed":
             self.text("{}")
         arguments = self.arguments
-        if self._block is not None:
-            whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
-            self._block.end(self._head + whole + b',"caller":{"type":"direct"}}')
+        whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
+        self._block.end(self._head + whole + b',"caller":{"type":"direct"}}')
         call = self._call
         return to_json(
             FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=arguments, status=status)

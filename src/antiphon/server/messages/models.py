@@ -40,9 +40,10 @@ class ModelNames:
 class AnthropicModels:
     """The handlers of `/v1/models` where the client is Anthropic's; others get OpenAI's shape."""
 
-    def __init__(self, router: Router, models: Models) -> None:
+    def __init__(self, router: Router, models: Models, names: ModelNames) -> None:
         self._router = router
         self._models = models
+        self._names = names
 
     @property
     def list(self) -> Handler:
@@ -67,12 +68,13 @@ class AnthropicModels:
         return json_reply({"data": page, "has_more": more, "first_id": first, "last_id": last}, headers=_id(request))
 
     async def read(self, request: Request) -> Reply:
-        """GET /v1/models/{id}."""
+        """GET /v1/models/{id}: by any name that a request for an answer may have."""
         if request.header(VERSION) is None:
             return await self._models.read(request)
         wanted = request.params["id"]
+        meant = self._names.resolve(wanted)
         for card in self._cards(request):
-            if wanted in (card.id, *card.aliases) or own_model(wanted) in (card.id, *card.aliases):
+            if meant in (card.id, *card.aliases):
                 return json_reply(_entry(card, wanted), headers=_id(request))
         reply = fault(NotFound(f"model: {wanted}", code="model_not_found"), request.request_id)
         own = [header for header in reply.headers if header[0] != b"x-request-id"]  # the path's own form sends that

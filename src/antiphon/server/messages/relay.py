@@ -10,19 +10,20 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.access.caller import resolve
-from antiphon.access.limits import Demand
+from antiphon.access.limits import Demand, Permit
 from antiphon.backends.base import MessagesCaller, RelayedAnswer, Route, whole_body
 from antiphon.core.request.validation import decode, decode_fields
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.admin import RelayedCall, Ring
 from antiphon.server.api.relayed import WHOLE_LIMIT
 from antiphon.server.api.routing_hints import request_hints
-from antiphon.server.http.messages import ClientGone, Header, Reply, Request
+from antiphon.server.http.messages import Header, Reply, Request
 from antiphon.server.messages.errors import envelope
 from antiphon.server.messages.limit_headers import limit_headers
 from antiphon.server.messages.models import VERSION, ModelNames
-from antiphon.telemetry.request_record import calls_model
+from antiphon.telemetry.request_record import calls_model, uses_tokens
 
 BETA = b"anthropic-beta"
 BYTES_PER_TOKEN = 4
@@ -47,9 +48,10 @@ _relayed = msgspec.json.Decoder(_Relayed)
 class MessagesRelayer:
     """Passes requests on. What this server has to look into (its own seals, URLs that it fetches) is translated instead."""
 
-    def __init__(self, services: Services, names: ModelNames) -> None:
+    def __init__(self, services: Services, names: ModelNames, ring: Ring) -> None:
         self._services = services
         self._names = names
+        self._ring = ring
 
     async def relay(self, request: Request, body: bytes) -> tuple[bool, Reply | None]:
         """Answer a request; the first is False where it has to be translated. Raises APIError."""
@@ -64,23 +66,22 @@ class MessagesRelayer:
         calls_model(route.card.id)
         request.cancel_on_disconnect()
         demand = Demand(len(body) // BYTES_PER_TOKEN, max(asked.max_tokens, 0))
-        permit = await limiter.admit(request.caller, route.card, lambda: demand)
-        answer: RelayedAnswer | None = None
-        try:
-            answer = await route.relay_messages(fields, _caller(request), request_hints(request))
-            limits = limit_headers(permit.headers, self._services.clock())
-            headers = [*permit.headers, *limits, *_headers(request, answer)]
-            if asked.stream and answer.status < 300:
-                await _stream(request, answer, headers)
-                return True, None
-            return True, Reply(await whole_body(answer, WHOLE_LIMIT), answer.status, _type(answer), headers)
-        finally:
-            if answer is not None:
-                answer.abort()
-            fine = answer is not None and answer.status < 300
-            permit.settle(
-                answer.usage() if answer is not None and fine else None, max(answer.said, 1) if answer and fine else 0
-            )
+        with self._ring.relayed(request, route.card.id, stream=bool(asked.stream)) as call:
+            permit = await limiter.admit(request.caller, route.card, lambda: demand)
+            answer: RelayedAnswer | None = None
+            try:
+                answer = await route.relay_messages(fields, _caller(request), request_hints(request))
+                limits = limit_headers(permit.headers, self._services.clock())
+                headers = [*permit.headers, *limits, *_headers(request, answer)]
+                if asked.stream and answer.status < 300:
+                    await _stream(request, answer, headers, call)
+                    return True, None
+                body = await whole_body(answer, WHOLE_LIMIT)
+                if answer.status >= 300:
+                    call.error = BackendError(answer.status, "")
+                return True, Reply(body, answer.status, _type(answer), headers)
+            finally:
+                _settle(answer, permit, call)
 
     async def count(self, request: Request, body: bytes) -> Reply | None:
         """Have the backend count; None where it cannot, or the request has to be translated. Raises APIError."""
@@ -129,10 +130,15 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
+def betas_of(request: Request) -> tuple[str, ...]:
+    """Return the beta features that a client asks for, in one header or several."""
+    given = b",".join(request.headers(BETA)).decode("latin-1")
+    return tuple(beta.strip() for beta in given.split(",") if beta.strip())
+
+
 def _caller(request: Request) -> MessagesCaller:
     version = request.header(VERSION) or b""
-    betas = (request.header(BETA) or b"").decode("latin-1").split(",")
-    return MessagesCaller(version.decode("latin-1"), tuple(beta.strip() for beta in betas))
+    return MessagesCaller(version.decode("latin-1"), betas_of(request))
 
 
 def _headers(request: Request, answer: RelayedAnswer) -> list[Header]:
@@ -147,15 +153,28 @@ def _type(answer: RelayedAnswer) -> str:
     )
 
 
-async def _stream(request: Request, answer: RelayedAnswer, headers: list[Header]) -> None:
+def _settle(answer: RelayedAnswer | None, permit: Permit, call: RelayedCall) -> None:
+    """Count what an answer took, wherever that is told."""
+    if answer is None:
+        permit.settle(None, 0)
+        return
+    answer.abort()
+    fine = answer.status < 300
+    usage = answer.usage() if fine else None
+    call.usage, call.incomplete, call.events = usage, answer.incomplete, answer.said
+    uses_tokens(usage)
+    permit.settle(usage, max(answer.said, 1) if fine else 0)
+
+
+async def _stream(request: Request, answer: RelayedAnswer, headers: list[Header], call: RelayedCall) -> None:
     """Pass a stream on, byte for byte. Where the backend breaks off, the stream ends with an error."""
     sink = await request.stream(_type(answer), answer.status, headers)
     try:
         while data := await answer.read():
+            call.speaks()
             sink.write_nowait(data)
             await sink.drain()
-    except ClientGone:
-        return
     except BackendError as error:
+        call.error = error
         sink.write_nowait(b"event: error\ndata: %b\n\n" % envelope(error, request.request_id))
     await sink.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -14,21 +15,28 @@ from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import FailedCall, Plan
 from antiphon.responses.prepare import Prepared, Preparer
 from antiphon.responses.services import Services
+from antiphon.server.api.admin import Ring
 from antiphon.server.api.counting import ESTIMATED
 from antiphon.server.api.foreground import Foreground, ignored_header
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import Header, Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable
+from antiphon.server.messages.answer import AnswerTerms
 from antiphon.server.messages.decoder import MessagesRequestDecoder
 from antiphon.server.messages.dialect import dialect
 from antiphon.server.messages.errors import FORM
 from antiphon.server.messages.limit_headers import limit_headers
 from antiphon.server.messages.models import ModelNames
-from antiphon.server.messages.relay import MessagesRelayer
+from antiphon.server.messages.relay import MessagesRelayer, betas_of
 from antiphon.types.items import InputText, Message
 
 SESSION = b"x-claude-code-session-id"
 AGENT = b"x-claude-code-agent-id"
+MCP_CLIENT = "mcp-client-"
+LISTINGS = "mcp-client-2026-09-15"
+"""The beta of MCP servers that has listings of their tools, and later ones."""
+
+BINDING = "thinking-binding-controls-"
 SEARCHES, THINKING = "web_search", "thinking"
 LONGEST_QUERY = 400
 
@@ -36,12 +44,14 @@ LONGEST_QUERY = 400
 class MessagesRoutes:
     """The handlers."""
 
-    def __init__(self, services: Services, intake: Intake, foreground: Foreground, names: ModelNames) -> None:
+    def __init__(
+        self, services: Services, intake: Intake, foreground: Foreground, names: ModelNames, ring: Ring
+    ) -> None:
         self._services = services
         self._intake = intake
         self._foreground = foreground
         self._names = names
-        self._relayer = MessagesRelayer(services, names)
+        self._relayer = MessagesRelayer(services, names, ring)
 
     async def create(self, request: Request) -> Reply | None:
         """POST /v1/messages: a Message, or its events. A backend that speaks this API gets the request as it is."""
@@ -56,6 +66,7 @@ class MessagesRoutes:
             prepared = replace(prepared, plan=replace(prepared.plan, failed=[_no_search(prepared.plan)]))
         plan, told = prepared.plan, decoder.told
         told.window = plan.route.card.context_length
+        _take_betas(told, betas_of(request), decoder.dropped)
         told.seal, told.request_id = plan.options.seal_found, request.request_id
         if told.thinks and not plan.route.card.capabilities.reasoning:
             plan = replace(plan, ignored=[*(name for name in plan.ignored if name != EFFORT), THINKING])
@@ -95,6 +106,14 @@ def _no_search(plan: Plan) -> FailedCall:
     arguments = to_json({"queries": [query[:LONGEST_QUERY]]}).decode()
     result = ToolResult(error="There is no web search here.", code="unavailable")
     return FailedCall(CallStart("off", "off", SEARCHES, SEARCHES), arguments, result)
+
+
+def _take_betas(told: AnswerTerms, betas: Sequence[str], dropped: Sequence[str]) -> None:
+    """Take note of what a client knows."""
+    told.lists = any(beta.startswith(MCP_CLIENT) and beta >= LISTINGS for beta in betas)
+    if any(beta.startswith(BINDING) for beta in betas):
+        shared = {"type": "thinking_dropped", "reason": "model_binding_mismatch"}
+        told.transformations = [{**shared, "path": path} for path in dropped]
 
 
 def _told_headers(request: Request, prepared: Prepared, decoder: MessagesRequestDecoder) -> list[Header]:

@@ -7,7 +7,7 @@ mcp_tool_use    · mcp_tool_result
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from json import loads
 from typing import Any, NamedTuple
@@ -114,12 +114,10 @@ def _code_result(call: CallStart, result: ToolResult, emitter: MessagesEmitter, 
             error = {"type": "code_execution_tool_result_error", "error_code": "unavailable"}
             return {"type": "code_execution_tool_result", "content": error}
     logs = "".join(str(one["logs"]) for one in outputs if one.get("type") == "logs")
-    pictures = sum(one.get("type") == "image" for one in outputs)
-    notes = [result.error or "", f"[{pictures} pictures: a plot is sent as a file that is saved.]" if pictures else ""]
     found = {
         "type": "code_execution_result",
         "stdout": logs,
-        "stderr": "\n".join(note for note in notes if note),
+        "stderr": result.error or "",
         "return_code": 0 if result.error is None else 1,
         "content": [{"type": "code_execution_output", "file_id": file.file_id} for file in result.files],
     }
@@ -192,7 +190,7 @@ class ServerBlock:
         self.index = index
         self.item_id = item_id
         self._inner = serve(MuteEmitter(), item_id, index, call)
-        self._form = None if told.warm else FORMS.get(call.kind)
+        self._form = FORMS.get(call.kind)
         self._call = call
         self._emitter = emitter
         self._terms = told
@@ -258,6 +256,15 @@ class ServerCallBlock(ServerBlock):
         shown = self._form.result(self._call, result, self._emitter, self._terms)
         whole = to_json({"type": shown["type"], "tool_use_id": self._id, **shown})
         self._emitter.begin(whole).end(whole)
+        for picture in _plots(result):
+            self._emitter.pictured(picture)
+
+
+def _plots(result: ToolResult) -> Sequence[str]:
+    """Return the pictures (base64) that code has shown: no block of its result has a place for them."""
+    outputs = result.fields.get("outputs")
+    urls = [str(one.get("url")) for one in outputs if one.get("type") == "image"] if isinstance(outputs, list) else []
+    return [data for url in urls if (data := url.partition(";base64,")[2])]
 
 
 def _block_id(form: CallForm, call: CallStart, item_id: str) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from hashlib import blake2b
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw
 
 from antiphon.core.json_encoding import to_json
-from antiphon.core.kinds import MCP
+from antiphon.core.kinds import MCP, MCP_LISTING, MCP_LISTING_PREFIX
+from antiphon.core.request.other_items import listed_tools
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.deferred_tools import TOOL_SEARCH
 from antiphon.errors import InvalidRequest
+from antiphon.server.messages.tool_changes import WHOLE_TOOLSET
+from antiphon.types.items import OtherItem
 from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.tools import OtherTool
 
@@ -49,6 +53,7 @@ class ToolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a tool of an MCP server may be used."""
 
     enabled: bool | None = None
+    defer_loading: bool | None = None
 
 
 class Toolset(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +62,10 @@ class Toolset(msgspec.Struct, frozen=True, kw_only=True):
     mcp_server_name: str = ""
     default_config: ToolConfig | None = None
     configs: dict[str, ToolConfig] | None = None
+    tools: OptionalRaw = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, tools=self.tools)
 
 
 class ServerToolConfiguration(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,11 +101,15 @@ class ServerTools:
     """Gathers the declarations of a request: web search and web pages become one tool.
 
     `named` are the names by which a choice means one, and its kind; `tools` come with the path of their declaration.
+    `listings` are the tools of MCP servers that the request lists itself. `removed` are tools of MCP servers that the
+    conversation has withdrawn, by the server's name (`tool_changes.ToolChanges.servers`).
     """
 
-    def __init__(self, container: Raw | None, ignored: dict[str, None]) -> None:
+    def __init__(self, container: Raw | None, ignored: dict[str, None], removed: Mapping[str, Collection[str]]) -> None:
         self.named: dict[str, str] = {}
+        self.listings: list[OtherItem] = []
         self._ignored = ignored
+        self._removed = removed
         self._container = self._container_of(container)
         self._web: dict[str, tuple[WebToolFields, str]] = {}
         self._code = ""
@@ -118,6 +131,9 @@ class ServerTools:
         elif begin == TOOLSET:
             toolset = decode(_toolset, raw, path)
             self._toolsets[toolset.mcp_server_name] = toolset, path
+            configs = [toolset.default_config, *(toolset.configs or {}).values()]
+            if any(config is not None and config.defer_loading for config in configs):
+                self._ignored["mcp_toolset.defer_loading"] = None
             return True
         if begin and name:
             self.named[name] = KINDS[begin]
@@ -179,10 +195,13 @@ class ServerTools:
                 )
         found = []
         for index, server in enumerate(servers):
-            toolset = self._toolsets.get(server.name)
-            fields, own = _allowed(server, toolset[0] if toolset else None)
-            if fields is None:
+            toolset, path = self._toolsets.get(server.name, (None, ""))
+            removed = self._removed.get(server.name, ())
+            fields, own = _allowed(server, toolset, removed)
+            if fields is None or WHOLE_TOOLSET in removed:
                 continue
+            if toolset is not None and toolset.tools is not None:
+                self.listings.append(listing_item(server.name, toolset.tools, path))
             shown = {"server_label": server.name, "server_url": server.url, "require_approval": "never", **fields}
             if server.authorization_token:
                 shown["authorization"] = server.authorization_token
@@ -191,23 +210,33 @@ class ServerTools:
 
 
 def _allowed(
-    server: DeclaredServer, toolset: Toolset | None
+    server: DeclaredServer, toolset: Toolset | None, removed: Collection[str]
 ) -> tuple[Mapping[str, object] | None, Mapping[str, object]]:
     """Return which tools of a server are allowed, and which are not; None: no tool is."""
+    own = {"refused_tools": sorted(removed)} if removed else {}
     if toolset is None:
         old = server.tool_configuration
         if old is not None and old.enabled is False:
             return None, {}
-        return ({"allowed_tools": old.allowed_tools} if old is not None and old.allowed_tools is not None else {}), {}
+        return ({"allowed_tools": old.allowed_tools} if old is not None and old.allowed_tools is not None else {}), own
     configs = toolset.configs or {}
     if toolset.default_config is None or toolset.default_config.enabled is not False:
-        return {}, {"refused_tools": _names(configs, enabled=False)}
+        return {}, {"refused_tools": sorted({*_names(configs, enabled=False), *removed})}
     on = _names(configs, enabled=True)
-    return ({"allowed_tools": on} if on else None), {}
+    return ({"allowed_tools": on} if on else None), own
 
 
 def _names(configs: Mapping[str, ToolConfig], *, enabled: bool) -> Sequence[str]:
     return [name for name, config in configs.items() if config.enabled is enabled]
+
+
+def listing_item(server: str, tools: Raw, path: str) -> OtherItem:
+    """Return what is known of an MCP server's tools, as the item of a listing. Raises InvalidRequest."""
+    fields = {"type": MCP_LISTING, "server_label": server, "tools": tools}
+    id = f"{MCP_LISTING_PREFIX}_{blake2b(to_json(fields), digest_size=12).hexdigest()}"
+    item = OtherItem(type=MCP_LISTING, raw=Raw(to_json({"id": id, **fields})), id=id)
+    listed_tools(item, path)
+    return item
 
 
 def _tool(type: str, fields: Mapping[str, object], own: Mapping[str, object] = {}) -> OtherTool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -12,6 +12,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.server.messages.server_tools import ServerTools
+from antiphon.server.messages.tool_changes import ToolChanges
 from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.tools import FunctionTool, Tool, ToolChoice
 
@@ -87,6 +88,7 @@ _MCP_FIELDS = {".server_label": ".name", ".server_url": ".url", ".authorization"
 
 class ToolsRead:
     """The tools of a request. `paths` are those of their declarations, `named` server tools by the name that a choice uses.
+    `listings`: tools of MCP servers that the request lists itself.
 
     Tools that are deferred are offered only once they are referred to, behind all others, in that order, or once a search of
     this server finds them. `searches_only`:
@@ -96,8 +98,7 @@ class ToolsRead:
     def __init__(
         self,
         declared: Sequence[Raw],
-        references: Collection[str],
-        removed: Collection[str],
+        changes: ToolChanges,
         ignored: dict[str, None],
         *,
         servers: Raw | None = None,
@@ -105,24 +106,27 @@ class ToolsRead:
     ) -> None:
         offered: list[tuple[Tool, str]] = []
         deferred: dict[str, tuple[Tool, str]] = {}
-        run_here = ServerTools(container, ignored)
-        for index, raw in enumerate(declared):
-            path = f"tools[{index}]"
+        run_here = ServerTools(container, ignored, changes.servers)
+        paths = [(raw, f"tools[{index}]") for index, raw in enumerate(declared)]
+        for raw, path in (*paths, *changes.definitions.values()):
             fields = decode(_tool, raw, path)
-            if fields.name in removed or run_here.take(fields.type or "", fields.name, raw, path):
+            if changes.definitions.get(fields.name, (raw, path))[1] != path:
+                continue  # the conversation defines it anew
+            if fields.name in changes.removed or run_here.take(fields.type or "", fields.name, raw, path):
                 continue
             tool = _offered(fields, path, ignored)
             if tool is None:
                 continue
-            if fields.defer_loading:
+            if fields.defer_loading or fields.name in changes.definitions:
                 deferred[fields.name] = tool, path
             else:
                 offered.append((tool, path))
-        pairs = [*offered, *(deferred.pop(name) for name in references if name in deferred)]
+        pairs = [*offered, *(deferred.pop(name) for name in changes.references if name in deferred)]
         waiting = [(_deferred(tool), path) for tool, path in deferred.values()] if run_here.searches_tools else []
         served = run_here.tools(servers)
         self.searches_only = not pairs and [tool.type for tool, _ in served] == ["web_search"]
         self.named = run_here.named
+        self.listings = run_here.listings
         self.tools: list[Tool] = [tool for tool, _ in (*pairs, *served, *waiting)]
         self.paths = [path for _, path in (*pairs, *served, *waiting)]
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon import __version__
+from antiphon.access.caller import SCOPES
 from antiphon.core.json_encoding import to_json
 from antiphon.server.http.messages import Reply, Request
 from antiphon.server.http.router import HttpRoute, RouteTable
@@ -112,6 +113,14 @@ def from_docstring(route: HttpRoute) -> Operation:
     return Operation(tag=TAGS.get(first) or first.capitalize() or SERVER, summary=summary[:1].upper() + summary[1:])
 
 
+def scopes_needed(route: HttpRoute) -> str:
+    """Return which scopes of an API key a route takes; "" where any will do. The scope `admin` is enough for each."""
+    if route.public or route.scopes >= frozenset(SCOPES):
+        return ""
+    names = [f"`{scope}`" for scope in SCOPES if scope in route.scopes]
+    return f"Needs the scope {' or '.join(names)}."
+
+
 def describe(route: HttpRoute, path: str, operation: Operation, refs: dict[Any, Json]) -> Json:
     """Return one operation."""
     described: Json = {
@@ -123,8 +132,8 @@ def describe(route: HttpRoute, path: str, operation: Operation, refs: dict[Any, 
             "default": {"$ref": "#/components/responses/Error"},
         },
     }
-    if operation.words:
-        described["description"] = operation.words
+    if words := " ".join(filter(None, (operation.words, scopes_needed(route)))):
+        described["description"] = words
     if route.public:
         described["security"] = []
     parameters = [_path_parameter(name) for name in _VARIABLE.findall(path)]

@@ -288,13 +288,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/admin/requests"): Operation(
         tag=SERVER,
         summary="What runs and what ran lately",
-        words="Of this process, without any text of a prompt or an answer. Needs the scope `admin`.",
+        words="Of this process, without any text of a prompt or an answer.",
         answer=RequestList,
     ),
     ("GET", "/admin/engine"): Operation(
         tag=SERVER,
         summary="Models that the embedded engine has loaded",
-        words="With their memory, and when they are unloaded. Needs the scope `admin`.",
+        words="With their memory, and when they are unloaded.",
         answer=LoadedModels,
     ),
     ("POST", "/admin/engine/stop"): Operation(
@@ -309,13 +309,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         tag=SERVER,
         summary="What was used and spent",
         words="Query: `group_by` (`owner`, `key`, `model`, `day`, `tool`, with commas), `start` and `end` (days), `owner`, `key`,"
-        " `model`, `format` (`json`, `csv`). Needs the scope `admin`.",
+        " `model`, `format` (`json`, `csv`).",
     ),
     ("GET", "/admin/keys"): Operation(
         tag=SERVER,
         summary="List API keys",
-        words="Keys of the store, the newest first, without their secrets. Query: `limit`, `after`, `owner`. Needs the scope"
-        " `admin`, as do the next ones.",
+        words="Keys of the store, the newest first, without their secrets. Query: `limit`, `after`, `owner`.",
     ),
     ("POST", "/admin/keys"): Operation(
         tag=SERVER,
@@ -352,7 +351,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         tag=SERVER,
         summary="Tokens by day, as OpenAI tells them",
         words="Query: `start_time`, `end_time` (Unix time), `group_by` (`model`, `api_key_id`, `user_id`, `project_id`), `limit`,"
-        " `page`. Needs the scope `admin`.",
+        " `page`.",
     ),
     ("GET", "/organization/audit_logs"): Operation(
         tag=SERVER,
@@ -360,7 +359,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         words="Query: `effective_at[gte]` and the like, `event_types[]`, `actor_ids[]`, `resource_ids[]`, `limit`, `after`.",
     ),
     ("GET", "/organization/costs"): Operation(
-        tag=SERVER, summary="Costs by day, as OpenAI tells them", words="Query as above. Needs the scope `admin`."
+        tag=SERVER, summary="Costs by day, as OpenAI tells them", words="Query as above."
     ),
     ("GET", "/responses"): Operation(
         tag=RESPONSES,
@@ -379,20 +378,18 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/admin/responses"): Operation(
         tag=SERVER,
         summary="List the stored responses of all owners",
-        words="As `GET /responses`. Needs the scope `admin`.",
+        words="As `GET /responses`.",
         answer=LoggedPage,
         query=(*LOG, QueryParameter("owner", "string", "Only those of this owner.")),
     ),
     ("GET", "/admin/responses/{id}"): Operation(
         tag=SERVER,
         summary="Read any owner's response, and what was sent to the backend",
-        words="Needs the scope `admin`.",
         answer=WholeResponse,
     ),
     ("POST", "/admin/responses/delete"): Operation(
         tag=SERVER,
         summary="Delete up to 100 responses of any owner",
-        words="Needs the scope `admin`.",
         body=DeleteResponses,
         answer=DeletedList,
     ),

@@ -17,7 +17,7 @@ from typing import Any, cast
 import uvicorn
 
 from antiphon.config import Config
-from antiphon.runtime.heap import keep_large_blocks_apart
+from antiphon.runtime.heap import keep_large_blocks_apart, trim_forever
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.process.settings_source import WATCH_INTERVAL, Source, reload
 from antiphon.server.process.sockets import Listeners, open_listeners
@@ -61,7 +61,7 @@ class GracefulServer(uvicorn.Server):
         if source is not None:
             app.reload_settings = self._reload_now
         self._pending: Config | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Count the signals; unlike uvicorn, don't raise them again at the end: a wish to stop is no failure."""
@@ -74,12 +74,13 @@ class GracefulServer(uvicorn.Server):
         """Begin to serve, and to heed SIGHUP and the settings' file."""
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
+        self._tasks.append(asyncio.create_task(trim_forever()))
         self._take_pending()
         if self._source is None:
             return
         self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup, self._source)
         if self._source.watches:
-            self._watching = asyncio.create_task(self._watch(self._source))
+            self._tasks.append(asyncio.create_task(self._watch(self._source)))
 
     def reload_soon(self, config: Config) -> None:
         """Take other settings over; may be called from other threads."""
@@ -120,8 +121,8 @@ class GracefulServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, let what runs come to its end, or make it."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._tasks:
+            task.cancel()
         if running := len(self.server_state.tasks):
             log.warning(
                 "stopping: waiting up to %g s for %d running request%s; a second signal (Ctrl-C) ends them now",

@@ -29,9 +29,9 @@ class ServerTls:
             self._load(_context())  # a key that does not fit would leave a context half changed
             self._load(self.context)
         except ConfigError as error:
-            log.error("certificate not reloaded: %s", error)
+            log.error("TLS: certificate not reloaded: %s", error)
         else:
-            log.info("certificate reloaded")
+            log.info("TLS: certificate reloaded")
 
 
 def server_tls(config: Config) -> ServerTls | None:

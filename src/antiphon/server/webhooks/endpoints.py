@@ -13,7 +13,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.responses.webhooks.delivery import EVENTS
 from antiphon.responses.webhooks.endpoints import NewSecret, WebhookEndpoints, types_of
 from antiphon.server.api.paging import listing, page_query
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable
 from antiphon.stores.records import ListPage
 from antiphon.stores.webhook_records import StoredWebhook
@@ -80,7 +80,7 @@ class WebhookEndpointRoutes:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/webhook_endpoints: the only answer with the signing secret, but for that of a rotation."""
-        body = decode(_create, await request.body())
+        body = decode(_create, await request.body(most=SMALL_BODY))
         id = f"whe_{self._new_id_base()}"
         types = list(dict.fromkeys(body.event_types))
         return _with_secret(await self._endpoints.create(id, request.owner, body.name, body.url, types))
@@ -103,7 +103,7 @@ class WebhookEndpointRoutes:
 
     async def update(self, request: Request) -> Reply:
         """POST /v1/webhook_endpoints/{id}: change name, URL or event types."""
-        body = decode(_update, await request.body() or b"{}")
+        body = decode(_update, await request.body(most=SMALL_BODY) or b"{}")
         types = None if body.event_types is None else list(dict.fromkeys(body.event_types))
         changed = await self._endpoints.update(request.params["id"], request.owner, body.name, body.url, types)
         return json_reply(endpoint_object(changed))
@@ -116,12 +116,12 @@ class WebhookEndpointRoutes:
 
     async def rotate(self, request: Request) -> Reply:
         """POST /v1/webhook_endpoints/{id}/rotate_secret."""
-        keep = decode(_rotate, await request.body() or b"{}").keep_old_secret_active_for_24_hours
+        keep = decode(_rotate, await request.body(most=SMALL_BODY) or b"{}").keep_old_secret_active_for_24_hours
         return _with_secret(await self._endpoints.rotate(request.params["id"], request.owner, keep_old=keep))
 
     async def test(self, request: Request) -> Reply:
         """POST /v1/webhook_endpoints/{id}/test: a sample event is sent now, once."""
-        type = decode(_test, await request.body()).event_type
+        type = decode(_test, await request.body(most=SMALL_BODY)).event_type
         id, event_id = request.params["id"], f"evt_test_{self._new_id_base()}"
         request.cancel_on_disconnect()
         status = await self._endpoints.test(id, request.owner, event_id, type)

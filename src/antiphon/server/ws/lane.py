@@ -24,6 +24,7 @@ from antiphon.server.http.messages import ClientGone
 from antiphon.server.ws.budget import Budget
 from antiphon.server.ws.memory import ConnectionMemory
 from antiphon.server.ws.steering import Steering
+from antiphon.telemetry.request_record import answers_for
 from antiphon.types.events import Event
 from antiphon.types.request import prewarms
 
@@ -217,6 +218,7 @@ class Lane:
             finally:
                 held.close()
                 self.run = None
+                answers_for(None)
                 body = b""  # not held while the lane waits for its next turn
                 self._connection.budget.release(size)
                 if self._turns.empty():
@@ -229,6 +231,7 @@ class Lane:
         while next_body is not None:
             try:
                 caller = await connection.caller()  # again: a connection can outlive its key
+                answers_for(caller)
                 prepared = await connection.preparer.prepare(
                     next_body, caller, connection.hints, history=connection.memory
                 )

@@ -171,7 +171,7 @@ def _with_input(fields: dict[str, Raw], steered: Sequence[Steered]) -> bytes:
 def _string(value: Raw) -> str:
     try:
         return msgspec.json.decode(value, type=str)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return ""
 
 

@@ -29,7 +29,7 @@ SHARE = 0.005
 """Seconds that one connection may take in a turn of the event loop; the rest of what it sent waits for the next."""
 
 LAST_WRITE = 5.0
-"""Seconds for what is written last to go out to a client that is closed."""
+"""Seconds for what is written last to go out to a client that is closed, and for that client to close, too."""
 
 
 class GracefulWebSocket(WebSocketsSansIOProtocol):
@@ -38,11 +38,12 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
     _url = b"/"
     _headers: Sequence[Header] = ()
     _backlog = b""
+    _lingering = False
 
     def begin(self, url: bytes, headers: Sequence[Header], rest: bytes) -> None:
         """Open the connection with a handshake that is in order; `rest` is what came behind it."""
         self._url, self._headers = url, headers
-        self.data_received(handshake_head(headers))
+        super().data_received(handshake_head(headers))
         if rest:
             self.data_received(rest)
 
@@ -58,8 +59,12 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes, in small steps."""
-        if self._backlog:
+        if self._lingering:
+            return
+        if self._backlog or not self.handshake_complete:
             self._backlog += data
+            if len(self._backlog) > SLICE:
+                self.transport.pause_reading()
         elif len(data) <= SLICE:
             super().data_received(data)
         else:
@@ -68,7 +73,7 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
     def _parse(self, data: bytes) -> None:
         end = time.perf_counter() + SHARE
         for begin in range(0, len(data), SLICE):
-            if self.transport.is_closing():
+            if self._lingering or self.transport.is_closing():
                 return
             if begin and time.perf_counter() > end:
                 self._backlog = data[begin:]
@@ -76,6 +81,13 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
                 self.loop.call_soon(self._go_on)
                 return
             super().data_received(data[begin : begin + SLICE])
+
+    def start_keepalive(self) -> None:
+        """Parse what came before the handshake was answered: only an open connection can be told of an error."""
+        super().start_keepalive()
+        if self._backlog:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         data, self._backlog = self._backlog, b""
@@ -129,6 +141,25 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
         if not self.close_sent:
             self.conn.fail(code, reason)
             self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        """Tell the client of its error (RFC 6455, 7.1.7), and throw away what it sends until it closes, too.
+
+        To close a socket that has something unread resets the connection: a client that still writes never sees why.
+        """
+        self._lingering = True
+        close = self.conn.close_sent
+        if not self.close_sent and close is not None:
+            self.close_sent = True
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(LAST_WRITE, self.transport.abort)
+        self._backlog, self.read_paused = b"", False
+        self.transport.resume_reading()
 
     def shutdown(self) -> None:
         """Tell the handler that the server stops; it closes when it is done."""

@@ -15,10 +15,11 @@ from antiphon.stores.records import EventBatch, Job, LoggedEvent, StoredResponse
 
 
 class KeptJob(msgspec.Struct):
-    """A job, its response's time of creation, and its lease; None: no worker holds it."""
+    """A job, its response's time of creation, when it is due, and its lease; None: no worker holds it."""
 
     job: Job
     created_at: int
+    due: float
     lease_until: float | None = None
     checkpoint: bytes | None = None
 
@@ -54,6 +55,8 @@ class MemoryJobs(PolledJobs):
         *,
         clean: bool = False,
         without: Sequence[str] = (),
+        due: bool = False,
+        busy: Sequence[str] = (),
     ) -> Job | None:
         free = [
             kept
@@ -61,10 +64,10 @@ class MemoryJobs(PolledJobs):
             if (kept.lease_until is None or kept.lease_until <= now)
             and id in (None, kept.job.response_id)
             and kept.job.owner not in without
+            and not (clean and _suspect(kept))
+            and (kept.due <= now or not (due or kept.job.owner in busy))
         ]
-        for kept in sorted(free, key=_suspect):
-            if clean and _suspect(kept):
-                return None
+        for kept in sorted(free, key=lambda kept: (kept.due > now, _suspect(kept), kept.due)):
             job, silent = kept.job, kept.lease_until is not None
             kept.lease_until = now + lease
             kept.job = msgspec.structs.replace(
@@ -135,13 +138,18 @@ class MemoryJobs(PolledJobs):
         return response_id in self._jobs
 
     def insert(
-        self, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent], lease_until: float | None
+        self,
+        response: StoredResponse,
+        request: bytes,
+        events: Sequence[LoggedEvent],
+        lease_until: float | None,
+        due: float,
     ) -> Job:
         """Insert a job with its first events, claimed where there is a lease."""
         self._log(response.id, response.owner, events)
         times = 0 if lease_until is None else 1
         job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)
-        self._jobs[response.id] = KeptJob(job, response.created_at, lease_until)
+        self._jobs[response.id] = KeptJob(job, response.created_at, due, lease_until)
         return job
 
     def remove(self, response_id: str) -> None:

@@ -69,11 +69,12 @@ class MemoryResponses:
         worker: str | None = None,
         lease_until: float = 0.0,
         entry: LogEntry | None = None,
+        due: float = 0.0,
     ) -> Job | None:
         if response.id in self._jobs:
             raise StoreConflict(response.id)
         await self.put(response, entry=entry)
-        job = self._jobs.insert(response, request, events, None if worker is None else lease_until)
+        job = self._jobs.insert(response, request, events, None if worker is None else lease_until, due)
         return None if worker is None else job
 
     def _keep(self, response: StoredResponse, old: Kept | None, entry: LogEntry | None) -> None:

@@ -21,10 +21,13 @@ class JobStore(Protocol):
         *,
         clean: bool = False,
         without: Sequence[str] = (),
+        due: bool = False,
+        busy: Sequence[str] = (),
     ) -> Job | None:
         """Claim a job that no worker holds (queued, released, or its lease expired), with `id` that response's, or return None.
 
-        Jobs without crashes come first, the oldest of them; with `clean` no others are claimed.
+        Jobs that are due come first; among them, and among the others, those without crashes; among these the one that is due
+        first. With `clean` no job with crashes is claimed, with `due` none before it is due, nor one of the owners in `busy`.
         Those of the owners in `without` are passed over.
         The job's `fence` and `attempts` are raised by one, and `crashes` where its lease ran out. `lease` is in seconds.
         """

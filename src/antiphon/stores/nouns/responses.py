@@ -37,9 +37,11 @@ class ResponseStore(Protocol):
         worker: str | None = None,
         lease_until: float = 0.0,
         entry: LogEntry | None = None,
+        due: float = 0.0,
     ) -> Job | None:
         """Insert a queued response with its job, its first events and its `entry` of the log, in one transaction.
 
+        The job is `due` from this time on: before it, it comes behind all that are.
         With a `worker` the job is claimed in the same transaction and returned.
         Raises StoreConflict if the response has a job already.
         """

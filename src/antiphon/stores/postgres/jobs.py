@@ -16,6 +16,9 @@ from antiphon.stores.records import EventBatch, Job, LoggedEvent
 
 SQL = queries("jobs")
 
+_IN_TURN = ((True, True), (True, False), (False, True), (False, False))
+"""Which jobs are looked for, one kind after another: those that are due, those without crashes."""
+
 
 class PostgresJobs:
     """Background work in a database; servers notify each other of events and cancels (NOTIFY)."""
@@ -37,18 +40,21 @@ class PostgresJobs:
         *,
         clean: bool = False,
         without: Sequence[str] = (),
+        due: bool = False,
+        busy: Sequence[str] = (),
     ) -> Job | None:
         parameters: dict[str, Any] = {
             "worker": worker,
             "now": now,
             "lease_until": now + lease,
             "id": id,
-            "clean": True,  # clean ones first: one statement for both kinds could not read the jobs in their order
             "without": [escape(owner) for owner in without],
+            "busy": [escape(owner) for owner in busy],
         }
-        row = await self._pool.row(SQL["claim"], **parameters)
-        if row is None and not clean:
-            row = await self._pool.row(SQL["claim"], **(parameters | {"clean": False}))
+        row = None
+        for only_due, only_clean in _IN_TURN:  # one statement for all kinds could not read the jobs in their order
+            if row is None and (only_due or not due) and (only_clean or not clean):
+                row = await self._pool.row(SQL["claim"], **parameters, due=only_due, clean=only_clean)
         if row is None:
             return None
         response_id, owner, request, fence, attempts, cancelled, crashes = row

@@ -69,10 +69,11 @@ class PostgresResponses:
         worker: str | None = None,
         lease_until: float = 0.0,
         entry: LogEntry | None = None,
+        due: float = 0.0,
     ) -> Job | None:
         times = 0 if worker is None else 1
         lease = {"worker": worker, "lease_until": None if worker is None else lease_until, "times": times}
-        values = {**_values(response, entry), "request": request, **event_arrays(events), **lease}
+        values = {**_values(response, entry), "request": request, "due": due, **event_arrays(events), **lease}
         if not await self._pool.value(SQL["enqueue"], **values):
             raise StoreConflict(response.id)
         job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -16,10 +17,9 @@ from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresData
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.postgres.vectors import vector_embeddings
 from antiphon.stores.postgres.vectors.postings import postings
-from antiphon.stores.postgres.vectors.vector_embeddings import VectorSearch
+from antiphon.stores.postgres.vectors.vector_embeddings import VectorSearch, hit_of
 from antiphon.stores.records import (
     Chunk,
-    ChunkHit,
     ChunkVector,
     Embedding,
     FileBatch,
@@ -34,6 +34,9 @@ from antiphon.stores.records import (
 
 SQL = queries("vector_stores")
 LAST = (1 << 63) - 1
+CHUNK_PATIENCE = 0.005  # seconds in addition for each chunk of a file that is completed
+GROUP = 1000  # chunks that one statement inserts
+INLINE = 100  # chunks whose words are counted on the event loop; of more in a thread
 
 
 class PostgresVectorStores:
@@ -242,26 +245,22 @@ class PostgresVectorStores:
             store, first, there, before, _ = await _held(transaction, job)
             if there - before + len(chunks) > most:
                 raise StoreConflict(job.store_id)
-            await _empty(transaction, [job.number])
-            await transaction.rows(
-                SQL["insert_chunks"], store=store, first=first, file=job.number, texts=[chunk.text for chunk in chunks]
-            )
-            await transaction.rows(SQL["insert_words"], store=store, file=job.number, **postings(chunks, first))
+            if before:
+                await _empty(transaction, [job.number])
+            await _insert(transaction, store, first, job.number, chunks)
             if embedding is not None and chunks:
                 await vector_embeddings.settle(transaction, store, first, job, embedding)
-            await transaction.rows(SQL["remove_drafts"], numbers=[job.number])
-            words = sum(len(chunk.words) for chunk in chunks)
-            await transaction.rows(SQL["grow"], store=store, added=len(chunks), words=words)
             await transaction.rows(
                 SQL["completed"],
+                store=store,
                 number=job.number,
                 first=first,
                 chunks=len(chunks),
-                words=words,
+                words=sum(len(chunk.words) for chunk in chunks),
                 usage_bytes=sum(len(chunk.text.encode()) for chunk in chunks),
             )
 
-        await self._pool.transact(complete, UPKEEP_PATIENCE)
+        await self._pool.transact(complete, UPKEEP_PATIENCE + CHUNK_PATIENCE * len(chunks))
 
     async def fail(self, job: IngestJob, code: str, message: str) -> None:
         async def fail(transaction: Transaction) -> None:
@@ -298,7 +297,7 @@ class PostgresVectorStores:
             return Hits()
         chunks, known, counts = found[0][:3]
         having: dict[str, int] = dict(zip(known or (), counts or (), strict=True))
-        hits = [_hit(row[3:]) for row in found if row[3] is not None]
+        hits = [hit_of(row[3:]) for row in found if row[3] is not None]
         return Hits(hits=hits, chunks=chunks, having=[having.get(word, 0) for word in words])
 
     async def nearest(
@@ -312,6 +311,17 @@ async def _held(transaction: Transaction, job: IngestJob) -> Row:
     for row in await transaction.rows(SQL["held"], number=job.number, fence=job.fence):
         return row
     raise FenceError(job.file.file_id)
+
+
+async def _insert(transaction: Transaction, store: int, first: int, file: int, chunks: Sequence[Chunk]) -> None:
+    """Insert the chunks of a file, with the numbers from `first` on, and their words."""
+    for start in range(0, len(chunks), GROUP):
+        texts = [chunk.text for chunk in chunks[start : start + GROUP]]
+        await transaction.rows(SQL["insert_chunks"], store=store, first=first + start, file=file, texts=texts)
+    few = len(chunks) < INLINE
+    blocks = postings(chunks, first) if few else await asyncio.to_thread(postings, chunks, first)
+    for lines in blocks:
+        await transaction.rows(SQL["insert_words"], store=store, file=file, lines=lines)
 
 
 async def _empty(transaction: Transaction, numbers: Sequence[int]) -> None:
@@ -365,16 +375,4 @@ def _file(row: Sequence[Any]) -> VectorFile:
         attributes=row[7],
         chunk_tokens=row[8],
         chunk_overlap=row[9],
-    )
-
-
-def _hit(row: Row) -> ChunkHit:
-    number, score, file_id, filename, attributes, text = row
-    return ChunkHit(
-        number=number,
-        score=score,
-        file_id=unescape(file_id),
-        filename=unescape(filename),
-        attributes=attributes,
-        text=unescape(text),
     )

@@ -23,7 +23,7 @@ _index = msgspec.json.Decoder(list[tuple[int, str, int]])
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A claim: the worker, the wanted job (`id` None: any; `clean`: only jobs without crashes), and the end of the lease.
 
-    `without` is a JSON array of owners whose jobs are passed over.
+    `without` is a JSON array of owners whose jobs are passed over. `due`: only jobs that are; `busy`: such owners' alone.
     """
 
     worker: str
@@ -32,6 +32,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None
     clean: bool = False
     without: str = "[]"
+    due: bool = False
+    busy: str = "[]"
 
 
 def owners(names: Sequence[str]) -> str:
@@ -39,11 +41,11 @@ def owners(names: Sequence[str]) -> str:
     return msgspec.json.encode(names).decode()
 
 
-def insert(connection: Connection, response_id: str, owner: str, request: bytes) -> int:
+def insert(connection: Connection, response_id: str, owner: str, request: bytes, due: float) -> int:
     """Insert a job; return its number. Raises StoreConflict if the response has one."""
     if connection.execute(SQL["number"], {"response_id": response_id}).fetchall():
         raise StoreConflict(response_id)
-    rows = connection.execute(SQL["insert"], {"response_id": response_id, "owner": owner}).fetchall()
+    rows = connection.execute(SQL["insert"], {"response_id": response_id, "owner": owner, "due": due}).fetchall()
     job: int = rows[0][0]
     connection.execute(SQL["insert_request"], {"job": job, "request": request})
     return job
@@ -51,8 +53,7 @@ def insert(connection: Connection, response_id: str, owner: str, request: bytes)
 
 def waiting(connection: Connection, claim: Claim) -> bool:
     """Tell whether there is anything to claim."""
-    parameters = {"now": claim.now, "id": claim.id, "clean": claim.clean, "without": claim.without}
-    return bool(connection.execute(SQL["waiting"], parameters).fetchall())
+    return bool(connection.execute(SQL["waiting"], msgspec.structs.asdict(claim)).fetchall())
 
 
 def take(connection: Connection, claim: Claim) -> Job | None:
@@ -209,8 +210,19 @@ class SQLiteJobs(PolledJobs):
         *,
         clean: bool = False,
         without: Sequence[str] = (),
+        due: bool = False,
+        busy: Sequence[str] = (),
     ) -> Job | None:
-        claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean, without=owners(without))
+        claim = Claim(
+            worker=worker,
+            now=now,
+            lease_until=now + lease,
+            id=id,
+            clean=clean,
+            without=owners(without),
+            due=due,
+            busy=owners(busy),
+        )
         if not self._database.read(waiting, claim):
             return None
         return await self._writer.submit(lambda connection: take(connection, claim))

@@ -18,14 +18,15 @@ from antiphon.runtime.offload import LARGE
 from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
 from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
 from antiphon.stores.records import Job, LoggedEvent, StoredItem, StoredResponse
-from antiphon.stores.response_columns import columns, response_of
+from antiphon.stores.response_columns import COLUMNS, columns, response_of
 from antiphon.stores.sqlite import conversations, jobs
 from antiphon.stores.sqlite.jobs import Claim
 from antiphon.stores.sqlite.listing import response_log
-from antiphon.stores.sqlite.sql import queries
+from antiphon.stores.sqlite.sql import by_position, queries
 from antiphon.stores.sqlite.sqlite_database import SHALLOW, SQLiteDatabase
 
 SQL = queries("responses")
+INSERT, REPLACE = by_position(SQL["insert"], COLUMNS), by_position(SQL["replace"], COLUMNS)
 
 POSITION = 0xFFFFFF  # the bits of a rowid that count within a thread
 
@@ -43,14 +44,20 @@ def put(connection: Connection, response: StoredResponse, items: Sequence[Stored
         jobs.held(connection, response.id, fence)
     if items:
         conversations.append(connection, response.conversation_id or "", response.owner, items)
+    row = tuple(columns(response).values())
+    if fence or not connection.execute(INSERT, row).rowcount:  # what has a fence is there already
+        _replace(connection, response, row)
+    if response.foreign_ids:
+        _insert_foreign(connection, response)
+
+
+def _replace(connection: Connection, response: StoredResponse, row: tuple[Any, ...]) -> None:
     old = connection.execute(SQL["find"], {"id": response.id}).fetchall()
     if old and old[0][1] != response.owner:
         raise StoreConflict(response.id)
-    connection.execute(SQL["replace"] if old else SQL["insert"], columns(response))
+    connection.execute(REPLACE if old else INSERT, row)
     if old:
         _remove_foreign(connection, *old[0])
-    if response.foreign_ids:
-        _insert_foreign(connection, response)
 
 
 def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
@@ -259,12 +266,13 @@ class SQLiteResponses:
         worker: str | None = None,
         lease_until: float = 0.0,
         entry: LogEntry | None = None,
+        due: float = 0.0,
     ) -> Job | None:
         def operation(connection: Connection) -> Job | None:
             put(connection, response)
             if entry is not None:
                 response_log.put(connection, entry)
-            jobs.insert(connection, response.id, response.owner, request)
+            jobs.insert(connection, response.id, response.owner, request, due)
             jobs.append(connection, response.id, 0, events)
             if worker is None:
                 return None

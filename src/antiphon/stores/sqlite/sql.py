@@ -6,13 +6,16 @@ in the log likewise. A block with the name `{mark}` is what that mark stands for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from sqlite3 import complete_statement
 
 from antiphon.stores.response_columns import spelled, without_marks
 
 FOLDER = files("antiphon.stores.sqlite")
+
+_PARAMETER = re.compile(r":([a-z_]+)")
 
 
 def queries(noun: str) -> Mapping[str, str]:
@@ -21,6 +24,12 @@ def queries(noun: str) -> Mapping[str, str]:
     blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
     bare = without_marks({name.strip(): statement.strip() for name, _, statement in blocks})
     return {name: spelled(statement, ":{0}", "{0} = :{0}") for name, statement in bare.items()}
+
+
+def by_position(statement: str, columns: Iterable[str]) -> str:
+    """Return a statement that takes its values as a tuple in the order of these columns: SQLite binds names half as fast."""
+    positions = {name: f"?{position}" for position, name in enumerate(columns, start=1)}
+    return _PARAMETER.sub(lambda match: positions[match[1]], statement)
 
 
 def migrations() -> list[str]:

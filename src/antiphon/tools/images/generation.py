@@ -187,7 +187,7 @@ def _shown(prompt: str, drawn: Drawn, *, edit: bool) -> ToolResult:
 def _result_of(item: OtherItem) -> str:
     try:
         return _result.decode(item.raw).result or ""
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""
 
 

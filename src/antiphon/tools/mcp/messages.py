@@ -132,7 +132,7 @@ class _Asked(msgspec.Struct):
 
 
 class _Result(msgspec.Struct, rename="camel"):
-    content: list[Raw] | None = None
+    content: list[Raw] | str | None = None
     structured_content: Raw = Raw(b"null")
     is_error: bool | None = None
     result_type: str | None = None
@@ -309,7 +309,7 @@ def tool_output(answer: Raw) -> ToolOutput:
         raise ToolServerError("it sent a result that cannot be read.") from None
     if found.result_type not in (None, "complete"):
         raise ToolServerError("it asks for more input, which is not offered.")
-    content = found.content or []
+    content = [Raw(to_json(found.content))] if isinstance(found.content, str) else found.content or []
     if len(content) > MOST_PARTS:
         raise ToolServerError(f"its result has more than {MOST_PARTS} parts.")
     try:

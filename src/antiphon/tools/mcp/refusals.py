@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 MOST_EXPLAINED = 64 * 1024
 """Bytes of the body of a refusal."""
+MOST_WORDS = 300
+"""Characters of a refusal that is plain text."""
 MOST_CHALLENGE = 4096
 """Characters of `www-authenticate` that are looked at."""
 
 _PARAMETER = re.compile(r'\b(error|error_description|scope)="([^"\\]{0,1000})"')
 _NOT_ALLOWED = (401, 403)
+_WORDY = ("application/json", "application/problem+json", "text/plain")
 
 
 class HttpRefusal(ToolServerError):
@@ -49,6 +52,7 @@ class _Explanation(msgspec.Struct):
     error: str = ""
     error_description: str = ""
     message: str = ""
+    detail: str = ""
 
 
 async def check(response: Response, *, in_session: bool = False, no_message: bool = False) -> None:
@@ -62,7 +66,7 @@ async def check(response: Response, *, in_session: bool = False, no_message: boo
     status = response.status_code
     if 200 <= status < 300:
         return
-    told = await _body(response) if status >= 400 and kind_of(response) == "application/json" else b""
+    told = await _body(response) if status >= 400 and kind_of(response) in _WORDY else b""
     error = _rpc_error(told)
     if status in _NOT_ALLOWED:
         raise NotAllowed(status, _challenge(response) or _words(told, error))
@@ -108,8 +112,10 @@ def _words(data: bytes, error: RpcError | None) -> str:
     try:
         told = msgspec.json.decode(data, type=_Explanation)
     except FAULTS:
-        return ""
-    return _safe(": ".join(piece for piece in (told.error, told.error_description or told.message) if piece))
+        text = " ".join(data.decode("utf-8", "replace").split())
+        return "" if text.startswith(("{", "[", "<")) else _safe(text[:MOST_WORDS])
+    words = told.error_description or told.message or told.detail
+    return _safe(": ".join(piece for piece in (told.error, words) if piece))
 
 
 def _safe(text: str) -> str:

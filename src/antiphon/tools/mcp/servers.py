@@ -248,7 +248,7 @@ class McpServer:
                 kept.append(tool)
             except Unacceptable as reason:
                 label = self._tool.server_label
-                log.warning("MCP server %r: tool %r left out: %s", label, tool.name, reason)
+                log.warning("MCP server %r: tool %r is not offered: %s", label, tool.name, reason)
         return kept
 
     async def _do(self, work: Callable[[McpConnection, Callable[[], None]], Awaitable[T]]) -> T:

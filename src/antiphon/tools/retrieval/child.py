@@ -7,13 +7,10 @@ those that it has), and its memory and time are limited. Where one does not end 
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import resource
 import signal
 import socket
-import sys
 import zipfile
 from io import BytesIO
 
@@ -21,15 +18,13 @@ import msgspec
 
 from antiphon.core.retrieval.chunking import Chunking, chunked
 from antiphon.core.retrieval.words import words
+from antiphon.runtime.isolated_child import end_with_parent, exactly, limit, step_back
 from antiphon.tools.retrieval.formats.base import InvalidDocument, UnsupportedDocument
 from antiphon.tools.retrieval.formats.documents import document_text
 from antiphon.tools.retrieval.formats.pdf import version
 from antiphon.tools.retrieval.protocol import LENGTH, DocumentChunks, ReaderReady, ReadTask
 
-PR_SET_PDEATHSIG = 1
-PR_SET_NO_NEW_PRIVS = 38
 PR_SET_CHILD_SUBREAPER = 36
-NICENESS = 5  # the server's own work comes first
 OPEN = 3  # file descriptors: the socket, and two that lead nowhere
 WALL_FACTOR = 2  # seconds on the clock for one of the processor
 
@@ -39,13 +34,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def main(parent: int, memory: int) -> None:
     """Serve until the socket ends. `memory` is the address space that a fork may have, in bytes."""
-    _die_with(parent)
+    end_with_parent(parent, PR_SET_CHILD_SUBREAPER)
     _warm_up()
     connection = socket.socket(fileno=0)
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
+    step_back()
     _send(connection, ReaderReady(os.getpid()))
     while connection.recv(1, socket.MSG_PEEK):
         own = os.getpid()
@@ -60,8 +52,9 @@ def _serve(connection: socket.socket, parent: int, memory: int) -> None:
     """Read one document, and end."""
     status = 1
     try:
-        _die_with(parent)
-        _limit(memory)
+        end_with_parent(parent, PR_SET_CHILD_SUBREAPER)
+        os.closerange(OPEN, min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+        limit(memory, OPEN, (resource.RLIMIT_NPROC,))
         task = _decode(_receive(connection))
         resource.setrlimit(resource.RLIMIT_CPU, (task.seconds, task.seconds))
         signal.setitimer(signal.ITIMER_REAL, WALL_FACTOR * task.seconds)
@@ -96,16 +89,6 @@ def _is_left() -> bool:
     return True
 
 
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 _PDF = (
     b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[4 0 R]/Count 1>>endobj\n"
     b"3 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\n"
@@ -124,20 +107,6 @@ def _warm_up() -> None:
         read(ReadTask(filename="a", tokens=100, overlap=0, seconds=1), content)
 
 
-def _limit(memory: int) -> None:
-    os.closerange(OPEN, min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
-    limits = [
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_NOFILE, OPEN),
-    ]
-    for name, most in limits:
-        with contextlib.suppress(OSError, ValueError):  # a system that has no such limit
-            resource.setrlimit(name, (most, most))
-
-
 def _send(connection: socket.socket, message: ReaderReady | DocumentChunks) -> None:
     body = _encode(message)
     connection.sendall(LENGTH.pack(len(body)))
@@ -145,17 +114,5 @@ def _send(connection: socket.socket, message: ReaderReady | DocumentChunks) -> N
 
 
 def _receive(connection: socket.socket) -> bytes:
-    (size,) = LENGTH.unpack(_exactly(connection, LENGTH.size))
-    return _exactly(connection, size)
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    content = bytearray(size)
-    view = memoryview(content)
-    filled = 0
-    while filled < size:
-        count = connection.recv_into(view[filled:])
-        if not count:
-            raise EOFError
-        filled += count
-    return bytes(content)
+    (size,) = LENGTH.unpack(exactly(connection, LENGTH.size))
+    return exactly(connection, size)

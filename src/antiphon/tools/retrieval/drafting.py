@@ -38,7 +38,7 @@ async def embedding_of(
     missing = {each: text for each, text in zip(digests, texts, strict=True) if each not in known}
     dimensions = 0
     for batch in _batches(missing, embedder.batch):
-        vectors = await _asked(embedder, [text for _, text in batch])
+        vectors = await _asked(embedder, [text for _, text in batch], job.owner)
         if dimensions not in (0, len(vectors[0])):
             raise EmbeddingFailed("The backend's embeddings have different sizes.")
         dimensions = len(vectors[0])
@@ -47,7 +47,7 @@ async def embedding_of(
     if not texts:
         return None
     if not dimensions:  # all were there
-        dimensions = len((await _asked(embedder, texts[:1]))[0])
+        dimensions = len((await _asked(embedder, texts[:1], job.owner))[0])
     return Embedding(embedder.label, dimensions, digests)
 
 
@@ -73,15 +73,17 @@ def _rows(digests: Sequence[bytes], vectors: Sequence[Vector]) -> list[ChunkVect
     return [ChunkVector(each, code(vector), packed(vector)) for each, vector in zip(digests, vectors, strict=True)]
 
 
-async def _asked(embedder: Embedder, texts: Sequence[str]) -> list[Vector]:
+async def _asked(embedder: Embedder, texts: Sequence[str], owner: str) -> list[Vector]:
     """Ask for vectors, again where that may help. Raises EmbeddingFailed."""
     for pause in (*PAUSES, None):
         try:
-            return await embedder.texts(texts)
+            return await embedder.texts(texts, owner)
         except BackendError as error:
             if pause is None or not error.retriable:
                 raise EmbeddingFailed(error.message) from None
-            log.info("ingestion: %s: %s; asking again in %g s", embedder.label, error.message, pause)
+            log.info(
+                "ingestion: embeddings model %s failed: %s; retrying in %g s", embedder.label, error.message, pause
+            )
             await asyncio.sleep(max(pause, _wish(error)))
     raise AssertionError
 

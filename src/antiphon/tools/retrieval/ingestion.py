@@ -177,10 +177,10 @@ class Ingestion:
         except StoreConflict:
             code, reason = "invalid_file", f"The vector store would have more than {self.bounds.max_chunks} chunks."
         except EmbeddingFailed as error:
-            log.warning("ingestion: file %s cannot be embedded: %s", job.file.file_id, error)
+            log.warning("ingestion: embedding file %s failed: %s", job.file.file_id, error)
             code, reason = "server_error", f"The text cannot be embedded: {error}"
         except ReaderUnusable as error:
-            log.error("ingestion: the process that reads documents cannot be used: %s", error)
+            log.error("ingestion: document reader process cannot be used: %s", error)
             code, reason = "server_error", "Documents cannot be read at present."
         self.failed += 1
         await stores.fail(job, code, reason)
@@ -206,7 +206,7 @@ class Ingestion:
         except DocumentGone:
             return _refusal(GONE)
         except ReaderDied as error:
-            log.warning("ingestion: file %s cannot be read: its process: %s", job.file.file_id, error)
+            log.warning("ingestion: reading file %s failed: document reader process: %s", job.file.file_id, error)
             return _refusal("Reading the file takes more time or memory than is allowed.")
 
 

@@ -13,9 +13,15 @@ import msgspec
 from antiphon.core.retrieval.vectors import MOST_DIMENSIONS, Vector, unit
 from antiphon.errors import BackendError
 from antiphon.runtime.offload import by_size
+from antiphon.types.response import Usage
 
 Post = Callable[[str, bytes], Awaitable[bytes]]
 """Asks an endpoint of a model's server, such as `/embeddings`, with JSON; returns the answer. Raises BackendError."""
+
+TellUse = Callable[[str, str, Usage, str], None]
+"""Takes note of a call: what for (`embedding`, `rerank`), the model, its tokens, and the owner, "" for the one who asks."""
+
+CHARACTERS_PER_TOKEN = 4  # about, where a server tells no usage
 
 SEARCH_SECONDS = 5.0  # that a search waits for a model, until it goes on without
 REST_SECONDS = 5.0  # in which a model that failed is not asked by searches
@@ -33,10 +39,21 @@ class EmbeddedText(msgspec.Struct, frozen=True):
     index: int | None = None
 
 
+class SearchTokens(msgspec.Struct, frozen=True):
+    """Tokens as such answers tell them."""
+
+    prompt_tokens: int | None = None
+    total_tokens: int | None = None
+
+
 class EmbeddingAnswer(msgspec.Struct, frozen=True):
     """The answer of `/embeddings`."""
 
     data: list[EmbeddedText]
+
+
+class _SearchUsed(msgspec.Struct):
+    usage: SearchTokens | None = None
 
 
 class RankedText(msgspec.Struct, frozen=True):
@@ -56,15 +73,31 @@ class RerankAnswer(msgspec.Struct, frozen=True):
 
 _vectors = msgspec.json.Decoder(EmbeddingAnswer)
 _ranking = msgspec.json.Decoder(RerankAnswer | list[RankedText])
+_search_used = msgspec.json.Decoder(_SearchUsed)
+
+
+def _tell_nobody(kind: str, model: str, usage: Usage, owner: str) -> None:
+    """Take no note."""
+
+
+def _tokens_of(answer: bytes, characters: int) -> Usage:
+    """Return the tokens that an answer tells of, or else about as many as the texts have."""
+    try:
+        told = _search_used.decode(answer).usage
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        told = None
+    count = (told.total_tokens or told.prompt_tokens) if told is not None else None
+    return Usage(input_tokens=count if count else characters // CHARACTERS_PER_TOKEN)
 
 
 class SearchModel:
     """A model that searches ask, within bounds of time; one that failed has a rest, in which searches go on without it."""
 
-    def __init__(self, post: Post, model: str, label: str) -> None:
+    def __init__(self, post: Post, model: str, label: str, tell: TellUse = _tell_nobody) -> None:
         self._post = post
         self._model = model
         self.label = label
+        self._tell = tell
         self._resting_until = 0.0
 
     async def bounded(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -87,40 +120,50 @@ class Embedder(SearchModel):
     """A model of embeddings. `text_prefix` and `query_prefix` are what it wants before texts and queries."""
 
     def __init__(
-        self, post: Post, model: str, label: str, *, batch: int = 32, text_prefix: str = "", query_prefix: str = ""
+        self,
+        post: Post,
+        model: str,
+        label: str,
+        tell: TellUse = _tell_nobody,
+        *,
+        batch: int = 32,
+        text_prefix: str = "",
+        query_prefix: str = "",
     ) -> None:
-        super().__init__(post, model, label)
+        super().__init__(post, model, label, tell)
         self.batch = batch
         self._text_prefix = text_prefix
         self._query_prefix = query_prefix
 
-    async def texts(self, texts: Sequence[str]) -> list[Vector]:
-        """Return vectors of length 1, one for each text of a batch. Raises BackendError."""
-        return await self._embedded([self._text_prefix + text for text in texts])
+    async def texts(self, texts: Sequence[str], owner: str = "") -> list[Vector]:
+        """Return vectors of length 1, one for each text of a batch of an owner's. Raises BackendError."""
+        return await self._embedded([self._text_prefix + text for text in texts], owner)
 
     async def queries(self, queries: Sequence[str]) -> list[Vector]:
         """Return the vectors of a search's queries. Raises BackendError."""
         asked = [self._query_prefix + query for query in queries]
         return await self.bounded(lambda: self._embedded(asked))
 
-    async def _embedded(self, texts: Sequence[str], cuts: int = 0) -> list[Vector]:
+    async def _embedded(self, texts: Sequence[str], owner: str = "", cuts: int = 0) -> list[Vector]:
         """Return the vectors; what the model refuses is asked in halves: of the texts, then of the one that is too long."""
         try:
-            return await self._asked(texts)
+            return await self._asked(texts, owner)
         except BackendError as error:
             if not _is_too_much(error):
                 raise
             if len(texts) > 1:
                 half = len(texts) // 2
-                return [*await self._embedded(texts[:half]), *await self._embedded(texts[half:])]
+                return [*await self._embedded(texts[:half], owner), *await self._embedded(texts[half:], owner)]
             if cuts == MOST_CUTS or len(texts[0]) < LEAST_TEXT:
                 raise
-            return await self._embedded([texts[0][: len(texts[0]) // 2]], cuts + 1)
+            return await self._embedded([texts[0][: len(texts[0]) // 2]], owner, cuts + 1)
 
-    async def _asked(self, texts: Sequence[str]) -> list[Vector]:
+    async def _asked(self, texts: Sequence[str], owner: str) -> list[Vector]:
         request = {"model": self._model, "input": texts, "encoding_format": "float"}
-        body = await by_size(sum(map(len, texts)), msgspec.json.encode, request)
+        size = sum(map(len, texts))
+        body = await by_size(size, msgspec.json.encode, request)
         answer = await self._post("/embeddings", body)
+        self._tell("embedding", self.label, await by_size(len(answer), _tokens_of, answer, size), owner)
         return await by_size(len(answer), _read_vectors, answer, len(texts))
 
 
@@ -161,8 +204,10 @@ class Reranker(SearchModel):
         """Return how well each text answers the query, 0 to 1. Raises BackendError."""
         most = MOST_RERANKED // max(1, len(texts))
         request = {"model": self._model, "query": query, "documents": [text[:most] for text in texts]}
-        body = await by_size(sum(map(len, texts)), msgspec.json.encode, {**request, "top_n": len(texts)})
+        size = sum(map(len, texts))
+        body = await by_size(size, msgspec.json.encode, {**request, "top_n": len(texts)})
         answer = await self.bounded(lambda: self._post("/rerank", body))
+        self._tell("rerank", self.label, _tokens_of(answer, size + len(texts) * len(query)), "")
         try:
             read = _ranking.decode(answer)
         except (msgspec.DecodeError, ValueError, RecursionError):

@@ -109,7 +109,13 @@ class DocumentReader:
         try:
             async with asyncio.timeout(START_SECONDS):
                 _ready(await self._receive())
-        except (OSError, EOFError, msgspec.MsgspecError) as error:  # TimeoutError is an OSError
+        except (
+            OSError,
+            EOFError,
+            msgspec.MsgspecError,
+            ValueError,
+            RecursionError,
+        ) as error:  # TimeoutError is an OSError
             late = isinstance(error, TimeoutError)
             how = f"it is not ready after {START_SECONDS:.0f} seconds" if late else await self._ended()
             self.close()

@@ -143,7 +143,11 @@ class Searcher:
             return await self._embedder.queries(terms.queries)
         except BackendError as error:
             self._count("embeddings_unavailable")
-            log.warning("search by words alone: %s: %s", self._embedder.label, error.message)
+            log.warning(
+                "file_search: embeddings model %s failed, searching by keywords alone: %s",
+                self._embedder.label,
+                error.message,
+            )
             return ()
 
     async def _near(
@@ -167,8 +171,8 @@ class Searcher:
         if store not in self._told and len(self._told) < MOST_TOLD:
             self._told.add(store)
             log.warning(
-                "search by words alone in vector store %s: its vectors are by %s, `embeddings` is %s now; add its files again"
-                " to have them embedded anew",
+                "file_search: vector store %s is searched by keywords alone: its embeddings are by model %s, the setting"
+                " `embeddings` names %s; add its files again to have them embedded anew",
                 *(store, model, label),
             )
 
@@ -183,7 +187,9 @@ class Searcher:
             shares = await self._reranker.relevances("\n".join(terms.queries), [text for _, text in order])
         except BackendError as error:
             self._count("reranker_unavailable")
-            log.warning("search without reranking: %s: %s", self._reranker.label, error.message)
+            log.warning(
+                "file_search: reranker %s failed, results are not reranked: %s", self._reranker.label, error.message
+            )
             return order, ranked.best
         best = dict(zip(order, shares, strict=True))
         return sorted(order, key=lambda key: -best[key]), best

@@ -124,7 +124,7 @@ class Sandboxes:
             try:
                 found, reason = await self._tried(kind)
             except Exception:
-                log.exception("sandbox %s: trying it failed", kind.name)
+                log.exception("sandbox %s: probe failed", kind.name)
                 found, reason = None, "trying it failed, as the log says"
             if found is not None:
                 self._found = found

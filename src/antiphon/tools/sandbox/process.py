@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -300,27 +301,43 @@ def _how(died: object) -> str:
     return f"status {died}" if isinstance(died, int) else str(died)[:100]
 
 
+Spawned = tuple[subprocess.Popen[bytes], Sequence[str]]
+"""A process, and the command that ends what is left of it."""
+
+
 async def start(kind: SandboxKind, interior: Interior, limits: SandboxLimits) -> SandboxProcess:
-    """Start a sandbox. Raises SandboxError."""
+    """Start a sandbox, from a thread: a fork waits until the new process runs. Raises SandboxError."""
     ours, theirs = socket.socketpair()
-    popen = None
-    try:
-        popen, end = _spawn(kind, interior, limits, theirs)
-    except OSError as error:
-        raise SandboxError(f"{kind.name} cannot be started: {error.strerror}") from None
-    finally:
-        theirs.close()
-        if popen is None:
-            ours.close()
     ours.setblocking(False)
+    spawning = asyncio.get_running_loop().run_in_executor(None, _spawn, kind, interior, limits, theirs)
+    try:
+        popen, end = await asyncio.shield(spawning)
+    except OSError as error:
+        ours.close()
+        raise SandboxError(f"{kind.name} cannot be started: {error.strerror}") from None
+    except BaseException:  # nobody waits for it any more, and it may come to be all the same
+        spawning.add_done_callback(partial(_let_go, kind.name, ours, limits))
+        raise
     sandbox = SandboxProcess(kind.name, popen, ours, limits, end)
     await sandbox.ready()
     return sandbox
 
 
-def _spawn(
-    kind: SandboxKind, interior: Interior, limits: SandboxLimits, theirs: socket.socket
-) -> tuple[subprocess.Popen[bytes], Sequence[str]]:
+def _let_go(kind: str, ours: socket.socket, limits: SandboxLimits, spawning: asyncio.Future[Spawned]) -> None:
+    if spawning.cancelled() or spawning.exception() is not None:
+        ours.close()
+        return
+    popen, end = spawning.result()
+    SandboxProcess(kind, popen, ours, limits, end).abandon()
+
+
+def _spawn(kind: SandboxKind, interior: Interior, limits: SandboxLimits, theirs: socket.socket) -> Spawned:
+    """Make the process, and close its end of the sockets here. Raises OSError and SandboxError."""
+    with theirs:
+        return _spawned(kind, interior, limits, theirs)
+
+
+def _spawned(kind: SandboxKind, interior: Interior, limits: SandboxLimits, theirs: socket.socket) -> Spawned:
     number = theirs.fileno()
     settings: dict[str, object] = {
         "folder": FOLDER,

@@ -102,10 +102,10 @@ class Pages:
             async with self._one_document:
                 found = await self._reader.read(task, len(fetched.content), content)
         except ReaderUnusable as error:
-            log.error("web_search: the process that reads documents cannot be used: %s", error)
+            log.error("web_search: document reader process cannot be used: %s", error)
             raise ToolServerError("Documents cannot be read at present.") from None
         except ReaderDied as error:
-            log.warning("web_search: a document cannot be read: its process: %s", error)
+            log.warning("web_search: reading a document failed: document reader process: %s", error)
             raise ToolServerError("Reading the document takes more time or memory than is allowed.") from None
         if found.outcome != "read":
             raise ToolServerError(f"The document cannot be read: {found.reason}")

@@ -227,7 +227,7 @@ class WebSearchUse(HostedUse):
             try:
                 found = await self._client.search(self._wish(query))
             except SearchFailed as error:
-                log.warning("web_search failed: %s %s", error, error.hint)
+                log.warning("web_search: search failed: %s %s", error, error.hint)
                 failure, code = str(error), UNAVAILABLE
                 continue
             for hit in found:

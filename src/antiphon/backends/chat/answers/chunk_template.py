@@ -63,7 +63,7 @@ class ChunkTemplate:
             return ""
         try:
             text = _string.decode(payload[self._from : self._to])
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return ""
         if not (self.text_only or self.arguments_only):
             setattr(self._holder, self._name, text)
@@ -99,7 +99,7 @@ class ChunkTemplate:
         before, after = payload[:start], payload[end:]
         try:
             probe = _chunk.decode(b"%b%b%b" % (before, _PROBE.encode(), after))
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return
         setattr(_holder(chunk, name), name, _PROBE)
         if probe != chunk or not probe.choices or probe.choices[0].delta is None:

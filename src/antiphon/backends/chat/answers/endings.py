@@ -55,4 +55,4 @@ def unforced() -> BackendError:
 
 def tell_uncalled(model: str) -> None:
     """Write that a model answered without the call that the request asks for: the client gets that answer."""
-    log.warning("model %s called no tool, although 'tool_choice' asks for a call", model)
+    log.warning("tool_choice: model %s called no tool, although a call is required", model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from antiphon.backends.error_words import parse, read_json, words_of
 from antiphon.backends.refusals import error_of
 from antiphon.config.masking import masked
@@ -9,6 +11,9 @@ from antiphon.core.request.json_text import has_more_containers
 from antiphon.errors import BackendError
 
 NOTHING_SAID = "The backend's answer has no message."
+FINE = (0, 200, "0", "200", "ok", "success")
+"""Codes in vendors' envelopes that are no error."""
+
 MOST_QUOTED = 1200
 """Bytes of what is no answer that are looked at; a quarter is shown."""
 
@@ -16,6 +21,12 @@ MOST_QUOTED = 1200
 def error_from_event(payload: bytes) -> BackendError:
     """Return the error; its code may be an HTTP status, and without one it is a 502."""
     return error_of(parse(payload))
+
+
+def says_fine(error: Raw) -> bool:
+    """Tell whether an error is none: a code for success, and no words."""
+    words = parse(b'{"error":%b}' % bytes(error))
+    return not words.message and words.code is not None and words.code in FINE
 
 
 def no_answer(payload: bytes) -> BackendError:

@@ -86,7 +86,7 @@ class FastChunks:
         string = data[at - 1 : behind + 1]
         try:
             text = _string.decode(string)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return self._take_several(data)
         if not text or self.size + size > self._most or (self._marks and not self._marks.isdisjoint(text)):
             return 0
@@ -135,7 +135,7 @@ class FastChunks:
         joined = b",".join(strings)
         try:
             texts = _strings.decode(b"[%b]" % joined)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
         if not texts or len(texts) != len(strings) or "" in texts or self.size + size > self._most:
             return None

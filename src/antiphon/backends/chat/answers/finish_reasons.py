@@ -17,7 +17,7 @@ _WORDS: dict[FinishReason | None, str] = {
         length max_tokens max_token max_new_tokens max_output_tokens max_completion_tokens max_length length_limit
         maxpredictedtokensreached token_limit token_limit_reached truncated limit budget_exhausted repetition
         model_length context_length context_limit context_length_exceeded context_window_exceeded contextlengthreached
-        model_context_window_exceeded exceeded_context_window error_limit
+        model_context_window_exceeded exceeded_context_window error_limit time_limit
         """,
     FinishReason.CONTENT_FILTER: """
         content_filter content_filtered contentfilter filtered safety recitation sensitive blocklist blocked prohibited_content
@@ -28,7 +28,7 @@ _WORDS: dict[FinishReason | None, str] = {
         error abort aborted cancelled canceled user_cancel user_canceled user_cancelled userstopped timeout timed_out failed
         failure insufficient_system_resource network_error server_error internal_error engine_error internal_server_error
         malformed_function_call malformed_response unexpected_tool_call too_many_tool_calls missing_thought_signature
-        modelunloaded
+        modelunloaded overloaded engine_overloaded
         """,
 }
 _REASONS = {word: reason for reason, words in _WORDS.items() for word in words.split()}

@@ -211,7 +211,7 @@ class Gatherer(msgspec.Struct, eq=False):
     def _stop(self, what: str, most: int) -> None:
         """Keep no more of this answer: blocks that are not whole would be refused."""
         if not self._full:
-            log.warning("what an answer has for its backend alone is not kept: over %d %s", most, what)
+            log.warning("thought signatures of an answer are not kept: over %d %s", most, what)
         self._full = True
         self._blocks = {}
         self._inside = False

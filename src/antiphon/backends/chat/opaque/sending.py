@@ -35,6 +35,11 @@ class Carried(msgspec.Struct, eq=False):
     _field: str = THOUGHTS[0]
     removed: list[InputRemoved] = []
 
+    @property
+    def plain_field(self) -> str:
+        """The field that thoughts go back in, "" where more than they may go back, or something has not."""
+        return "" if self._data or self.removed else self._field
+
     def beside(self, item: Reasoning) -> list[Opaque]:
         """Return what was kept beside thoughts and is for this backend."""
         id = item.id if isinstance(item.id, str) else ""

@@ -88,7 +88,7 @@ class HubClient:
                 entries += _entries.decode(page)
             except HTTPError as error:
                 raise self._refused(repo, error) from None
-            except (msgspec.MsgspecError, RecursionError):
+            except (msgspec.MsgspecError, RecursionError, ValueError):
                 raise ConfigError(f"{self._host} sent an unexpected answer. {INSTEAD}") from None
             except NETWORK_FAULTS as error:
                 raise self._unreachable(error) from None

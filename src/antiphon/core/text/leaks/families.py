@@ -9,22 +9,24 @@ from typing import Literal
 
 import msgspec
 
-Shape = Literal["json", "named", "markup", "pythonic", "nothing"]
+Shape = Literal["json", "named", "markup", "pythonic", "braces", "nothing"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One form of a call: `opener`, body, `closer`. Without an opener it stands at the very start of the answer.
+    """One form of a call: `opener`, body, `closer`. Without an opener it stands at the very start of the answer, behind `start`.
 
     Shapes of the body: `json`: objects with name and arguments, or lists of them; `named`: a name, `separators`, an object;
     `markup`: a name up to `head_end` (before a line's end or a tag where that is ""), then parameters: `parameter`, key,
-    `key_end`, perhaps `value`, the value, `value_end`; `pythonic`: calls as Python writes them; `nothing`: no call, the
-    marker alone is taken out. `attributes`: names stand in attributes (`name="…"`). `around`: markers around calls, which
-    go with them. `several`: more calls may follow without an opener. `lines`: values stand on lines of their own.
+    `key_end`, perhaps `value`, the value, `value_end`; `pythonic`: calls as Python writes them; `braces`: a name,
+    then keys without quotes and strings between `quote`; `nothing`: no call, the marker alone is taken out.
+    `attributes`: names stand in attributes (`name="…"`). `around`: markers around calls, which go with them.
+    `several`: more calls may follow without an opener. `lines`: values stand on lines of their own.
     `fences`: the body may stand in a code block. `id_mark`: a marker whose next word is an id, which is passed over.
     """
 
     shape: Shape
     opener: str = ""
+    start: str = ""
     closer: str = ""
     around: tuple[str, ...] = ()
     separators: tuple[str, ...] = ()
@@ -38,6 +40,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     lines: bool = False
     fences: bool = False
     id_mark: str = ""
+    quote: str = ""
 
 
 Families = Mapping[str, Sequence[Row]]
@@ -99,8 +102,20 @@ FAMILIES: Families = {
             value="<arg_value>",
             value_end="</arg_value>",
         ),
+        Row(  # Hunyuan
+            shape="markup",
+            opener="<tool_call>",
+            closer="</tool_call>",
+            around=("<tool_calls>", "</tool_calls>"),
+            head_end="<tool_sep>",
+            parameter="<arg_key>",
+            key_end="</arg_key>",
+            value="<arg_value>",
+            value_end="</arg_value>",
+        ),
     ),
     "minimax": (_invoked("", "minimax:tool_call", "function_calls", "tool_calls"),),
+    "claude": (_invoked("antml:", "antml:function_calls"),),
     "kimi": (
         Row(
             shape="named",
@@ -148,8 +163,10 @@ FAMILIES: Families = {
             separators=("<｜tool▁sep｜>",),
             fences=True,
         ),
-        _invoked("｜DSML｜", "｜DSML｜function_calls", "｜DSML｜tool_calls"),
-        _invoked("|DSML|", "|DSML|function_calls", "|DSML|tool_calls"),
+        *(
+            _invoked(mark, *(f"{mark}{block}" for block in ("function_calls", "tool_calls", "tool_use")))
+            for mark in ("｜DSML｜", "|DSML|", "｜｜DSML｜｜", "||DSML||", "‖DSML‖", " | DSML | ", "DSML ")
+        ),
     ),
     "mistral": (
         Row(shape="json", opener="[TOOL_CALLS]"),
@@ -171,6 +188,40 @@ FAMILIES: Families = {
         Row(shape="json", opener="<|tool_call|>"),
     ),
     "nemotron": _tags("TOOLCALL"),
+    "longcat": _tags("longcat_tool_call"),
+    "internlm": tuple(
+        Row(shape="json", opener=f"<|action_start|>{blank}<|plugin|>", closer="<|action_end|>") for blank in ("", " ")
+    ),
+    "lfm": (Row(shape="pythonic", opener="<|tool_call_start|>", closer="<|tool_call_end|>"),),
+    "olmo": (Row(shape="pythonic", opener="<function_calls>", closer="</function_calls>"),),
+    "gemma": (
+        Row(shape="braces", opener="<|tool_call>call:", closer="<tool_call|>", quote='<|"|>'),
+        Row(shape="braces", opener="<start_function_call>call:", closer="<end_function_call>", quote="<escape>"),
+    ),
+    "gemma_code": (Row(shape="pythonic", start="```tool_code", closer="```"),),
+    "phi": (Row(shape="json", start="functools"),),
+    "gpt_oss": tuple(
+        Row(
+            shape="named",
+            opener=f"{head}to=",
+            closer="<|call|>",
+            separators=("<|channel|>commentary", "<|constrain|>json", "<|constrain|>", "json", "code", "<|message|>"),
+        )
+        for channel in ("", "<|channel|>commentary ", "<|channel|>analysis ")
+        for head in (f"<|start|>assistant{channel or ' '}", channel)
+        if head
+    ),
+    "step": (
+        msgspec.structs.replace(
+            _invoked("steptml:"),
+            around=(
+                "<｜tool_calls_begin｜>",
+                "<｜tool_call_begin｜>function<｜tool_sep｜>",
+                "<｜tool_call_end｜>",
+                "<｜tool_calls_end｜>",
+            ),
+        ),
+    ),
 }
 """Name → rows. Several families may have the same opener: what stands behind it tells them apart."""
 

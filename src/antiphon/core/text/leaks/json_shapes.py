@@ -18,7 +18,7 @@ _BESIDE = frozenset((*_NAMES, *_ARGUMENTS, "type", "id", "index", "call_id", "to
 _PARTS = re.compile(r"[,; \t\r\n]*")
 _FENCE = re.compile(r"```([a-z_]{0,16})\s*")
 _LANGUAGES = ("", "json", "tool_call", "tool_calls", "tool_code")
-_KEYS = ("name", "tool_name", "tool", "function", "type", "arguments", "parameters")
+_KEYS = ("name", "tool_name", "tool", "function", "type", "arguments", "parameters", "tool_calls")
 """What the first key of a call may be."""
 
 _FENCES = tuple(f"```{language}" for language in _LANGUAGES)
@@ -132,6 +132,8 @@ def _balanced(text: str, offset: int, end: int) -> bool:
 
 def _calls(value: Any, offered: Offered) -> list[LeakedCall]:
     """Return the calls that a JSON value stands for; none at all if one of them is no call of an offered function."""
+    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
+        value = value["tool_calls"]
     entries = value if isinstance(value, list) else [value]
     if len(entries) > MOST_CALLS:
         return []

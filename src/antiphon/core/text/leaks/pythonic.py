@@ -23,7 +23,7 @@ _NAMES: dict[str, Any] = {"True": True, "true": True, "False": False, "false": F
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
-class _Reader:
+class ValueReader:
     """Reads values at an offset. Each character is looked at once."""
 
     def __init__(self, text: str, offset: int = 0) -> None:
@@ -67,7 +67,7 @@ class _Reader:
             return self._entries(_CLOSING[first], depth)
         if first == "{":
             self.offset += 1
-            return self._object(depth)
+            return self.object(depth)
         if first in "-0123456789" and _NUMERIC.match(self.text, self.offset):
             raise MoreText
         number = _NUMBER.match(self.text, self.offset)
@@ -100,7 +100,8 @@ class _Reader:
                 raise NoCall
         return entries
 
-    def _object(self, depth: int) -> dict[str, Any]:
+    def object(self, depth: int) -> dict[str, Any]:
+        """Return an object, whose opening brace was read. Raises MoreText, NoCall."""
         entries: dict[str, Any] = {}
         while not self.take("}"):
             key = self.value(depth + 1)
@@ -116,7 +117,7 @@ def literal(text: str) -> Any:
     """Return the value of a literal of Python's, or of JSON that is a little wrong; None for anything else."""
     if len(text) > MOST:
         return None
-    reader = _Reader(text)
+    reader = ValueReader(text)
     try:
         value = reader.value()
     except (MoreText, NoCall):
@@ -128,12 +129,12 @@ def read_pythonic(row: Row, text: str, offset: int, offered: Offered, final: boo
     """Read calls: in brackets, or one behind the other up to the closer."""
     start = offset
     text_end = text[: offset + MOST]
-    reader = _Reader(text_end, offset)
+    reader = ValueReader(text_end, offset)
     calls: list[LeakedCall] = []
     listed = False
     try:
         listed = reader.take("[")
-        if not listed and not row.opener:
+        if not listed and not (row.opener or row.start):
             return [], start
         while True:
             call = _call(reader, offered)
@@ -155,7 +156,7 @@ def read_pythonic(row: Row, text: str, offset: int, offered: Offered, final: boo
     return _ended(row, text, reader.offset, calls, start, final)
 
 
-def _closes(row: Row, reader: _Reader) -> bool:
+def _closes(row: Row, reader: ValueReader) -> bool:
     """Tell whether calls that stand in no brackets end here. Raises MoreText."""
     if not row.closer:
         return True
@@ -179,7 +180,7 @@ def _ended(row: Row, text: str, offset: int, calls: list[LeakedCall], start: int
     return (calls, offset) if final else None
 
 
-def _call(reader: _Reader, offered: Offered) -> LeakedCall | None:
+def _call(reader: ValueReader, offered: Offered) -> LeakedCall | None:
     """Read `NAME(…)` or `NAME.call(…)`; positional arguments are named as the schema orders them."""
     reader.next()
     part = _WORD.match(reader.text, reader.offset)
@@ -202,7 +203,7 @@ def _call(reader: _Reader, offered: Offered) -> LeakedCall | None:
     return offered.call(name, arguments)
 
 
-def _key(reader: _Reader) -> str:
+def _key(reader: ValueReader) -> str:
     """Return the name before `=`, "" where a value stands."""
     before = reader.offset
     key = reader.word()

@@ -20,6 +20,7 @@ from antiphon.core.text.leaks.base import (
     blanks,
     slices,
 )
+from antiphon.core.text.leaks.braces import read_braces
 from antiphon.core.text.leaks.families import Families, Row, Shape, rows_of
 from antiphon.core.text.leaks.json_shapes import read_json, read_named
 from antiphon.core.text.leaks.markup import read_markup
@@ -51,6 +52,7 @@ SHAPES: Mapping[Shape, Callable[[Row, str, int, Offered, bool], Reading]] = {
     "named": read_named,
     "markup": read_markup,
     "pythonic": read_pythonic,
+    "braces": read_braces,
     "nothing": _read_nothing,
 }
 
@@ -213,7 +215,11 @@ class CallReader:
         if offset == len(self._held) and not final and offset < SHORT:
             return None
         for row in self._forms.starting:
-            reading = SHAPES[row.shape](row, self._held, offset, self._offered, final)
+            if not self._held.startswith(row.start, offset):
+                if not final and begins(self._held, offset, (row.start,)):
+                    return None
+                continue
+            reading = SHAPES[row.shape](row, self._held, offset + len(row.start), self._offered, final)
             if reading is None:
                 return None
             calls, end = reading

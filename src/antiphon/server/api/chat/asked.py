@@ -16,7 +16,7 @@ from antiphon.responses.intake.asked import Asked
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.conversation import ChatConversation
 from antiphon.types.raw import OptionalRaw, settle_nulls
-from antiphon.types.request import CreateResponse, ModelName, ReasoningConfig, TextConfig, TextFormat
+from antiphon.types.request import READ_ONLY, CreateResponse, ModelName, ReasoningConfig, TextConfig, TextFormat
 from antiphon.types.tools import FunctionTool, Tool, ToolChoice
 
 MOST_STOPS, MOST_STOP_CHARACTERS = 64, 8192
@@ -101,8 +101,8 @@ class TranslatedRequest(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_k: Annotated[int, Meta(ge=0, le=2**31)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1, le=2**53)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    max_tokens: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     stop: str | list[str] | None = None
     reasoning_effort: str | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
@@ -116,6 +116,11 @@ class TranslatedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         settle_nulls(self, moderation=self.moderation)
+
+    @property
+    def most(self) -> int | None:
+        """The longest answer; 0: only the prompt is to be read."""
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
 
 _request = msgspec.json.Decoder(TranslatedRequest)
@@ -149,7 +154,8 @@ class ChatAskedDecoder:
             model=request.model,
             stream=request.stream,
             store=False,
-            max_output_tokens=request.max_completion_tokens or request.max_tokens,
+            max_output_tokens=max(request.most, 1) if request.most is not None else None,
+            prompt_cache_options=READ_ONLY if request.most == 0 else None,
             temperature=request.temperature,
             top_p=request.top_p,
             tool_choice=_choice(request),

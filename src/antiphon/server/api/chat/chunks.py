@@ -6,6 +6,8 @@ from functools import partial
 from json import loads
 from typing import Any
 
+from msgspec import Raw
+
 from antiphon.core.deltas import CallStart, Finish, FinishReason
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import MuteEmitter
@@ -28,15 +30,27 @@ CHUNK, SILENCE = "chunk", "silence"
 class ChunkEmitter(MuteEmitter):
     """Makes the chunks of one answer, or with `quiet` only the whole. OpenAI's events are counted.
 
-    `counted`: the stream ends with the token counts.
+    `counted`: the stream ends with the token counts. `reads`: the prompt is read, and nothing answered.
     """
 
-    __slots__ = ("_annotations", "_calls", "_counted", "_head", "_quiet", "_refusal", "_texts", "_thoughts")
+    __slots__ = (
+        "_annotations",
+        "_calls",
+        "_counted",
+        "_head",
+        "_images",
+        "_quiet",
+        "_reads",
+        "_refusal",
+        "_texts",
+        "_thoughts",
+    )
     mute = False
 
-    def __init__(self, *, counted: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, counted: bool = False, reads: bool = False, quiet: bool = False) -> None:
         super().__init__()
         self._counted = counted
+        self._reads = reads
         self._quiet = quiet
         self._head = b""
         self._texts: list[str] = []
@@ -44,6 +58,7 @@ class ChunkEmitter(MuteEmitter):
         self._refusal: list[str] = []
         self._annotations: list[Any] = []
         self._calls: list[dict[str, Any]] = []
+        self._images: list[Raw] = []
 
     # Pieces
 
@@ -69,6 +84,13 @@ class ChunkEmitter(MuteEmitter):
         told = {"type": type, type: found}
         self._annotations.append(told)
         self._delta(b'"annotations":[%b]' % to_json(told))
+
+    def pictured(self, data: str) -> None:
+        """Emit a picture, where those who serve such models have it."""
+        url = text_json(f"data:image/png;base64,{data}")
+        image = b'{"type":"image_url","image_url":{"url":%b}}' % url
+        self._images.append(Raw(image))
+        self._delta(b'"images":[%b]' % image)
 
     def call(self, call: CallStart) -> int:
         """Emit the beginning of a call and return its index."""
@@ -122,7 +144,7 @@ class ChunkEmitter(MuteEmitter):
         if response.status == "failed":
             return b"", (self._pending.pop() if self._pending else Event(SILENCE, b""))
         reason = finish.reason if finish is not None else FinishReason.STOP
-        why = REASONS.get(reason) or ("tool_calls" if self._calls else "stop")
+        why = "length" if self._reads else REASONS.get(reason) or ("tool_calls" if self._calls else "stop")
         usage = usage_json(response.usage)
         self._delta(b"", to_json(why))
         if isinstance(response.moderation, ModerationReport) and not self._quiet:
@@ -139,6 +161,8 @@ class ChunkEmitter(MuteEmitter):
         message["refusal"] = "".join(self._refusal) or None
         if thoughts:
             message["reasoning_content"] = thoughts
+        if self._images:
+            message["images"] = self._images
         if self._annotations:
             message["annotations"] = self._annotations
         if self._calls:
@@ -276,8 +300,10 @@ class ChunkCall:
 WRITERS = WriterTable(message=ChunkText, reasoning=ChunkThoughts, call=ChunkCall)  # type: ignore[arg-type]  # their own Emitter
 
 
-def chunks(*, counted: bool) -> Dialect:
+def chunks(*, counted: bool, reads: bool) -> Dialect:
     """Return the events of one request."""
     return Dialect(
-        emitter=partial(ChunkEmitter, counted=counted), mute=partial(ChunkEmitter, quiet=True), writers=WRITERS
+        emitter=partial(ChunkEmitter, counted=counted, reads=reads),
+        mute=partial(ChunkEmitter, reads=reads, quiet=True),
+        writers=WRITERS,
     )

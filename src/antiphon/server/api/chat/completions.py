@@ -19,6 +19,7 @@ from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.checker.pool import Checker
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.admin import Ring
 from antiphon.server.api.chat.asked import KEPT_HERE, is_moderated
 from antiphon.server.api.chat.keeping import ChatKeeping, KeptAnswer
 from antiphon.server.api.chat.media import with_media
@@ -65,6 +66,7 @@ class ChatCompletions:
         translated: TranslatedChat | None = None,
         guards: Guards = NO_GUARDS,
         keeping: ChatKeeping | None = None,
+        ring: Ring | None = None,
     ) -> None:
         self._router = router
         self._media = media
@@ -73,6 +75,7 @@ class ChatCompletions:
         self._translated = translated
         self._guards = guards
         self._keeping = keeping
+        self._ring = ring or Ring(0)
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
@@ -101,16 +104,17 @@ class ChatCompletions:
         if schema is not None:
             await check_schema(schema, "response_format.json_schema.schema", request.owner, self._checker)
         ready = await with_media(self._media, fields, chat.messages, request.caller, inline=route.inline_images)
-        permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, ready))
-        try:
-            answer = metered(await route.chat_completions(ready, request_hints(request)), permit)
-        except BaseException:
-            permit.settle(None)
-            raise
-        try:
-            return await _answered(request, answer, kept, whole=not chat.stream or answer.status >= 300)
-        finally:
-            answer.abort()
+        with self._ring.relayed(request, route.card.id, stream=bool(chat.stream)) as call:
+            permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, ready))
+            try:
+                answer = metered(await route.chat_completions(ready, request_hints(request)), permit, call)
+            except BaseException:
+                permit.settle(None)
+                raise
+            try:
+                return await _answered(request, answer, kept, whole=not chat.stream or answer.status >= 300)
+            finally:
+                answer.abort()
 
     def _guarded(self, route: Route, request: Request, fields: Mapping[str, Raw]) -> bool:
         """Tell whether guards look at the answer: then it is no relayed one, so that there is one way through them."""

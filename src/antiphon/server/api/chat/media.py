@@ -19,6 +19,9 @@ from antiphon.responses.intake.mcp_declarations import MOST_SERVERS, check_named
 from antiphon.responses.intake.media import Media
 from antiphon.runtime.offload import by_size
 
+MESSAGE = 256
+"""Bytes that a message counts beside its own where its size decides whether a thread reads it."""
+
 
 async def with_media(
     media: Media, fields: Mapping[str, Raw], messages: list[Raw], caller: Caller, *, inline: bool
@@ -30,17 +33,13 @@ async def with_media(
     """
     if "tools" in fields and may_name_servers(fields["tools"]):
         await _check_servers(media, fields["tools"], caller)
-    size = sum([len(bytes(message)) for message in messages])
-    if not await by_size(size, _any_urls, messages):
+    size = sum([MESSAGE + len(bytes(message)) for message in messages])
+    if not await by_size(size, may_hold_urls, fields["messages"]):
         return fields
     values, slots = await by_size(size, _slots_of, messages)
     for here in slots:
         await media.admit_slots(here, caller.owner, inline=inline, path="messages")
     return {**fields, "messages": Raw(await by_size(size, _written, values))} if slots else fields
-
-
-def _any_urls(messages: Sequence[Raw]) -> bool:
-    return any(may_hold_urls(message) for message in messages)
 
 
 def _slots_of(messages: Sequence[Raw]) -> tuple[list[Any], list[list[UrlSlot]]]:

@@ -9,6 +9,8 @@ from msgspec import Raw
 
 from antiphon.access.limits import Demand, Permit
 from antiphon.backends.base import ByteStream
+from antiphon.errors import BackendError
+from antiphon.server.api.admin import RelayedCall
 from antiphon.telemetry.request_record import uses_tokens
 from antiphon.types.chat import ChatUsage
 from antiphon.types.response import InputTokensDetails, Usage
@@ -41,16 +43,23 @@ def _number_of(value: Raw) -> int:
         return 0
 
 
-def metered(answer: ByteStream, permit: Permit) -> ByteStream:
-    """Return the answer as one that settles the permit and notes the tokens at its end."""
-    return MeteredAnswer(answer, permit)
+def metered(answer: ByteStream, permit: Permit, call: RelayedCall) -> ByteStream:
+    """Return the answer as one that settles the permit and notes at its end what it took, also in the list of requests."""
+    return MeteredAnswer(answer, permit, call)
+
+
+_CUT = (b'"finish_reason":"length"', b'"finish_reason": "length"')
+"""How an answer says that it was cut off."""
 
 
 class MeteredAnswer:
     """A relayed answer whose usage is read. Without usage each chunk of a stream counts as a token."""
 
-    def __init__(self, answer: ByteStream, permit: Permit) -> None:
+    def __init__(self, answer: ByteStream, permit: Permit, call: RelayedCall) -> None:
         self.status = answer.status
+        self._call = call
+        if answer.status >= 300:
+            call.error = BackendError(answer.status, "")
         ours = {name for name, _ in permit.headers}
         self.headers: Sequence[tuple[bytes, bytes]] = [
             *permit.headers,
@@ -65,7 +74,13 @@ class MeteredAnswer:
 
     async def read(self) -> bytes:
         """Return the next piece, b"" at the end. Raises BackendError."""
-        data = await self._answer.read()
+        try:
+            data = await self._answer.read()
+        except BackendError as error:
+            self._call.error = error
+            raise
+        if not self._seen:
+            self._call.speaks()
         self._seen += data
         if self._streamed:
             self._chunks += data.count(b"data:")
@@ -76,6 +91,7 @@ class MeteredAnswer:
 
     def abort(self) -> None:
         """Let go of the call."""
+        self._call.abandoned = not self._settled
         self._answer.abort()
         self._settle()
 
@@ -88,6 +104,9 @@ class MeteredAnswer:
         usage = usage_in(texts)
         uses_tokens(usage)
         self._permit.settle(usage, seen)
+        call = self._call
+        call.usage, call.events = usage, self._chunks
+        call.incomplete = any(end in self._seen for end in _CUT)
 
 
 def usage_in(texts: Iterable[bytes]) -> Usage | None:
@@ -97,7 +116,7 @@ def usage_in(texts: Iterable[bytes]) -> Usage | None:
             continue
         try:
             usage = _answer.decode(text.removeprefix(b"data:")).usage
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             continue
         if usage is not None:
             return _usage(usage)

@@ -15,7 +15,7 @@ from antiphon.errors import InvalidRequest, NotFound
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.keeping import checked_metadata
 from antiphon.server.api.paging import MAX_LIMIT, listing, whole_number
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.stores.base import ChatFilter, ChatStore
 from antiphon.stores.records import StoredChat
 from antiphon.types.raw import OptionalRaw
@@ -68,8 +68,7 @@ class StoredChats:
 
     async def update(self, request: Request) -> Reply:
         """POST /v1/chat/completions/{id}: replace the metadata."""
-        text = await request.body()
-        body = await by_size(len(text), decode, _update, text)
+        body = decode(_update, await request.body(most=SMALL_BODY))
         metadata = checked_metadata(body.metadata)
         chat = await self._chats.update(request.params["id"], request.owner, self._clock(), metadata)
         if chat is None:

@@ -17,6 +17,7 @@ from antiphon.server.api.foreground import Foreground
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ByteSink, Reply, Request
 from antiphon.types.events import Event
+from antiphon.types.request import prewarms
 
 
 class ChunkSink:
@@ -52,7 +53,8 @@ class TranslatedChat:
         decoder = ChatAskedDecoder(others=others)
         asked = Preparer(self._services, self._intake, decoder)
         prepared = await asked.prepare(body, request.caller, request_hints(request))
-        preparer = Preparer(self._services, self._intake, decoder, chunks(counted=decoder.usage))
+        dialect = chunks(counted=decoder.usage, reads=prewarms(prepared.plan.request))
+        preparer = Preparer(self._services, self._intake, decoder, dialect)
         headers = prepared.permit.headers
         if not prepared.plan.request.stream:
             reply = await self._foreground.whole(request, preparer.run(prepared, mute=True), headers)

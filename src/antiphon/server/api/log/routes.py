@@ -18,7 +18,7 @@ from antiphon.runtime.offload import by_size
 from antiphon.server.api.log.sent import SentLookup
 from antiphon.server.api.log.shapes import DeleteResponses, log_query, logged, logged_page
 from antiphon.server.api.operator.auditing import actor_of
-from antiphon.server.http.messages import ByteSink, ClientGone, Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, ByteSink, ClientGone, Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable, upgrade_required
 from antiphon.stores.base import ResponseStore
 from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
@@ -137,7 +137,7 @@ class ResponseLog:
 
     async def _delete(self, request: Request, owner: str | None) -> Reply:
         gone: list[dict[str, object]] = []
-        for id in dict.fromkeys(decode(_delete, await request.body()).ids):
+        for id in dict.fromkeys(decode(_delete, await request.body(most=SMALL_BODY)).ids):
             await self._audit.record("object.deleted", actor_of(request), f"/responses/{id[:LONGEST_ID]}", {})
             entry = await self._responses.entry(id) if owner is None else None
             whose = owner or (entry.owner if entry is not None else request.owner)

@@ -30,12 +30,12 @@ class SentReport(msgspec.Struct, frozen=True):
     sent_missing: str | None = None
 
 
-class _Question(msgspec.Struct, array_like=True, frozen=True):
+class _AskedWorker(msgspec.Struct, array_like=True, frozen=True):
     response: str
     owner: str
 
 
-_question = msgspec.json.Decoder(_Question)
+_question = msgspec.json.Decoder(_AskedWorker)
 _report = msgspec.json.Decoder(SentReport)
 
 
@@ -51,7 +51,7 @@ class SentLookup:
         own = await self._own(response, owner)
         if own.sent or own.sent_forgotten or self._ask is None:
             return own
-        for answer in await self._ask(to_json(_Question(response, owner))):
+        for answer in await self._ask(to_json(_AskedWorker(response, owner))):
             return await by_size(len(answer), _report.decode, answer)
         return own
 

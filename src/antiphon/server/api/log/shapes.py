@@ -14,6 +14,7 @@ from antiphon.server.api.paging import MAX_LIMIT, whole_number
 from antiphon.server.http.messages import Request
 from antiphon.stores.log_records import MOST_WORDS, LogEntry, LogPage, LogQuery, LogSort
 from antiphon.types.request import Metadata
+from antiphon.types.response import FailureReason
 
 FARTHEST = 1 << 40
 """Unix time that is far enough."""
@@ -47,13 +48,6 @@ class LoggedUsage(msgspec.Struct, frozen=True):
     total_tokens: int
 
 
-class LoggedReason(msgspec.Struct, frozen=True):
-    """Why a response is not complete."""
-
-    code: str | None
-    message: str
-
-
 class LoggedResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A response as the log shows it: first words of question and answer, what it used, how long it took (seconds)."""
 
@@ -68,7 +62,7 @@ class LoggedResponse(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None
     question: str
     answer: str
-    reason: LoggedReason | None
+    reason: FailureReason | None
     tools: list[str]
     metadata: dict[str, str]
     usage: LoggedUsage
@@ -153,7 +147,7 @@ def logged(entry: LogEntry) -> LoggedResponse:
         conversation_id=entry.conversation_id,
         question=entry.question,
         answer=entry.answer,
-        reason=LoggedReason(entry.error_code or None, entry.reason) if failed else None,
+        reason=FailureReason(entry.error_code or None, entry.reason) if failed else None,
         tools=entry.tools.split(),
         metadata=dict(msgspec.json.decode(f"[{','.join(entry.pairs)}]", type=list[tuple[str, str]])),
         usage=LoggedUsage(

@@ -16,7 +16,7 @@ from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.server.api.operator.auditing import PRIVATE, actor_of
 from antiphon.server.api.paging import MAX_LIMIT, listing, whole_number
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable
 from antiphon.stores.records import KeyQuery
 
@@ -81,7 +81,7 @@ class KeyRoutes:
 
     async def create(self, request: Request) -> Reply:
         """POST /admin/keys: the only answer with the secret, as `key`, but for that of a rotation."""
-        body = decode(_create, await request.body() or b"{}")
+        body = decode(_create, await request.body(most=SMALL_BODY) or b"{}")
         wanted = _rights(msgspec.structs.asdict(body))
         if not self._closed() and ADMIN not in wanted.get("scopes", ()) and not await self._keyring.count(1):
             raise InvalidRequest(
@@ -109,7 +109,7 @@ class KeyRoutes:
 
     async def update(self, request: Request) -> Reply:
         """POST /admin/keys/{id}: what the body has changes."""
-        body = decode(_update, await request.body() or b"{}")
+        body = decode(_update, await request.body(most=SMALL_BODY) or b"{}")
         changes = _rights(msgspec.structs.asdict(body))
         key = await self._keyring.update(request.params["id"], changes, actor_of(request))
         return json_reply(self._shown(key), headers=PRIVATE)
@@ -121,7 +121,7 @@ class KeyRoutes:
 
     async def rotate(self, request: Request) -> Reply:
         """POST /admin/keys/{id}/rotate: another key with the same owner, scopes and limits."""
-        overlap = decode(_rotate, await request.body() or b"{}").overlap
+        overlap = decode(_rotate, await request.body(most=SMALL_BODY) or b"{}").overlap
         return self._with_secret(await self._keyring.rotate(request.params["id"], overlap, actor_of(request)))
 
     def _with_secret(self, made: Made) -> Reply:

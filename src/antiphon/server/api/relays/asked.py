@@ -61,6 +61,11 @@ class AskedRelay(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the answer is to come as events."""
         return bool(self.head.stream) or self.head.stream_format == "sse"
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes it has on its way to a backend: with files and pictures in place of their ids and URLs."""
+        return max(self.size, sum(memoryview(value).nbytes for value in self.fields.values()))
+
     def has(self, name: str) -> bool:
         """Tell whether a field is there; null counts as absent."""
         if self.parts:
@@ -88,7 +93,7 @@ class AskedRelay(msgspec.Struct, frozen=True, kw_only=True):
         """Do the same for a form."""
         mark = f"antiphon-{secrets.token_hex(16)}"
         kind = f"multipart/form-data; boundary={mark}".encode()
-        return RelayedForm(endpoint=endpoint, write=_form_writer(mark, self.parts), content_type=kind)
+        return RelayedForm(endpoint=endpoint, write=form_writer(mark, self.parts), content_type=kind)
 
 
 async def read_json(request: Request, *, values: int = MOST_VALUES) -> AskedRelay:
@@ -131,11 +136,11 @@ def fields_writer(fields: Mapping[str, Raw]) -> WriteBody:
     return write
 
 
-def _form_writer(mark: str, parts: Sequence[Field]) -> WriteBody:
+def form_writer(mark: str, parts: Sequence[Field]) -> WriteBody:
     """Return what writes a form; its boundary is drawn by lot, so nothing in a part can be one."""
 
     def write(model: str, extra: Mapping[str, Raw]) -> bytes:
-        own = {name: _plain(value) for name, value in extra.items()}
+        own = {name: plain_value(value) for name, value in extra.items()}
         kept = [part for part in parts if part.name != "model" and part.name not in own]
         named = [Field(name=name, content=value) for name, value in {**own, "model": model.encode()}.items()]
         pieces: list[bytes] = []
@@ -146,7 +151,7 @@ def _form_writer(mark: str, parts: Sequence[Field]) -> WriteBody:
     return write
 
 
-def _plain(value: Raw) -> bytes:
+def plain_value(value: Raw) -> bytes:
     """Return a value of the operator's as a form has it: texts as they are, all else as JSON."""
     found = msgspec.json.decode(value)
     return found.encode() if isinstance(found, str) else bytes(value)

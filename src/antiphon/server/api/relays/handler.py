@@ -26,6 +26,7 @@ from antiphon.responses.intake.media import Media
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.relayed import content_type, kept_headers, pass_on
 from antiphon.server.api.relays.asked import MOST_PICTURES, AskedRelay, read_json, read_relayed_form
+from antiphon.server.api.relays.edits import with_stored_pictures
 from antiphon.server.api.relays.passing import EVENTS, JSON, PassingAnswer, read_answer, wrong_answer
 from antiphon.server.api.relays.table import RelayedRoute
 from antiphon.server.api.relays.usage import usage_in_body
@@ -78,12 +79,14 @@ class RelayHandlers:
             raise _not_guarded(row)
         calls_model(route.card.id)
         request.cancel_on_disconnect()
+        if row.takes == "either":
+            asked = await with_stored_pictures(asked, self._media, request.owner)
         asked = _with_defaults(await self._with_media(asked, request, route), row, route)
         relayed = RelayedRequest(
             route=f"/v1{row.path}",
             operation=row.operation,
             forms=row.shape.forms(asked),
-            size=asked.size,
+            size=asked.weight,
             key=_key(asked),
         )
         most = 1 if row.type in WORDLESS else None
@@ -125,9 +128,7 @@ class RelayHandlers:
 
     async def _with_media(self, asked: AskedRelay, request: Request, route: Route) -> AskedRelay:
         """Return the request with media that its JSON names by URL fetched, or checked: a backend must not reach all."""
-        named = [
-            name for name, value in asked.fields.items() if may_hold_urls(value) or name.endswith("url") or name in BARE
-        ]
+        named = await by_size(asked.size, _that_may_hold_urls, asked.fields)
         if not named:
             return asked
         fields = dict(asked.fields)
@@ -215,6 +216,10 @@ async def _sound(request: Request, answer: PassingAnswer, headers: Sequence[Head
     except ClientGone:
         return
     await sink.close()
+
+
+def _that_may_hold_urls(fields: Mapping[str, Raw]) -> list[str]:
+    return [name for name, value in fields.items() if name.endswith("url") or name in BARE or may_hold_urls(value)]
 
 
 def _slots(name: str, raw: Raw) -> tuple[dict[str, Any], list[UrlSlot]]:

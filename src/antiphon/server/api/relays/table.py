@@ -18,6 +18,7 @@ from antiphon.core.model_types import (
 )
 from antiphon.core.relayed_request import RelayedForm
 from antiphon.server.api.relays.asked import AskedRelay
+from antiphon.server.api.relays.edits import ImageEdits
 from antiphon.server.api.relays.embeddings import MOST_NUMBERS, Embeddings
 from antiphon.server.api.relays.passing import EVENTS, JSON, ReadAnswer, check_answer, is_text
 from antiphon.server.api.relays.rerank import Rerank
@@ -156,7 +157,7 @@ ROUTES = (
         operation="generate_content",
         scope=IMAGES,
         type=IMAGE_GENERATION,
-        shape=PlainShape("/images/edits", ("prompt",), "data"),
+        shape=ImageEdits(),
         takes="either",
         unnamed=True,
         most=MOST_LARGE,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import msgspec
 
 from antiphon.core.request.validation import decode
-from antiphon.errors import InvalidRequest, NotFound, StoreConflict
+from antiphon.errors import InvalidRequest, NotFound
+from antiphon.runtime.offload import by_size
 from antiphon.server.api.paging import listing, page_query, whole_number
 from antiphon.server.api.vectors.shapes import (
     AddFile,
@@ -19,10 +19,9 @@ from antiphon.server.api.vectors.shapes import (
     polled,
     shown_batch,
     shown_file,
-    store_not_found,
 )
 from antiphon.server.api.vectors.stores import VectorShelf
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.stores.records import FileBatch, ListPage, VectorFile
 
 STATES = ("in_progress", "completed", "failed", "cancelled")
@@ -43,10 +42,10 @@ class VectorStoreFiles:
 
     async def create(self, request: Request) -> Reply:
         """POST …/files: add a file; one that is there already is ingested anew."""
-        body = decode(_add, await request.body())
+        body = decode(_add, await request.body(most=SMALL_BODY))
         store = await self._shelf.usable(request)
         file = await self._shelf.added(request, body)
-        await self._attach(store.id, request.owner, [file])
+        await self._shelf.attach(store.id, request.owner, [file])
         return self._reply(await self._there(request, file.file_id), store.id)
 
     async def list(self, request: Request) -> Reply:
@@ -59,7 +58,7 @@ class VectorStoreFiles:
 
     async def update(self, request: Request) -> Reply:
         """POST …/files/{file_id}: replace the attributes."""
-        body = decode(_update, await request.body())
+        body = decode(_update, await request.body(most=SMALL_BODY))
         id, file_id = request.params["id"], request.params["file_id"]
         attributes = attributes_json(body.attributes)
         file = await self._stores.set_attributes(id, file_id, request.owner, attributes)
@@ -95,7 +94,8 @@ class VectorStoreFiles:
 
     async def create_batch(self, request: Request) -> Reply:
         """POST …/file_batches: add many files at once."""
-        body = decode(_batch, await request.body())
+        text = await request.body()
+        body = await by_size(len(text), decode, _batch, text)
         if (body.file_ids is None) == (body.files is None):
             raise InvalidRequest("Exactly one of 'file_ids' and 'files' is required.", param="file_ids")
         store = await self._shelf.usable(request)
@@ -111,7 +111,7 @@ class VectorStoreFiles:
         batch = FileBatch(
             id=f"vsfb_{self._shelf.new_id_base()}", store_id=store.id, created_at=int(self._shelf.clock())
         )
-        await self._attach(store.id, request.owner, [*by_id.values()], batch)
+        await self._shelf.attach(store.id, request.owner, [*by_id.values()], batch)
         return await self._batch_reply(request, batch.id)
 
     async def read_batch(self, request: Request) -> Reply:
@@ -131,17 +131,6 @@ class VectorStoreFiles:
         return await self._page(request, batch_id)
 
     # What they share
-
-    async def _attach(self, id: str, owner: str, files: Sequence[VectorFile], batch: FileBatch | None = None) -> None:
-        most = self._shelf.bounds.max_files
-        try:
-            if not await self._stores.attach(id, owner, files, batch, most=most):
-                raise store_not_found(id)
-        except StoreConflict:
-            raise InvalidRequest(
-                f"A vector store holds at most {most} files.", param="vector_store_id", code="vector_store_full"
-            ) from None
-        self._shelf.wake()
 
     async def _there(self, request: Request, file_id: str) -> VectorFile:
         file = await self._stores.file(request.params["id"], file_id, request.owner)

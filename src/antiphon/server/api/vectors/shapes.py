@@ -15,6 +15,7 @@ from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.http.messages import Header
 from antiphon.stores.records import FileBatch, FileCounts, VectorFile, VectorStore
 from antiphon.types.request import Id, Metadata
+from antiphon.types.response import FailureReason
 
 MOST_CREATED = 500  # files that a vector store begins with
 MOST_BATCH = 2000
@@ -131,13 +132,6 @@ class ShownVectorStore(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Raw
 
 
-class LastError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a file failed."""
-
-    code: str
-    message: str
-
-
 class ShownVectorFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a vector store."""
 
@@ -147,7 +141,7 @@ class ShownVectorFile(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     vector_store_id: str
     status: str
-    last_error: LastError | None
+    last_error: FailureReason | None
     chunking_strategy: ChunkingStrategy
     attributes: Raw
 
@@ -194,7 +188,7 @@ def shown_file(file: VectorFile, store_id: str, tokens: int, overlap: int) -> Sh
         created_at=file.created_at,
         vector_store_id=store_id,
         status=file.status,
-        last_error=LastError(code=file.error_code, message=file.error_message) if file.error_code else None,
+        last_error=FailureReason(file.error_code, file.error_message) if file.error_code else None,
         chunking_strategy=ChunkingStrategy(type="static", static=static),
         attributes=Raw(file.attributes),
     )
@@ -252,3 +246,8 @@ def polled(in_progress: bool) -> tuple[Header, ...]:
 def store_not_found(id: str, param: str = "vector_store_id") -> NotFound:
     """Return the 404."""
     return NotFound(f"Vector store '{id}' not found.", param=param, code="vector_store_not_found")
+
+
+def full(most: int, param: str) -> InvalidRequest:
+    """Return the 400 for more files than a vector store holds."""
+    return InvalidRequest(f"A vector store holds at most {most} files.", param=param, code="vector_store_full")

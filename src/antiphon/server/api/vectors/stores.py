@@ -12,7 +12,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.core.retrieval.filters import read_filter
 from antiphon.core.retrieval.options import checked
-from antiphon.errors import InvalidRequest
+from antiphon.errors import InvalidRequest, StoreConflict
 from antiphon.responses.query_rewriting import QueryRewriter
 from antiphon.server.api.files import file_not_found
 from antiphon.server.api.foreground import ignored_header
@@ -24,12 +24,13 @@ from antiphon.server.api.vectors.shapes import (
     UpdateVectorStore,
     attributes_json,
     chunking_of,
+    full,
     shown_store,
     store_not_found,
 )
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import SMALL_BODY, Reply, Request, json_reply
 from antiphon.stores.base import Store
-from antiphon.stores.records import ListPage, VectorFile, VectorStore
+from antiphon.stores.records import FileBatch, ListPage, VectorFile, VectorStore
 from antiphon.telemetry.request_record import calls_model, uses_tokens
 from antiphon.tools.retrieval.ingestion import Ingestion
 from antiphon.tools.retrieval.search import Searcher, SearchTerms, ranked_by
@@ -77,6 +78,15 @@ class VectorShelf:
             await self.stores.touch([store.id], request.owner, now)
         return store
 
+    async def attach(self, id: str, owner: str, files: Sequence[VectorFile], batch: FileBatch | None = None) -> None:
+        """Add files to a vector store, and have them ingested. Raises NotFound, InvalidRequest where it would be too full."""
+        try:
+            if not await self.stores.attach(id, owner, files, batch, most=self.bounds.max_files):
+                raise store_not_found(id)
+        except StoreConflict:
+            raise full(self.bounds.max_files, "vector_store_id") from None
+        self.wake()
+
     async def added(self, request: Request, file: AddFile, path: str = "") -> VectorFile:
         """Return a file that is to be added to a vector store. Raises NotFound, InvalidRequest."""
         found = await self.files.get(file.file_id, request.owner, self.clock())
@@ -107,7 +117,7 @@ class VectorStores:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/vector_stores: perhaps with files, which are ingested afterwards."""
-        body = decode(_create, await request.body() or b"{}")
+        body = decode(_create, await request.body(most=SMALL_BODY) or b"{}")
         if body.chunking_strategy is not None and not body.file_ids:
             raise InvalidRequest(
                 "Invalid 'chunking_strategy': it is for the files in 'file_ids'.", param="chunking_strategy"
@@ -116,6 +126,8 @@ class VectorStores:
             await self._shelf.added(request, AddFile(file_id=id, chunking_strategy=body.chunking_strategy))
             for id in dict.fromkeys(body.file_ids or ())
         ]
+        if len(files) > self._shelf.bounds.max_files:
+            raise full(self._shelf.bounds.max_files, "file_ids")
         if await self._stores.count(request.owner) >= self._most_stores:
             raise InvalidRequest(
                 f"There are {self._most_stores} vector stores already, which is the limit; delete some first.",
@@ -134,8 +146,7 @@ class VectorStores:
         )
         await self._stores.create(store)
         if files:
-            await self._stores.attach(store.id, request.owner, files, most=self._shelf.bounds.max_files)
-            self._shelf.wake()
+            await self._shelf.attach(store.id, request.owner, files)
         return await self._reply(store)
 
     async def list(self, request: Request) -> Reply:
@@ -154,7 +165,7 @@ class VectorStores:
 
     async def update(self, request: Request) -> Reply:
         """POST /v1/vector_stores/{id}: name, expiry and metadata, as far as they are given."""
-        body = decode(_update, await request.body())
+        body = decode(_update, await request.body(most=SMALL_BODY))
         store = await self._shelf.usable(request)
         changed = msgspec.structs.replace(store, last_active_at=int(self._shelf.clock()))
         if body.name is not None:
@@ -177,7 +188,7 @@ class VectorStores:
 
     async def search(self, request: Request) -> Reply:
         """POST /v1/vector_stores/{id}/search: the best chunks for one query or several together."""
-        body = decode(_search, await request.body())
+        body = decode(_search, await request.body(most=SMALL_BODY))
         fits = None
         if bytes(body.filters) != b"null":
             fits = read_filter(body.filters, "filters")

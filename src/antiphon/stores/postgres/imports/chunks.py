@@ -38,20 +38,19 @@ async def copy_chunks(source: sqlite3.Connection, target: Connection, file: sqli
         store, number = row
         texts = [chunk.text for chunk in chunks]
         await target.execute(*_call(STORE["insert_chunks"], store=store, first=first, file=number, texts=texts))
-        await target.execute(*_call(STORE["insert_words"], store=store, file=number, **postings(chunks, first)))
+        for lines in postings(chunks, first):
+            await target.execute(*_call(STORE["insert_words"], store=store, file=number, lines=lines))
         if file["embedding_model"]:
             model, dimensions = file["embedding_model"], file["dimensions"]
             await target.execute(*_call(STORE["embedded"], store=store, model=model, dimensions=dimensions))
             await _copy_vectors(source, target, file, store, number)
-        words = sum(len(chunk.words) for chunk in chunks)
-        await target.execute(*_call(STORE["grow"], store=store, added=len(chunks), words=words))
         done: dict[str, Any] = {
             "first": first,
             "chunks": len(chunks),
-            "words": words,
+            "words": sum(len(chunk.words) for chunk in chunks),
             "usage_bytes": file["usage_bytes"],
         }
-        await target.execute(*_call(STORE["completed"], number=number, **done))
+        await target.execute(*_call(STORE["completed"], store=store, number=number, **done))
 
 
 async def _copy_vectors(

@@ -6,8 +6,8 @@ ON CONFLICT (response, sequence_number) DO NOTHING
 -- name: jobs
 -- Last of all: a server that runs already may take it up at once.
 WITH job AS (
-    INSERT INTO antiphon.jobs (response_id, owner, worker, lease_until, fence, attempts, crashes, cancelled, request)
-    VALUES (:response_id, :owner, :worker, :lease_until, :fence, :attempts, :crashes, :cancelled, :request)
+    INSERT INTO antiphon.jobs (response_id, owner, worker, lease_until, fence, attempts, crashes, cancelled, request, due)
+    VALUES (:response_id, :owner, :worker, :lease_until, :fence, :attempts, :crashes, :cancelled, :request, :due)
     ON CONFLICT (response_id) DO NOTHING RETURNING number
 )
 INSERT INTO antiphon.checkpoints (job, body)

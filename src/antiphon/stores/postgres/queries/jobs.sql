@@ -8,7 +8,8 @@ WHERE number = (
     WHERE (lease_until IS NULL OR lease_until <= clock(:now)) AND (:id::text IS NULL OR response_id = :id)
         AND NOT (:clean::boolean AND (worker IS NOT NULL OR crashes > 0))
         AND owner <> ALL(:without::text[])
-    ORDER BY number LIMIT 1
+        AND (due <= clock(:now) OR NOT (:due::boolean OR owner = ANY(:busy::text[])))
+    ORDER BY due, number LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED
 )
 RETURNING response_id, owner, request, fence, attempts, cancelled, crashes

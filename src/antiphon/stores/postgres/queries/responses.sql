@@ -77,8 +77,8 @@ WITH taken AS (
     INSERT INTO antiphon.response_log ({log_columns}) SELECT {log_values} FROM written WHERE :has_entry::boolean
     ON CONFLICT (id) DO UPDATE SET {log_updates}
 ), job AS (
-    INSERT INTO antiphon.jobs (response_id, owner, request, worker, lease_until, fence, attempts)
-    SELECT :id, :owner, :request::bytea, :worker::text, clock(:lease_until), :times::integer, :times
+    INSERT INTO antiphon.jobs (response_id, owner, request, worker, lease_until, fence, attempts, due)
+    SELECT :id, :owner, :request::bytea, :worker::text, clock(:lease_until), :times::integer, :times, clock(:due)
     FROM written
     ON CONFLICT (response_id) DO NOTHING
 ), logged AS (

@@ -36,9 +36,14 @@ UPDATE antiphon.vector_stores SET
 WHERE id = :id AND owner = :owner RETURNING 1
 
 -- name: touch
+-- A search does not wait for a file that is completed at the moment: the next search notes the use.
 UPDATE antiphon.vector_stores SET last_active_at = :now::bigint, expires_at = :now::bigint + 86400 * expires_days
-WHERE id = ANY (:ids) AND owner = :owner AND last_active_at < :now::bigint
-    AND (expires_at IS NULL OR expires_at > :now::bigint)
+WHERE number = ANY (ARRAY(
+    SELECT number FROM antiphon.vector_stores
+    WHERE id = ANY (:ids) AND owner = :owner AND last_active_at < :now::bigint
+        AND (expires_at IS NULL OR expires_at > :now::bigint)
+    FOR UPDATE SKIP LOCKED
+))
 
 -- name: remove
 DELETE FROM antiphon.vector_stores WHERE id = :id AND owner = :owner RETURNING 1
@@ -188,23 +193,28 @@ WHERE s.number = f.store
 -- name: emptied
 UPDATE antiphon.vector_store_files SET chunks = 0, words = 0, first_chunk = 0, usage_bytes = 0 WHERE number = ANY (:numbers)
 
--- name: grow
-UPDATE antiphon.vector_stores SET
-    next_chunk = next_chunk + :added::bigint, chunks = chunks + :added::bigint, words = words + :words::bigint
-WHERE number = :store
-
 -- name: insert_chunks
 INSERT INTO antiphon.vector_chunks (store, number, file, text)
 SELECT :store::bigint, :first::bigint + c.place - 1, :file::bigint, c.text
 FROM unnest(:texts::text[]) WITH ORDINALITY AS c (text, place)
 
 -- name: insert_words
--- Per word, its chunks, occurrences and lengths as texts of arrays: arrays of arrays would all have to be of one length.
+-- A line per word: the word, then its chunks, occurrences and lengths as arrays. Lists of parameters would cost as much as all the
+-- rest: the driver looks at each of their values.
 INSERT INTO antiphon.vector_words (store, word, file, chunks, times, lengths)
-SELECT :store::bigint, w.word, :file::bigint, w.chunks::bigint[], w.times::integer[], w.lengths::integer[]
-FROM unnest(:words::text[], :chunks::text[], :times::text[], :lengths::text[]) AS w (word, chunks, times, lengths)
+SELECT :store::bigint, split_part(w, E'\t', 1), :file::bigint, split_part(w, E'\t', 2)::bigint[],
+    split_part(w, E'\t', 3)::integer[], split_part(w, E'\t', 4)::integer[]
+FROM string_to_table(:lines::text, E'\n') AS w
 
 -- name: completed
+-- The last statement of an ingestion: the file's own row, what it adds to the vector store's sums, its drafts.
+WITH grown AS (
+    UPDATE antiphon.vector_stores SET
+        next_chunk = next_chunk + :chunks::bigint, chunks = chunks + :chunks::bigint, words = words + :words::bigint
+    WHERE number = :store
+), drafts AS (
+    DELETE FROM antiphon.vector_drafts WHERE file = :number
+)
 UPDATE antiphon.vector_store_files SET
     status = 'completed', usage_bytes = :usage_bytes, first_chunk = :first, chunks = :chunks, words = :words, worker = NULL,
     lease_until = NULL
@@ -268,7 +278,8 @@ SELECT digest FROM antiphon.vector_drafts WHERE file = :file
 
 -- name: draft
 INSERT INTO antiphon.vector_drafts (file, digest, model, code, vector)
-VALUES (:file, :digest, :model, :code::bit varying, :vector::real[])
+SELECT :file::bigint, d.digest, :model::text, d.code, d.vector::real[]
+FROM unnest(:digests::bytea[], :codes::bit varying[], :vectors::text[]) AS d (digest, code, vector)
 ON CONFLICT (file, digest) DO UPDATE SET model = excluded.model, code = excluded.code, vector = excluded.vector
 
 -- name: remove_drafts
@@ -312,20 +323,40 @@ WITH near AS MATERIALIZED (
 SELECT v.number, v.vector FROM near JOIN antiphon.vector_embeddings AS v ON v.store = :store AND v.number = near.number
 
 -- name: nearest
--- The same with pgvector, which puts them in order as well.
-WITH near AS MATERIALIZED (
-    SELECT c.number FROM antiphon.vector_codes AS c
-    WHERE c.store = :store AND (:wanted::text[] IS NULL OR c.file IN (
-        SELECT number FROM antiphon.vector_store_files WHERE store = :store AND file_id = ANY (:wanted) AND NOT gone
+-- The same with pgvector, which puts them in order as well. Each row says which model the vectors are by; of another one there is a
+-- row without a chunk. A vector is looked up by its number, so that the planner does not read all of them.
+WITH shelf AS MATERIALIZED (
+    SELECT number, chunks, embedding_model, embedding_model = :model AND dimensions = :dimensions AS fits
+    FROM antiphon.vector_stores WHERE id = :id AND owner = :owner
+), query AS MATERIALIZED (
+    SELECT :vector::text::vector AS vector
+), near AS MATERIALIZED (
+    SELECT c.number, c.file FROM antiphon.vector_codes AS c
+    WHERE c.store = (SELECT number FROM shelf WHERE fits) AND (:wanted::text[] IS NULL OR c.file IN (
+        SELECT number FROM antiphon.vector_store_files
+        WHERE store = (SELECT number FROM shelf) AND file_id = ANY (:wanted) AND NOT gone
     ))
-    ORDER BY bit_count(c.code # :code::bit varying), c.number LIMIT :most
+    ORDER BY bit_count(c.code # :code::bit varying), c.number
+    LIMIT (SELECT (:least::double precision + :share::double precision * chunks)::bigint FROM shelf)
+), measured AS (
+    SELECT near.number, near.file, (
+        SELECT v.vector::vector <=> query.vector FROM antiphon.vector_embeddings AS v
+        WHERE v.store = (SELECT number FROM shelf) AND v.number = near.number
+    ) AS distance
+    FROM near, query ORDER BY distance, near.number LIMIT 2 * :limit::bigint
+), best AS (
+    SELECT m.number, m.distance, f.file_id, f.filename, f.attributes
+    FROM measured AS m JOIN antiphon.vector_store_files AS f ON f.number = m.file
+    WHERE NOT f.gone ORDER BY m.distance, m.number LIMIT :limit
 )
-SELECT v.number, 1 - (v.vector::vector <=> :vector::real[]::vector) AS score
-FROM near JOIN antiphon.vector_embeddings AS v ON v.store = :store AND v.number = near.number
-ORDER BY v.vector::vector <=> :vector::real[]::vector, v.number LIMIT :limit
+SELECT s.embedding_model, b.number, 1 - b.distance, b.file_id, b.filename, b.attributes, c.text
+FROM shelf AS s LEFT JOIN (
+    best AS b JOIN antiphon.vector_chunks AS c ON c.store = (SELECT number FROM shelf) AND c.number = b.number
+) ON true
+ORDER BY b.distance, b.number
 
 -- name: found
-SELECT c.number, 0::double precision, f.file_id, f.filename, f.attributes, c.text
+SELECT c.number, f.file_id, f.filename, f.attributes, c.text
 FROM antiphon.vector_chunks AS c JOIN antiphon.vector_store_files AS f ON f.number = c.file
 WHERE c.store = :store AND c.number = ANY (:numbers) AND NOT f.gone
 

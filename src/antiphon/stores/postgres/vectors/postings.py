@@ -7,24 +7,29 @@ from collections.abc import Sequence
 
 from antiphon.stores.records import Chunk
 
+LINES = 20_000
+"""Words that one statement inserts."""
 
-def postings(chunks: Sequence[Chunk], first: int) -> dict[str, tuple[str, ...]]:
-    """Return each word with its chunks, how often it is in each, and how many words each has, as texts of arrays.
 
-    The chunks have the numbers from `first` on. Words have no character that PostgreSQL cannot keep.
+def postings(chunks: Sequence[Chunk], first: int) -> list[str]:
+    """Return a line for each word: the word, its chunks, how often it is in each, how many words each has; in blocks of lines.
+
+    The chunks have the numbers from `first` on. Words have no character that PostgreSQL cannot keep, and no space.
     """
-    found: dict[str, tuple[list[str], list[str], list[str]]] = {}
+    found: dict[str, list[str]] = {}  # chunk, occurrences, chunk, occurrences …
+    lengths: dict[str, str] = {}
     for number, chunk in enumerate(chunks, first):
-        name, length = str(number), str(len(chunk.words))
+        name = str(number)
+        lengths[name] = str(len(chunk.words))
         for word, count in Counter(chunk.words).items():
             known = found.get(word)
             if known is None:
-                found[word] = ([name], [str(count)], [length])
+                found[word] = [name, str(count)]
             else:
-                known[0].append(name)
-                known[1].append(str(count))
-                known[2].append(length)
-    columns = {"words": (*found,)}
-    for index, column in enumerate(("chunks", "times", "lengths")):
-        columns[column] = tuple([f"{{{','.join(values[index])}}}" for values in found.values()])
-    return columns
+                known += (name, str(count))
+    length = lengths.__getitem__
+    lines = [
+        f"{word}\t{{{','.join(places := pairs[::2])}}}\t{{{','.join(pairs[1::2])}}}\t{{{','.join(map(length, places))}}}"
+        for word, pairs in found.items()
+    ]
+    return ["\n".join(lines[start : start + LINES]) for start in range(0, len(lines), LINES)]

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 
 import asyncpg
 
-from antiphon.core.retrieval.vectors import Vector, code, ordered, packed, shortlisted, unpacked
+from antiphon.core.retrieval.vectors import Vector, code, ordered, packed, shortlist_terms, shortlisted, unpacked
 from antiphon.errors import APIError
 from antiphon.stores.base import FenceError
-from antiphon.stores.postgres.database import Database, Transaction
+from antiphon.stores.postgres.database import Database, Row, Transaction
 from antiphon.stores.postgres.sql import Query, queries, unescape
 from antiphon.stores.records import ChunkHit, ChunkVector, Embedding, IngestJob, Neighbours
 
@@ -18,8 +18,8 @@ log = logging.getLogger("antiphon.stores.postgres.vectors")
 
 SQL = queries("vector_stores")
 CREATE_EXTENSION = Query("CREATE EXTENSION IF NOT EXISTS vector")
-EXACT = 20_000
-"""Vectors that pgvector compares as they are; of more chunks the best by their codes."""
+PGVECTOR_TIMES = 2
+"""How many times as many vectors as elsewhere pgvector compares as they are: to it each of them costs less."""
 
 
 async def drafted(transaction: Transaction, job: IngestJob, model: str) -> Collection[bytes]:
@@ -32,15 +32,20 @@ async def drafted(transaction: Transaction, job: IngestJob, model: str) -> Colle
 async def draft(transaction: Transaction, job: IngestJob, model: str, vectors: Sequence[ChunkVector]) -> None:
     """Keep vectors of a file. Raises FenceError if its lease was lost."""
     await _check(transaction, job)
-    for one in vectors:
-        await transaction.rows(
-            SQL["draft"],
-            file=job.number,
-            digest=one.digest,
-            model=model,
-            code=asyncpg.BitString.frombytes(one.code),
-            vector=unpacked(one.vector),
-        )
+    each = {one.digest: one for one in vectors}
+    await transaction.rows(
+        SQL["draft"],
+        file=job.number,
+        digests=[*each],
+        model=model,
+        codes=[asyncpg.BitString.frombytes(one.code) for one in each.values()],
+        vectors=[f"{{{_written(unpacked(one.vector))}}}" for one in each.values()],
+    )
+
+
+def _written(vector: Vector) -> str:
+    """Return a vector as text, of which PostgreSQL reads the same floats: the driver looks at each value of a list."""
+    return ("%.9g," * len(vector))[:-1] % tuple(vector)
 
 
 async def _check(transaction: Transaction, job: IngestJob) -> None:
@@ -71,6 +76,9 @@ class VectorSearch:
         self, id: str, owner: str, model: str, vector: Vector, limit: int, files: Collection[str] | None
     ) -> Neighbours:
         """Return the chunks nearest to a vector."""
+        wanted = None if files is None else [*files]
+        if await self.pgvector():
+            return await self._in_database(id, owner, model, vector, limit, wanted)
         row = await self._pool.row(SQL["searched"], id=id, owner=owner)
         if row is None:
             return Neighbours()
@@ -78,39 +86,35 @@ class VectorSearch:
         known = unescape(known)
         if not known or (known, dimensions) != (model, len(vector)):
             return Neighbours(model=known)
-        best = await self._best(store, chunks, vector, 2 * limit, None if files is None else [*files])
+        most = shortlisted(chunks, len(vector))
+        near = await self._pool.rows(SQL["shortlist"], store=store, wanted=wanted, code=_bits(vector), most=most)
+        best = ordered(vector, [(row[0], packed(row[1])) for row in near], 2 * limit)  # some may be of deleted files
         rows = await self._pool.rows(SQL["found"], store=store, numbers=[number for number, _ in best])
-        found = {row[0]: row for row in rows}  # without those of deleted files
-        hits = [
-            ChunkHit(
-                number=number,
-                score=score,
-                file_id=unescape(found[number][2]),
-                filename=unescape(found[number][3]),
-                attributes=found[number][4],
-                text=unescape(found[number][5]),
-            )
-            for number, score in best
-            if number in found
-        ]
+        found = {row[0]: row[1:] for row in rows}
+        hits = [hit_of((number, score, *found[number])) for number, score in best if number in found]
         return Neighbours(hits=hits[:limit], model=known)
 
-    async def _best(
-        self, store: int, chunks: int, vector: Vector, limit: int, files: list[str] | None
-    ) -> Sequence[tuple[int, float]]:
-        """Return numbers and cosines of the nearest chunks."""
-        pgvector = await self.pgvector()
-        values = {
-            "store": store,
-            "wanted": files,
-            "code": asyncpg.BitString.frombytes(code(vector)),
-            "most": max(EXACT, shortlisted(chunks, len(vector))) if pgvector else shortlisted(chunks, len(vector)),
-        }
-        if pgvector:
-            rows = await self._pool.rows(SQL["nearest"], vector=(*vector,), limit=limit, **values)
-            return [(row[0], row[1]) for row in rows]
-        rows = await self._pool.rows(SQL["shortlist"], **values)
-        return ordered(vector, [(row[0], packed(row[1])) for row in rows], limit)
+    async def _in_database(
+        self, id: str, owner: str, model: str, vector: Vector, limit: int, wanted: list[str] | None
+    ) -> Neighbours:
+        least, share = shortlist_terms(len(vector))
+        rows = await self._pool.rows(
+            SQL["nearest"],
+            id=id,
+            owner=owner,
+            model=model,
+            dimensions=len(vector),
+            vector=f"[{_written(vector)}]",
+            code=_bits(vector),
+            least=PGVECTOR_TIMES * least,
+            share=PGVECTOR_TIMES * share,
+            wanted=wanted,
+            limit=limit,
+        )
+        if not rows:
+            return Neighbours()
+        hits = tuple(hit_of(row[1:]) for row in rows if row[1] is not None)
+        return Neighbours(hits=hits, model=unescape(rows[0][0]))
 
     async def pgvector(self) -> bool:
         """Tell whether the database has pgvector; where it can be had, it is created."""
@@ -125,3 +129,20 @@ class VectorSearch:
             return bool(await self._pool.value(SQL["has_pgvector"]))
         except (asyncpg.PostgresError, APIError):  # not installed, or not for this user
             return False
+
+
+def _bits(vector: Vector) -> asyncpg.BitString:
+    return asyncpg.BitString.frombytes(code(vector))
+
+
+def hit_of(row: Row) -> ChunkHit:
+    """Return the chunk of a row: number, score, file, its name, its attributes, text."""
+    number, score, file_id, filename, attributes, text = row
+    return ChunkHit(
+        number=number,
+        score=score,
+        file_id=unescape(file_id),
+        filename=unescape(filename),
+        attributes=attributes,
+        text=unescape(text),
+    )

@@ -10,6 +10,7 @@ from antiphon.errors import StoreUnknown
 from antiphon.stores.log_columns import (
     FIRST_ID,
     LAST_ID,
+    LOG_COLUMNS,
     entry_of,
     from_json_pairs,
     json_pairs,
@@ -18,15 +19,16 @@ from antiphon.stores.log_columns import (
     wanted,
 )
 from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
-from antiphon.stores.sqlite.sql import queries
+from antiphon.stores.sqlite.sql import by_position, queries
 
 SQL = queries("response_log")
+PUT = by_position(SQL["put"], LOG_COLUMNS)
 FARTHEST = -1e308
 
 
 def put(connection: Connection, entry: LogEntry) -> None:
     """Write a response's entry."""
-    connection.execute(SQL["put"], log_columns(entry, json_pairs))
+    connection.execute(PUT, tuple(log_columns(entry, json_pairs).values()))
 
 
 def fill(connection: Connection, entry: LogEntry) -> None:

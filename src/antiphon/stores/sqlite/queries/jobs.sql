@@ -1,5 +1,5 @@
 -- name: insert
-INSERT INTO jobs (response_id, owner) VALUES (:response_id, :owner) RETURNING number
+INSERT INTO jobs (response_id, owner, due) VALUES (:response_id, :owner, :due) RETURNING number
 
 -- name: insert_request
 INSERT INTO job_requests (job, request) VALUES (:job, :request)
@@ -10,6 +10,7 @@ SELECT 1 FROM jobs
 WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id IS NULL OR response_id = :id)
     AND NOT (:clean AND (worker IS NOT NULL OR crashes > 0))
     AND owner NOT IN (SELECT value FROM json_each(:without))
+    AND (due <= :now OR NOT (:due OR owner IN (SELECT value FROM json_each(:busy))))
 LIMIT 1
 
 -- name: claim
@@ -22,7 +23,8 @@ WHERE number = (
     WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id IS NULL OR response_id = :id)
         AND NOT (:clean AND (worker IS NOT NULL OR crashes > 0))
         AND owner NOT IN (SELECT value FROM json_each(:without))
-    ORDER BY worker IS NOT NULL OR crashes > 0, number LIMIT 1
+        AND (due <= :now OR NOT (:due OR owner IN (SELECT value FROM json_each(:busy))))
+    ORDER BY due > :now, worker IS NOT NULL OR crashes > 0, due, number LIMIT 1
 )
 RETURNING number, response_id, owner, fence, attempts, cancelled, crashes
 

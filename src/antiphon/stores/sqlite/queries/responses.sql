@@ -18,6 +18,7 @@ INSERT INTO responses (rowid, {columns}) VALUES (
     ),
     {values}
 )
+ON CONFLICT (id) DO NOTHING
 
 -- name: replace
 UPDATE responses SET {updates} WHERE id = :id

@@ -181,10 +181,6 @@ SELECT file_id, attributes FROM vector_store_files WHERE store = :store AND chun
 SELECT first_chunk, chunks, file_id FROM vector_store_files WHERE store = :store AND chunks > 0 AND NOT gone
 ORDER BY first_chunk
 
--- name: file_of_chunk
-SELECT file_id, filename, attributes, gone FROM vector_store_files
-WHERE store = :store AND chunks > 0 AND first_chunk <= :chunk ORDER BY first_chunk DESC LIMIT 1
-
 -- name: drop_other_drafts
 DELETE FROM vector_drafts WHERE file = :file AND model <> :model
 

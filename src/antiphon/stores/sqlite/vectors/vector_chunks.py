@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from sqlite3 import Connection
+
+import msgspec
 
 from antiphon.core.retrieval.ranking import SAME
 from antiphon.stores.records import Chunk, ChunkHit, Hits
@@ -65,14 +67,8 @@ def search(
     if not found or not words:
         return Hits()
     store, chunks = found[0]
-    hits: list[ChunkHit] = []
-    for number, score in _ranked(connection, store, words, limit, files):
-        found_hit = hit(connection, store, number, score)
-        if found_hit is not None:
-            hits.append(found_hit)
-        if len(hits) == limit:
-            break
-    return Hits(hits=hits, chunks=chunks, having=_having(connection, store, words))
+    best = _ranked(connection, store, words, limit, files)
+    return Hits(hits=hits(connection, store, best, limit), chunks=chunks, having=_having(connection, store, words))
 
 
 def _having(connection: Connection, store: int, words: Sequence[str]) -> list[int]:
@@ -83,34 +79,46 @@ def _having(connection: Connection, store: int, words: Sequence[str]) -> list[in
 
 def _ranked(
     connection: Connection, store: int, words: Sequence[str], limit: int, files: Collection[str] | None
-) -> Iterator[tuple[int, float]]:
-    """Yield numbers and scores of chunks, the best first."""
+) -> list[tuple[int, float]]:
+    """Return numbers and scores of chunks, the best first; twice as many as wanted, as some may be of deleted files."""
     statement = (
         f"SELECT rowid, -bm25(vector_chunks_{store}) AS score FROM vector_chunks_{store}"  # noqa: S608
         f" WHERE vector_chunks_{store} MATCH ? ORDER BY round(score, {SAME}) DESC, rowid LIMIT ?"
     )
     if files is None:
-        yield from connection.execute(
-            statement, (" OR ".join(words), 2 * limit)
-        ).fetchall()  # some may be of deleted files
-        return
+        return connection.execute(statement, (" OR ".join(words), 2 * limit)).fetchall()
     ranges = connection.execute(SQL["ranges"], {"store": store}).fetchall()
     firsts = [first for first, _, _ in ranges]
     wanted = [file_id in files for _, _, file_id in ranges]
+    found: list[tuple[int, float]] = []
     for number, score in connection.execute(statement, (" OR ".join(words), -1)):
         index = bisect_right(firsts, number) - 1
         if index >= 0 and wanted[index]:
-            yield number, score
+            found.append((number, score))
+            if len(found) == 2 * limit:
+                break
+    return found
 
 
-def hit(connection: Connection, store: int, number: int, score: float) -> ChunkHit | None:
-    """Return a chunk that was found; None if its file was deleted."""
-    for file_id, filename, attributes, gone in connection.execute(
-        SQL["file_of_chunk"], {"store": store, "chunk": number}
-    ).fetchall():
-        if not gone:
-            (text,) = texts(connection, store, number, number + 1)
-            return ChunkHit(
-                number=number, score=score, file_id=file_id, filename=filename, attributes=attributes, text=text
-            )
-    return None
+def hits(connection: Connection, store: int, best: Sequence[tuple[int, float]], limit: int) -> list[ChunkHit]:
+    """Return the first `limit` of the chunks, given as numbers and scores, without those of deleted files."""
+    found = _hits(connection, store, best[:limit])
+    rest = best[limit:]
+    return found if len(found) == min(limit, len(best)) else [*found, *_hits(connection, store, rest)][:limit]
+
+
+def _hits(connection: Connection, store: int, best: Sequence[tuple[int, float]]) -> list[ChunkHit]:
+    statement = (
+        f"SELECT c.rowid, c.text, f.file_id, f.filename, f.attributes FROM json_each(?) AS n"  # noqa: S608
+        f" JOIN vector_chunks_{store} AS c ON c.rowid = n.value JOIN vector_store_files AS f ON f.number = ("
+        "SELECT number FROM vector_store_files WHERE store = ? AND chunks > 0 AND first_chunk <= n.value"
+        " ORDER BY first_chunk DESC LIMIT 1) WHERE NOT f.gone"
+    )
+    numbers = msgspec.json.encode([number for number, _ in best]).decode()
+    rows = {row[0]: row[1:] for row in connection.execute(statement, (numbers, store)).fetchall()}
+    return [_hit(number, score, rows[number]) for number, score in best if number in rows]
+
+
+def _hit(number: int, score: float, row: tuple[str, str, str, bytes]) -> ChunkHit:
+    text, file_id, filename, attributes = row
+    return ChunkHit(number=number, score=score, file_id=file_id, filename=filename, attributes=attributes, text=text)

@@ -10,7 +10,7 @@ import msgspec
 
 from antiphon.core.retrieval.vectors import Vector, code, ordered, shortlist, shortlisted
 from antiphon.stores.base import FenceError
-from antiphon.stores.records import ChunkHit, ChunkVector, Embedding, IngestJob, Neighbours
+from antiphon.stores.records import ChunkVector, Embedding, IngestJob, Neighbours
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.vectors import vector_chunks
 
@@ -102,14 +102,8 @@ def nearest(
             " WHERE number IN (SELECT value FROM json_each(?))",
             (msgspec.json.encode(numbers).decode(),),
         )
-        hits: list[ChunkHit] = []
-        for number, score in ordered(vector, rows, 2 * limit):  # some may be of deleted files
-            hit = vector_chunks.hit(connection, store, number, score)
-            if hit is not None:
-                hits.append(hit)
-            if len(hits) == limit:
-                break
-        return Neighbours(hits=hits, model=known)
+        best = ordered(vector, rows, 2 * limit)  # some may be of deleted files
+        return Neighbours(hits=vector_chunks.hits(connection, store, best, limit), model=known)
     return Neighbours()
 
 

@@ -102,7 +102,7 @@ class ProgramTools:
             arguments = {**values[0], **arguments}
         elif values:
             raise TypeError(f"tools.{name}() takes its arguments by name")
-        text = json.dumps(arguments)
+        text = json.dumps(arguments, allow_nan=False)
         number, self._made = self._made, self._made + 1
         result = self._loop.create_future()
         if number >= len(self._known):

@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import AntiphonError, APIError
-from antiphon.responses.batches.answering import LineRuns, LineTerms
-from antiphon.responses.batches.base import (
+from antiphon.runtime.request_memory import HELD, Rooms
+from antiphon.runtime.unexpected_errors import unexpected
+from antiphon.server.batches.work.answering import LineRuns, LineTerms
+from antiphon.server.batches.work.base import (
     ENDED,
     BatchDetails,
     BatchProgress,
@@ -21,14 +23,12 @@ from antiphon.responses.batches.base import (
     details_of,
     progress_of,
 )
-from antiphon.responses.batches.checking import InputCheck
-from antiphon.responses.batches.output import write_outputs
-from antiphon.runtime.request_memory import HELD, Rooms
-from antiphon.runtime.unexpected_errors import unexpected
+from antiphon.server.batches.work.checking import InputCheck
+from antiphon.server.batches.work.output import write_outputs
 from antiphon.stores.base import FenceError
 from antiphon.stores.batch_records import BatchLease, StoredBatch
 
-log = logging.getLogger("antiphon.responses.batches")
+log = logging.getLogger("antiphon.server.batches.work")
 
 MOST_CRASHES = 2  # servers that died while they checked a file, before it is given up
 RENEWED = 30.0  # seconds after which the key of a batch is looked at again

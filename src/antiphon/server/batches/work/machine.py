@@ -17,17 +17,17 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from antiphon.errors import APIError
-from antiphon.responses.batches.answering import LineTerms
-from antiphon.responses.batches.base import BatchFront, Renew, Told
-from antiphon.responses.batches.worker import BatchHeart, BatchWorker, LinesMissing
 from antiphon.runtime.request_memory import Rooms
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.runtime.urgency import PATIENT
+from antiphon.server.batches.work.answering import LineTerms
+from antiphon.server.batches.work.base import BatchFront, Renew, Told
+from antiphon.server.batches.work.worker import BatchHeart, BatchWorker, LinesMissing
 from antiphon.stores.base import FenceError
 from antiphon.stores.batch_records import BatchLease, StoredBatch
 from antiphon.telemetry.prometheus import Samples
 
-log = logging.getLogger("antiphon.responses.batches")
+log = logging.getLogger("antiphon.server.batches.work")
 
 POLL = 1.0
 MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to cancel
@@ -138,7 +138,7 @@ class Batches:
         except LinesMissing:
             pass
         except APIError as error:  # the store is away, which its own log line tells
-            log.warning("batch %s: left until later: %s", id, error)
+            log.warning("batch %s: paused, retried later: %s", id, error)
             pause = AFTER_ERROR
         except asyncio.CancelledError:
             if heart.lost:

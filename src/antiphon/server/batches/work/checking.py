@@ -8,9 +8,9 @@ import msgspec
 
 from antiphon.core.request.json_text import check_json
 from antiphon.errors import InvalidRequest
-from antiphon.responses.batches.base import LONGEST_ID, MOST_ERRORS, BatchBounds, BatchError, BatchFront
-from antiphon.responses.batches.lines import LineSplitter, TextLine
 from antiphon.runtime.offload import by_size
+from antiphon.server.batches.work.base import LONGEST_ID, MOST_ERRORS, BatchBounds, BatchError, BatchFront
+from antiphon.server.batches.work.file_lines import LineSplitter, TextLine
 from antiphon.stores.batch_records import BatchLine
 
 Insert = Callable[[Sequence[BatchLine]], Awaitable[Sequence[tuple[int, int]]]]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from antiphon.errors import StoreConflict
-from antiphon.responses.batches.base import BatchDetails, BatchFront, Ending
+from antiphon.server.batches.work.base import BatchDetails, BatchFront, Ending
 from antiphon.stores.base import Store
 from antiphon.stores.batch_records import BatchLease
 from antiphon.stores.records import FILE_ROW, StoredFile

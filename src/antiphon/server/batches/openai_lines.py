@@ -10,7 +10,7 @@ from msgspec import Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
-from antiphon.responses.batches.base import BatchRequest, Ending, LineAnswer
+from antiphon.server.batches.work.base import BatchRequest, Ending, LineAnswer
 
 EXPIRED = "This request was not answered before the batch expired."
 

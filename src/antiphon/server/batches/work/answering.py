@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from antiphon.errors import AntiphonError, APIError
-from antiphon.responses.batches.base import Ask, BatchBounds, BatchDetails, BatchFront, BatchRequest, LineAnswer
-from antiphon.responses.batches.usage import tokens_of
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.offload import by_size
+from antiphon.server.batches.work.base import Ask, BatchBounds, BatchDetails, BatchFront, BatchRequest, LineAnswer
+from antiphon.server.batches.work.usage import tokens_of
 from antiphon.stores.base import Store
 from antiphon.stores.batch_records import BatchLease, BatchLine, LineResult
 
