@@ -253,3 +253,11 @@ def test_tokens_are_counted_for_metrics(served: Served, seen: Any) -> None:
     for streamed in (b"", b',"stream":true'):
         served.post(ASKED % streamed)
     assert tokens() > before
+
+
+def test_what_this_server_refuses_is_not_listed(served: Served, seen: Any) -> None:
+    """As requests that would make a response are not."""
+    big = json.dumps({**json.loads(ASKED % b""), "max_tokens": 5000}).encode()
+    status, headers, _ = served.post(big, key="k3")
+    assert status == 402
+    assert headers["request-id"] not in [record["id"] for record in listed(served)["data"]]

@@ -66,8 +66,8 @@ class MessagesRelayer:
         calls_model(route.card.id)
         request.cancel_on_disconnect()
         demand = Demand(len(body) // BYTES_PER_TOKEN, max(asked.max_tokens, 0))
+        permit = await limiter.admit(request.caller, route.card, lambda: demand)
         with self._ring.relayed(request, route.card.id, stream=bool(asked.stream)) as call:
-            permit = await limiter.admit(request.caller, route.card, lambda: demand)
             answer: RelayedAnswer | None = None
             try:
                 answer = await route.relay_messages(fields, _caller(request), request_hints(request))

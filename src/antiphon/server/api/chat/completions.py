@@ -104,8 +104,8 @@ class ChatCompletions:
         if schema is not None:
             await check_schema(schema, "response_format.json_schema.schema", request.owner, self._checker)
         ready = await with_media(self._media, fields, chat.messages, request.caller, inline=route.inline_images)
+        permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, ready))
         with self._ring.relayed(request, route.card.id, stream=bool(chat.stream)) as call:
-            permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, ready))
             try:
                 answer = metered(await route.chat_completions(ready, request_hints(request)), permit, call)
             except BaseException:
