@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from antiphon.core.stream.fold import fold
-from antiphon.responses.background.takeover import MOST_ATTEMPTS
+from antiphon.responses.background.takeover import MOST_ATTEMPTS, Takeover
+from antiphon.stores.base import FenceError
+from antiphon.stores.records import Job
 from antiphon.types.events import Event
 from tests.server.serving import wait_until
 from tests.server.whole import Client, parse_events, whole_server
@@ -93,6 +95,28 @@ def test_a_refusal_of_the_backend_ends_it_failed(client: Client) -> None:
     queued = client.create(model="scripted", input="/error 429 slow down", background=True)
     failed = client.finished(queued["id"])
     assert (failed["status"], failed["error"]["message"]) == ("failed", "slow down")
+
+
+@pytest.mark.parametrize("way", ["cancel", "delete"])
+def test_one_whose_lease_is_lost_while_it_is_ended_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    """A process that stands still for longer than its lease finds that another one has what it was about to end."""
+
+    async def lost(self: Takeover, job: Job, *given: object) -> None:
+        raise FenceError(job.response_id)
+
+    with whole_server(store=str(tmp_path / "db"), background_per_owner=1) as client:
+        first = client.create(model="scripted", input="/delay 0.1\n/repeat 100 word", background=True)["id"]
+        waiting = client.create(model="scripted", input="hi", background=True)["id"]
+        with monkeypatch.context() as patched:
+            patched.setattr(Takeover, "resume", lost)
+            if way == "cancel":
+                assert client.post(f"/v1/responses/{waiting}/cancel")[0] == 200
+            else:
+                assert client.send("DELETE", f"/v1/responses/{waiting}")[0] == 200
+        assert not [record.getMessage() for record in caplog.records if record.exc_info]
+        assert client.post(f"/v1/responses/{first}/cancel")[0] == 200
 
 
 def test_deleting_stops_it(client: Client) -> None:

@@ -371,6 +371,8 @@ class Live:
             run = await self._takeover.resume(job, permit)
             if run is not None:
                 self._begin(run, job, run.stream.sequence_number, held)
+        except FenceError:  # it was deleted meanwhile, or its lease has run out and another one has it
+            await self._note_lost(job)
         except APIError as error:
             if error.status not in (429, 503):
                 raise
