@@ -27,6 +27,9 @@ LEAKED = {
     "dsml": DSML,
     "bare": BARE,
     "pythonic": '[get_weather(city="Paris")]',
+    "dsml with two bars": DSML.replace("｜DSML｜", "｜｜DSML｜｜"),
+    "gemma": '<|tool_call>call:get_weather{city:<|"|>Paris<|"|>}<tool_call|>',
+    "gpt-oss": '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>',
     "mistral": '[TOOL_CALLS]get_weather[ARGS]{"city": "Paris"}',
 }
 SOURCE = {

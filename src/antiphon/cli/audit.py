@@ -38,9 +38,9 @@ class Day(click.ParamType[Any]):
 
 @with_options(*STORE)
 @click.command()
-@click.option("--action", metavar="NAME", help="This action only, such as api_key.created.")
-@click.option("--actor", metavar="ID", help="Done by this key (or config/NAME, cli:USER@HOST, server) only.")
-@click.option("--subject", metavar="TEXT", help="Done to this only: a key's id, or the path of an object.")
+@click.option("--action", metavar="NAME", help="Filter by action, such as api_key.created.")
+@click.option("--actor", metavar="ID", help="Filter by actor: a key's id, config/NAME, cli:USER@HOST or server.")
+@click.option("--subject", metavar="TEXT", help="Filter by subject: a key's id, or the path of an object.")
 @click.option("--start", type=Day(), metavar="DAY", help="From this day or time (UTC) on, such as 2030-01-31.")
 @click.option("--end", type=Day(), metavar="DAY", help="Up to this day or time.")
 @click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="Number of entries.")

@@ -91,7 +91,7 @@ SERVER: tuple[click.Option, ...] = (
     click.Option(
         ["--web-search"],
         metavar="searxng=URL|brave|tavily|exa|serper|kagi|wikipedia|mcp:LABEL/TOOL|off",
-        help="Who searches the web for models.  [default: wikipedia on loopback without keys, else off]",
+        help="Web search provider for models.  [default: wikipedia on loopback without keys, else off]",
     ),
     click.Option(
         ["--url-guard-allow"],

@@ -26,13 +26,13 @@ HEADS = {"input_tokens": "input", "cached_tokens": "cached", "output_tokens": "o
     default="owner",
     show_default=True,
     metavar="NAMES",
-    help="What sums are told apart by: owner, key, model, day, tool, with commas between; '' for one sum.",
+    help="Group sums by: owner, key, model, day, tool, with commas between; '' for one sum.",
 )
 @click.option("--start", metavar="DAY", help="First day (UTC), such as 2030-01-31.  [default: 30 days up to the end]")
 @click.option("--end", metavar="DAY", help="Last day (UTC).  [default: today]")
-@click.option("--owner", metavar="NAME", help="Of this owner only.")
-@click.option("--key-id", metavar="ID", help="Of this key only, as `--by key` names it.")
-@click.option("--model", metavar="ID", help="Of this model only.")
+@click.option("--owner", metavar="NAME", help="Filter by owner.")
+@click.option("--key-id", metavar="ID", help="Filter by key, as `--by key` names it.")
+@click.option("--model", metavar="ID", help="Filter by model.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 @click.option("--url", metavar="URL", help="Ask a running server, instead of reading the store.")
 @click.option("--key", envvar=KEY_VARIABLES, metavar="KEY", help="API key with the scope admin, for --url.")

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from antiphon.backends.base import Backend
 from antiphon.backends.llama.backend import LlamaCppBackend
 from antiphon.backends.llama.further_models import FurtherModels
+from antiphon.backends.llama.gpus import Gpus
 from antiphon.backends.llama.hub.progress import size
 from antiphon.backends.llama.local_models import LocalModels
 from antiphon.backends.llama.memory import memory_bound
@@ -42,7 +43,7 @@ class Loadable(Protocol):
 def open_engine(config: EngineConfig) -> dict[str, Backend]:
     """Return the backends of the engine's models; they share its memory. Blocks for downloads. Raises ConfigError."""
     main = find_model(config)
-    scheduler = Scheduler(config, memory_bound(config.memory))
+    scheduler = Scheduler(config, memory_bound(config.memory), gpus=Gpus(config.gpu_layers))
     _check_memory(config, main, scheduler.total)
     further = FurtherModels(config, main)
     backends: dict[str, Backend] = {ENGINE: LocalModels(ENGINE, main, scheduler, _make(config, ENGINE), further)}

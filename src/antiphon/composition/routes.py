@@ -22,6 +22,7 @@ from antiphon.server.api.health import Health
 from antiphon.server.api.log.routes import ResponseLog, add_response_log
 from antiphon.server.api.log.sent import SentLookup
 from antiphon.server.api.models import Models
+from antiphon.server.api.operator.audit_logs import AuditLogRoutes
 from antiphon.server.api.operator.auditing import AuditRoutes, audited
 from antiphon.server.api.operator.budgets import BudgetRoutes
 from antiphon.server.api.operator.engine import EngineRoutes
@@ -160,6 +161,7 @@ def add_operators(router: RouteTable, parts: Parts) -> None:
     )
     router.add("GET", "/admin/budgets", budgets.list, scopes=frozenset((ADMIN,)))
     router.add("GET", "/admin/audit", AuditRoutes(access.audit).list, scopes=frozenset((ADMIN,)))
+    router.add("GET", "/organization/audit_logs", AuditLogRoutes(access.audit).list, scopes=frozenset((ADMIN,)))
 
 
 def relay_handlers(parts: Parts) -> RelayHandlers:

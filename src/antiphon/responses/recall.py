@@ -33,6 +33,7 @@ MOST_TOGETHER = 3
 _FURTHER = range(1, MOST_TOGETHER)  # their indexes: most calls have no thoughts, and those are asked for the first only
 
 _CALL_ID = b'"call_id"'  # what calls have
+_REASONING = b'"type":"reasoning"'  # what items with thoughts have
 
 _ENTRY = 200  # bytes that an entry takes by itself
 _INDEXED = 300  # bytes that it takes to find it by its response
@@ -86,8 +87,10 @@ class Recall:
         model: str = "",
     ) -> dict[str, int]:
         """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their indexes."""
-        if not self._limit or not any(item.find(_CALL_ID) >= 0 for item in output):
+        if not self._limit or not any(_CALL_ID in item for item in output):
             return {}
+        if owner not in self._thinkers and not any(_REASONING in item for item in output):
+            return {}  # what nobody thinks about costs nothing
         indexes: dict[str, int] = {}
         opaque = opaque_of(texts)
         for call in made(before, decode_items([Raw(item) for item in output]), model):

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from antiphon.backends.chat.backend import ChatBackend
-from antiphon.backends.chat.profiles import PROFILES, Profile, configured_profiles, find
+from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, configured_profiles, find, suited
 from antiphon.backends.open import open_backends
 from antiphon.config import BackendConfig, Config
 from antiphon.config.loading import load
+from antiphon.core.text.leaks import CHANNELS
 from antiphon.errors import ConfigError
 
 OURS = {"ours": {"base": "vllm", "max_tokens": "max_completion_tokens", "leaks": ["hermes"], "forward": ["user"]}}
@@ -81,3 +82,19 @@ def test_the_page_names_every_field_and_every_known_profile() -> None:
     section = page.partition("## Profiles")[2].partition("\n## ")[0]
     fields = {field.name for field in msgspec.structs.fields(Profile)} - {"name"}
     assert not {*fields, *PROFILES} - set(re.findall(r"[`\n]([\w-]+)[` ]", section))
+
+
+@pytest.mark.parametrize(
+    ("profile", "model", "reads"),
+    [
+        ("vllm", "openai/gpt-oss-120b", True),
+        ("groq", "GPT-OSS-20B", True),
+        ("ollama", "gpt-oss:20b", True),
+        ("openai", "gpt-oss-120b", False),
+        ("vllm", "qwen3", False),
+    ],
+)
+def test_channels_are_read_of_the_models_that_write_them(profile: str, model: str, reads: bool) -> None:
+    found = suited(PROFILES[profile], Policies(), model)
+    assert (CHANNELS in found.leaks) is reads
+    assert found.leaks[: len(PROFILES[profile].leaks)] == PROFILES[profile].leaks

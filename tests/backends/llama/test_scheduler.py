@@ -13,6 +13,7 @@ import pytest
 
 from antiphon.backends.base import BackendModel
 from antiphon.backends.llama.backend import LlamaCppBackend
+from antiphon.backends.llama.gpus import GpuMemory, Gpus
 from antiphon.backends.llama.memory import Bound
 from antiphon.backends.llama.model import EngineModel
 from antiphon.backends.llama.runner import Runner, RunnerState
@@ -281,3 +282,72 @@ async def test_any_order_of_calls_stays_within_the_memory(seed: int) -> None:
         await asyncio.gather(*(client() for _ in range(8)))
         assert answered > 40 and not any(runner.uses for runner in runners)
     assert engines.running == 0
+
+
+class Graphics:
+    """GPUs with so much memory, of which the models that are loaded take theirs."""
+
+    def __init__(self, total: int, others: int = 0) -> None:
+        self.total = total
+        self.others = others
+        self.looks = 0
+        self.scheduler: Scheduler | None = None
+
+    async def look(self) -> GpuMemory:
+        self.looks += 1
+        taken = self.scheduler.taken if self.scheduler is not None else 0
+        return GpuMemory(self.total, max(self.total - self.others - taken, 0))
+
+
+@asynccontextmanager
+async def with_gpus(machine: int, graphics: Graphics, layers: int = -1) -> AsyncIterator[tuple[Scheduler, Engines]]:
+    bound = Bound(total=machine, free=lambda: machine)
+    scheduler = Scheduler(EngineConfig(keep_alive=-1), bound, gpus=Gpus(layers, graphics.look), patience=5.0)
+    graphics.scheduler = scheduler
+    try:
+        yield scheduler, Engines()
+    finally:
+        await scheduler.close()
+
+
+async def test_a_model_that_only_a_gpu_has_room_for_is_loaded() -> None:
+    async with with_gpus(10 * GB, Graphics(20 * GB)) as (scheduler, engines):
+        await call(scheduler, engines.runner("large", 18 * GB))
+        told = scheduler.report()
+        assert (told.gpu_total, told.memory_total) == (20 * GB, 28 * GB)
+        with pytest.raises(BackendError, match="needs 40 GB of memory, more than the 28 GB"):
+            await call(scheduler, engines.runner("larger", 40 * GB))
+    async with with_gpus(10 * GB, Graphics(20 * GB), layers=0) as (scheduler, engines):
+        with pytest.raises(BackendError, match="more than the 10 GB"):
+            await call(scheduler, engines.runner("large", 18 * GB))
+
+
+async def test_a_gpu_is_freed_for_a_model_that_fits_into_it() -> None:
+    """Though the machine's own memory would do: there it would be slow."""
+    async with with_gpus(100 * GB, Graphics(20 * GB)) as (scheduler, engines):
+        a, b, c = engines.runner("a", 12 * GB), engines.runner("b", 12 * GB), engines.runner("c", 60 * GB)
+        await call(scheduler, a)
+        await call(scheduler, b)
+        assert loaded(scheduler) == ["b"]
+        await call(scheduler, c)
+        assert sorted(loaded(scheduler)) == ["b", "c"], "what fits into no GPU frees none"
+
+
+async def test_other_programs_on_the_gpu_do_not_stop_a_model() -> None:
+    async with with_gpus(100 * GB, Graphics(20 * GB, others=20 * GB)) as (scheduler, engines):
+        await call(scheduler, engines.runner("a", 1 * GB))
+        await call(scheduler, engines.runner("b", 12 * GB))
+        assert loaded(scheduler) == ["b"]
+
+
+async def test_a_machine_without_gpus_is_looked_at_once() -> None:
+    graphics = Graphics(0)
+    async with with_gpus(10 * GB, graphics) as (scheduler, engines):
+        for id in "abcd":
+            await call(scheduler, engines.runner(id, 4 * GB))
+        assert graphics.looks == 1 and len(loaded(scheduler)) == 2
+
+
+async def test_llama_cpp_tells_of_its_gpus() -> None:
+    told = await Gpus(-1).memory()
+    assert 0 <= told.free <= told.total

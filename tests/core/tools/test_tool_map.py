@@ -6,9 +6,11 @@ from json import dumps, loads
 from typing import Any
 
 import msgspec
+import pytest
 
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.tool_decoding import decode_tools
+from antiphon.core.tools import tool_map
 from antiphon.core.tools.tool_map import Offer, Target, ToolMap, ignored_tools
 
 Json = dict[str, Any]
@@ -70,6 +72,39 @@ def test_a_custom_tool_takes_one_string() -> None:
     (offer,) = mapped([{"type": "custom", "name": "c", "description": "Does c.", "format": format}]).offers.values()
     assert loads(bytes(offer.parameters))["required"] == ["input"]
     assert offer.description == "Does c.\n\nThe input matches this regular expression:\na+"
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [function(f"f{number}") for number in range(20)],
+        [function("a"), function("a")],
+        [function("a"), function("a", description="another")],
+        [function("a b"), function("a_b")],
+        [function("a", allowed_callers=["programmatic"]), function("b")],
+        [function("a", defer_loading=True), function("b")],
+        [function("a"), {"type": "custom", "name": "c"}],
+    ],
+    ids=str,
+)
+def test_a_list_that_comes_again_is_offered_as_before(tools) -> None:
+    """What one request restricts, asks for or is brought by its items is not the next one's."""
+
+    def seen(made: ToolMap) -> object:
+        return list(made.offers.items()), made._targets, made.ignored
+
+    tool_map._known_lists.clear()
+    first = seen(mapped(tools))
+    for strict in (True, False, True):
+        alone = mapped(tools, strict=strict)
+        tool_map._known_lists.clear()
+        assert seen(alone) == seen(mapped(tools, strict=strict)) == seen(mapped(tools, strict=strict))
+    again = mapped(tools)
+    again.restrict(list(again.offers.values())[:1])
+    again.offers.clear()
+    again._targets.clear()
+    assert seen(mapped(tools)) == first
+    assert len(tool_map._known_lists) <= tool_map.MOST_LISTS
 
 
 def test_missing_parameters_and_strictness() -> None:

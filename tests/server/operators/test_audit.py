@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from antiphon.access.audit import Actor, AuditLog
@@ -102,6 +103,35 @@ def test_the_command_reads_the_store_and_a_server(tmp_path: Path) -> None:
         assert "config/op" in table and "\x1b" not in table
         wrong = subprocess.run([*line[:-1], "nothing"], capture_output=True, text=True, timeout=60, check=False)
         assert wrong.returncode == 2 and "api_key.created" in wrong.stderr
+
+
+def test_openais_tools_read_it_in_their_shape(tmp_path: Path) -> None:
+    with server(tmp_path) as url:
+        made = done(url, "POST", "/admin/keys", {"owner": "team-a", "scopes": ["read"]})
+        done(url, "POST", f"/admin/keys/{made['id']}", {"scopes": ["chat"]})
+        done(url, "POST", f"/admin/keys/{made['id']}/rotate", {"overlap": 60})
+        done(url, "DELETE", f"/admin/keys/{made['id']}")
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="-", admin_api_key=OPERATOR, max_retries=0)
+        logs = list(client.admin.organization.audit_logs.list(limit=1, resource_ids=[made["id"]]))
+        assert [one.type for one in logs] == [
+            "api_key.deleted",
+            "api_key.updated",
+            "api_key.updated",
+            "api_key.created",
+        ]
+        created, updated = logs[3], logs[2]
+        assert created.api_key_created and created.api_key_created.id == made["id"]
+        assert created.api_key_created.data and created.api_key_created.data.scopes == ["read"]
+        assert updated.api_key_updated and updated.api_key_updated.changes_requested
+        assert updated.api_key_updated.changes_requested.scopes == ["chat"]
+        assert created.actor and created.actor.api_key and created.actor.api_key.id == "config/op"
+        some = client.admin.organization.audit_logs.list(event_types=["api_key.deleted"], effective_at={"gte": 1})
+        assert [one.type for one in some] == ["api_key.deleted"]
+        later = {"gt": created.effective_at + 3600}
+        assert not list(client.admin.organization.audit_logs.list(effective_at=later))  # type: ignore[arg-type]
+        for query, param in (("event_types[]=x", "event_types"), ("limit=0", "limit"), ("after=no", "after")):
+            answer = ask(url, "GET", f"/v1/organization/audit_logs?{query}")
+            assert (answer.status, answer.error()["param"]) == (400, param)
 
 
 async def test_what_cannot_be_written_is_not_done() -> None:

@@ -129,6 +129,7 @@ ROUTES = [
     ("GET", "/admin/models"),
     ("POST", "/admin/reload"),
     ("POST", "/admin/engine/stop"),
+    ("GET", "/v1/organization/audit_logs"),
     ("GET", "/admin/audit"),
 ]
 

@@ -60,20 +60,21 @@ class Messages:
 
     def add(self, instructions: str | None, items: Sequence[Item]) -> None:
         """Take in what the model is to see. Raises InvalidRequest for an output without its call, or a second one."""
-        form = MessageForm(self._profile, instructions, self._senses, self._carried.plain_field)
-        if not self._go_on(form, items):
+        encoded, form = self._encoded if len(items) >= FEWEST else None, None
+        if encoded is not None:
+            form = MessageForm(self._profile, instructions, self._senses, self._carried.plain_field)
+        if encoded is None or form is None or not self._go_on(encoded.messages, form, items):
             if instructions:
                 self._list.system("system", instructions)
             self._history = ModelHistory(items, self._tools, self._senses)
         for entry in self._history.entries:
             self._add(entry)
-        if self._encoded is not None and len(items) >= FEWEST:
-            self._keep(self._encoded, form, items)
+        if encoded is not None and form is not None:
+            self._keep(encoded, form, items)
         self._flush()
 
-    def _go_on(self, form: MessageForm, items: Sequence[Item]) -> bool:
+    def _go_on(self, kept: object, form: MessageForm, items: Sequence[Item]) -> bool:
         """Go on with the messages of an earlier request, if there are some and they begin as these do."""
-        kept = self._encoded.messages if self._encoded is not None else None
         if not isinstance(kept, KeptMessages) or not kept.begin(form, items, self._tools):
             return False
         rest = items[len(kept.items) :]

@@ -54,11 +54,6 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     free: Callable[[], int] | None = None
 
-    def room(self, taken: int) -> int:
-        """Return how many bytes are left beside models that take so many."""
-        left = self.total - taken
-        return min(left, self.free()) if self.free is not None else left
-
 
 def memory_bound(setting: int) -> Bound:
     """Return the bound that a setting names; 0: most of the machine's memory, and no more than is free."""

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 
 from antiphon.backends.llama.backend import LlamaCppBackend
+from antiphon.backends.llama.gpus import Gpus
 from antiphon.backends.llama.hub.progress import size
-from antiphon.backends.llama.memory import Bound
+from antiphon.backends.llama.memory import SHARE, Bound
 from antiphon.backends.llama.runner import Runner
 from antiphon.config import EngineConfig
 from antiphon.core.loaded_models import LoadedModel, LoadedModels
@@ -45,9 +46,13 @@ class Scheduler:
     stand in one line, and so do calls that come after one that waits for memory: nobody is overtaken for ever.
     """
 
-    def __init__(self, config: EngineConfig, bound: Bound, *, patience: float = LOAD_PATIENCE) -> None:
+    def __init__(
+        self, config: EngineConfig, bound: Bound, *, gpus: Gpus | None = None, patience: float = LOAD_PATIENCE
+    ) -> None:
+        """`gpus`: whose memory models may take beside the machine's, where no setting bounds it."""
         self._config = config
         self._bound = bound
+        self._gpus = gpus if gpus is not None and bound.free is not None else Gpus(0)
         self._keep_alive = config.keep_alive
         self._patience = patience
         self._line = asyncio.Lock()
@@ -77,7 +82,13 @@ class Scheduler:
         """Tell which models are loaded, the most recently used first."""
         models = sorted(self._loaded, key=lambda one: (-one.uses, -one.used_at))
         data = [self._report(one) for one in models]
-        return LoadedModels(data=data, memory_total=self._bound.total, memory_taken=self.taken)
+        return LoadedModels(
+            data=data,
+            memory_total=self.total,
+            memory_taken=self.taken,
+            gpu_total=self._gpus.seen.total,
+            gpu_free=self._gpus.seen.free,
+        )
 
     def find(self, id: str) -> Runner | None:
         """Return the loaded model of this name, or None."""
@@ -92,8 +103,8 @@ class Scheduler:
 
     @property
     def total(self) -> int:
-        """The bytes that loaded models may take together."""
-        return self._bound.total
+        """The bytes that loaded models may take together: of the machine and of its GPUs, once these were looked at."""
+        return self._bound.total + int(self._gpus.seen.total * SHARE)
 
     @property
     def taken(self) -> int:
@@ -144,22 +155,28 @@ class Scheduler:
     async def _make_room(self, runner: Runner) -> None:
         """Unload idle models until a model has room, waiting for those that answer. Raises BackendError."""
         need = runner.model.memory
-        if need > self._bound.total and not runner.pinned:
+        if not self._loaded and need <= self._room():
+            return  # nothing to choose: GPUs need not be looked at, which takes a process
+        await self._gpus.memory()
+        if need > self.total and not runner.pinned:
             raise BackendError(
                 400,
-                f"The model '{runner.id}' needs {size(need)} of memory, more than the {size(self._bound.total)} that models may "
+                f"The model '{runner.id}' needs {size(need)} of memory, more than the {size(self.total)} that models may "
                 "take here (setting engine.memory).",
                 code="unsupported_model",
                 param="model",
             )
         while not self._closed:
             self._changed.clear()
-            room = self._bound.room(self.taken)
-            if need <= room:
+            room, on_gpu = self._room(), (await self._gpus.memory()).free
+            fits_gpu = need <= self._gpus.seen.total * SHARE
+            if need <= room and (not fits_gpu or need <= on_gpu):
                 return
             idle = sorted((one for one in self._loaded if not one.uses), key=lambda one: one.used_at)
             busy = len(idle) < len(self._loaded) or bool(self._leaving)
             enough = need <= room + sum(one.model.memory for one in idle)
+            if need <= room and not idle and not busy:
+                return  # it fits, if not into the GPUs alone: others than this server use these
             if idle and (enough or (runner.pinned and not busy)):
                 self._unload(idle[0], f"its memory is needed for {runner.id}")
             elif not busy and runner.pinned:
@@ -167,6 +184,12 @@ class Scheduler:
             elif not busy:
                 raise self._no_room(runner)
             await self._changed.wait()
+
+    def _room(self) -> int:
+        """Return the bytes that are left beside the models that are loaded; what a GPU has free counts as free."""
+        left = self.total - self.taken
+        free = self._bound.free
+        return left if free is None else min(left, free() + self._gpus.seen.free)
 
     # In use, idle, unloaded
 
@@ -220,10 +243,10 @@ class Scheduler:
 
     def _no_room(self, runner: Runner) -> BackendError:
         taken, need = self.taken, runner.model.memory
-        free = max(self._bound.room(taken), 0)
+        free = max(self._room(), 0)
         return _unavailable(
             f"The model '{runner.id}' needs {size(need)} of memory; {size(free)} are free. Other models hold {size(taken)} "
-            f"of the {size(self._bound.total)} for models. Try again later.",
+            f"of the {size(self.total)} for models. Try again later.",
             code="backend_busy",
         )
 

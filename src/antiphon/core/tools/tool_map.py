@@ -82,8 +82,11 @@ class ToolMap:
         self._deferring = kinds.HOSTED_TOOL_SEARCH in self._run_here or (
             bool(tools) and any(_is_client_search(tool) for tool in tools)
         )
-        for tool in tools:
-            self._declare(tool)
+        if served or not self._declare_known(tools):
+            for tool in tools:
+                self._declare(tool)
+            if not served:
+                _remember_list(tools, self)
         for offer in served:
             self._offer(offer.target, offer.description, offer.parameters)
         for item in items:
@@ -163,6 +166,14 @@ class ToolMap:
         return offer.target if offer is not None else Target(kinds.FUNCTION, name)
 
     # Declarations
+
+    def _declare_known(self, tools: Sequence[Tool]) -> bool:
+        """Offer a list of functions that was declared before, as it was then."""
+        known = _known_lists.get((id(tools[0]), len(tools), self.strict)) if tools else None
+        if known is None or known.tools != tools:
+            return False
+        self.offers, self._targets = known.offers.copy(), known.targets.copy()
+        return True
 
     def _declare(self, tool: Tool, *, found: bool = False) -> None:
         if isinstance(tool, FunctionTool | CustomTool):
@@ -283,6 +294,34 @@ def _remembered(tool: FunctionTool, strict: bool, offer: Offer) -> Offer:
     lasting = msgspec.structs.replace(offer, forms={})
     _known_offers[id(tool)] = _KnownOffer(tool, strict, lasting)
     return lasting
+
+
+class _KnownList(msgspec.Struct, frozen=True):
+    """Functions and what is offered of them. They are kept: while they are, no other ones have their identities."""
+
+    tools: Sequence[Tool]
+    offers: dict[str, Offer]
+    targets: dict[Target, str]
+
+
+_known_lists: dict[tuple[int, int, bool], _KnownList] = {}
+MOST_LISTS = 32
+
+
+def _remember_list(tools: Sequence[Tool], made: ToolMap) -> None:
+    """Keep what is offered of a list of functions, each of which is kept by itself."""
+    known = [_known_offers.get(id(tool)) for tool in tools if type(tool) is FunctionTool]
+    if (
+        not tools
+        or len(known) != len(tools)
+        or not all(one is not None and one.offer.name in made.offers for one in known)
+    ):
+        return
+    if len(_known_lists) >= MOST_LISTS:
+        _known_lists.clear()
+    _known_lists[id(tools[0]), len(tools), made.strict] = _KnownList(
+        list(tools), made.offers.copy(), made._targets.copy()
+    )
 
 
 def ignored_tools(tools: Sequence[Tool], run_here: Container[CallKind] = ()) -> list[str]:

@@ -21,6 +21,9 @@ PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
 OF_BATCHES = frozenset(("batch", "batch_output"))
 """Purposes of the files that keys without the scope `responses` may have: those of the batches that they make."""
 
+LOOKED_AT = 1000
+"""Files that are read at a time for a key that may see some of them only."""
+
 MOST_LISTED = 10_000
 SHORTEST, LONGEST = 3600, 2_592_000  # seconds that `expires_after` may name
 
@@ -86,14 +89,15 @@ class Files:
         """Return files that the caller may see; what it may not see takes no place. Raises InvalidRequest for `after`."""
         found: list[StoredFile] = []
         begin = after
+        most = limit if caller.may(READING) else max(limit, LOOKED_AT)
         while len(found) < limit:
             files = await self._files.list(
-                caller.owner, self._clock(), purpose=purpose, after=begin, limit=limit, descending=descending
+                caller.owner, self._clock(), purpose=purpose, after=begin, limit=most, descending=descending
             )
             if files is None:
                 raise InvalidRequest(f"Invalid 'after': file '{begin}' not found.", param="after")
             found += [file for file in files if _may_see(caller, file)]
-            if len(files) < limit:
+            if len(files) < most:
                 break
             begin = files[-1].id
         return found[:limit]

@@ -44,6 +44,9 @@ Requests of a batch and their answers are JSON: routes that take only forms, or 
 
 ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
 
+LOOKED_AT = 500
+"""Batches that are read at a time for a key that may see some of them only."""
+
 ENDED_AT = {"completed": "completed_at", "failed": "failed_at", "expired": "expired_at", "cancelled": "cancelled_at"}
 
 
@@ -105,15 +108,18 @@ class BatchRoutes:
 
     async def _seen(self, caller: Caller, page: ListPage) -> Sequence[StoredBatch] | None:
         """Return the batches of a page that the caller may see; what it may not see takes no place."""
+        if caller.may(READING):
+            return await self._batches.list(caller.owner, FRONT, page)
         found: list[StoredBatch] = []
+        more = replace(page, limit=max(page.limit, LOOKED_AT))
         while len(found) < page.limit:
-            batches = await self._batches.list(caller.owner, FRONT, page)
+            batches = await self._batches.list(caller.owner, FRONT, more)
             if batches is None:
                 return None
             found += [batch for batch in batches if self._may_see(caller, batch)]
-            if len(batches) < page.limit:
+            if len(batches) < more.limit:
                 break
-            page = replace(page, after=batches[-1].id)
+            more = replace(more, after=batches[-1].id)
         return found[: page.limit]
 
     def _may_see(self, caller: Caller, batch: StoredBatch) -> bool:

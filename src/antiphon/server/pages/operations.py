@@ -353,6 +353,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         words="Query: `start_time`, `end_time` (Unix time), `group_by` (`model`, `api_key_id`, `user_id`, `project_id`), `limit`,"
         " `page`.",
     ),
+    ("GET", "/organization/audit_logs"): Operation(
+        tag=SERVER,
+        summary="The audit log, in OpenAI's shape",
+        words="Query: `effective_at[gte]` and the like, `event_types[]`, `actor_ids[]`, `resource_ids[]`, `limit`, `after`.",
+    ),
     ("GET", "/organization/costs"): Operation(
         tag=SERVER, summary="Costs by day, as OpenAI tells them", words="Query as above."
     ),
