@@ -202,16 +202,23 @@ def test_a_guard_that_looks_at_answers_switches_it_off(paced: str) -> None:
 
 
 @pytest.mark.slow
-def test_traces_websockets_and_other_front_ends_switch_it_off(paced: str) -> None:
-    messages = [{"role": "user", "content": "Hi"}]
+def test_traces_and_websockets_switch_it_off(paced: str) -> None:
     with whole_server(paced) as server:
         Counting.total = 0
         traced = raw(server, "/v1/responses", model="m", input="Hi", store=False, **{"x-antiphon-trace": "deltas"})
         assert b": backend " in traced
-        assert b"message_stop" in raw(server, "/v1/messages", model="m", max_tokens=100, messages=messages)
         with server.websocket() as connection:
             assert text_of(turn(connection, model="m", input="Hi", store=False)) == TEXT
         assert Counting.total == 0
+
+
+@pytest.mark.slow
+def test_messages_take_it_and_have_no_numbers(paced: str) -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    with whole_server(paced) as server:
+        Counting.total = 0
+        told = raw(server, "/v1/messages", model="m", max_tokens=100, messages=messages, stream=True)
+    assert Counting.total > 0 and b"message_stop" in told and b"sequence_number" not in told
 
 
 def raw(server: WholeServer, path: str, **fields: Any) -> bytes:
