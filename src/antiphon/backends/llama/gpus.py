@@ -55,7 +55,7 @@ async def _ask() -> GpuMemory:
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             return msgspec.json.decode(await process.stdout.read(LARGEST_ANSWER), type=GpuMemory)
-    except (TimeoutError, msgspec.MsgspecError, ValueError, RecursionError):
+    except (TimeoutError, ValueError, RecursionError):  # msgspec raises all of the latter two
         log.warning("the memory of GPUs cannot be read: models are held to the machine's own")
         return GpuMemory()
     finally:
