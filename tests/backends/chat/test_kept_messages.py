@@ -155,7 +155,7 @@ def test_an_agents_turns_are_written_once() -> None:
         },
         {"tools": [{"type": "namespace", "name": "read", "tools": TOOLS[:1]}]},
     ],
-    ids=str,
+    ids=["instructions", "no instructions", "no pictures", "roles", "further tools", "a namespace"],
 )
 def test_other_settings_begin_anew(other: Any) -> None:
     items, encoded = decoded(TURNS), EncodedTexts()
