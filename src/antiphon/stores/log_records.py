@@ -17,7 +17,7 @@ MOST_WORDS = 6
 LogSort = Literal["created_at", "cost", "total_tokens", "duration"]
 
 
-class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the log says of a response. `question` and `answer` are first words; `reason` tells why it is not complete.
 
     `tools` are names of the tools that were called, each between two spaces; `pairs` the metadata's, each as a JSON array.

@@ -50,7 +50,7 @@ Costing = Callable[[str, Usage], float]
 """A model's id and what was used of it → what it costs."""
 
 
-class Timing(msgspec.Struct, frozen=True):
+class Timing(msgspec.Struct, frozen=True, gc=False):
     """How long a response took, and when its first token came, in seconds; None where nobody measured it."""
 
     duration: float | None = None
@@ -60,7 +60,7 @@ class Timing(msgspec.Struct, frozen=True):
 UNTIMED = Timing()
 
 
-class _LoggedItem(msgspec.Struct):
+class _LoggedItem(msgspec.Struct, gc=False):
     type: str | None = None
     role: str | None = None
     name: str | None = None
@@ -69,13 +69,13 @@ class _LoggedItem(msgspec.Struct):
     output: Raw = Raw()
 
 
-class _LoggedPart(msgspec.Struct):
+class _LoggedPart(msgspec.Struct, gc=False):
     type: str = ""
     text: str | None = None
     refusal: str | None = None
 
 
-class _WholeItem(msgspec.Struct):
+class _WholeItem(msgspec.Struct, gc=False):
     """A _LoggedItem that is read with all its parts; items of other shapes do not fit."""
 
     type: str | None = None
@@ -89,16 +89,16 @@ class _WholeItem(msgspec.Struct):
 _Item = _LoggedItem | _WholeItem
 
 
-class _LoggedError(msgspec.Struct):
+class _LoggedError(msgspec.Struct, gc=False):
     code: str | None = None
     message: str | None = None
 
 
-class _LoggedCause(msgspec.Struct):
+class _LoggedCause(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
-class _LoggedBody(msgspec.Struct):
+class _LoggedBody(msgspec.Struct, gc=False):
     completed_at: float | None = None
     error: _LoggedError | None = None
     incomplete_details: _LoggedCause | None = None
