@@ -255,7 +255,9 @@ ITEMS = (
         "of the function that `name` names. `arguments` may be an object: it is taken as its JSON text. "
         "Ids of calls may repeat in a history: an output belongs to the nearest "
         "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
-        "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends. A call of an "
+        "one without a call. Messages between an answer's calls and all of their outputs stand before that answer in a prompt of "
+        "chat completions, where outputs follow their calls directly. "
+        "The ids of new calls are unique in their conversation, whatever the backend sends. A call of an "
         "asynchronous tool has `async: true`.",
     ),
     Kind("custom_tool_call, custom_tool_call_output", "In and out; functions on the way to chat backends."),

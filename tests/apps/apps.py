@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class App:
     """One application.
 
-    `pip` or `npm` names the packages of its own environment, pinned; `script` is the module or file of this folder that plays it.
-    `library`: the script imports it; else it runs its program, or is JavaScript. `slow`: it takes more than three minutes to install, so it is played only where it is named.
+    `pip` or `npm` names the packages of its own environment, pinned; `script` is the module or file of this folder that plays
+    it. `library`: the script imports it; else it runs its program, or is JavaScript. `slow`: it takes more than three minutes
+    to install, so it is played only where it is named.
     """
 
     title: str
@@ -44,13 +45,11 @@ APPS = {
         "play_openinference",
         ["openinference-instrumentation-openai==0.1.66", "openai==3.57.0", "opentelemetry-sdk"],
     ),
-    "baml": App("BAML", "play_baml", ["baml-py==0.226.3"]),
+    "baml": App("BAML", "play_baml", ["baml-py==0.226.3", "typing_extensions", "pydantic"]),
     "inspect": App("Inspect", "play_inspect_ai", ["inspect-ai==0.3.285", "openai==3.57.0"]),
     "qwen-code": App("Qwen Code", "play_qwen_code", npm=["@qwen-code/qwen-code@0.24.4"], library=False),
     "cline": App("Cline CLI", "play_cline", npm=["cline@3.0.65"], library=False),
     "continue": App("Continue CLI", "play_continue_cli", npm=["@continuedev/cli@1.5.47"], library=False),
     "dspy": App("DSPy", "play_dspy", ["dspy==3.4.1"]),
     "aider": App("aider", "play_aider", ["aider-chat==0.86.2"], library=False),
-    "open-webui": App("Open WebUI", "play_open_webui", ["open-webui==0.12.4"], library=False, slow=True),
-    "n8n": App("n8n", "n8n", npm=["n8n@2.35.7"], library=False, slow=True),
 }

@@ -16,7 +16,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anti
 
 
 def install(name: str, app: App) -> Path:
-    """Install an application unless it is there; return its folder. Raises CalledProcessError with the last words of the installer."""
+    """Install an application unless it is there; return its folder. Raises CalledProcessError."""
     folder = CACHE / name
     if app.pip:
         _install(folder, app.pip, _pip)

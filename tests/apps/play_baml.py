@@ -12,13 +12,26 @@ from tests.apps.cases import case, run
 from tests.clients.lib import play, same
 
 _SOURCE = """
-class Colour {{ colour string }}
-client<llm> Ours {{ provider {provider} options {{ base_url env.BASE_URL api_key env.API_KEY model "played" }} }}
+class Colour {{
+  colour string
+}}
+client<llm> Ours {{
+  provider {provider}
+  options {{
+    base_url env.BASE_URL
+    api_key env.API_KEY
+    model "played"
+  }}
+}}
 function Pick(asked: string) -> Colour {{
   client Ours
   prompt #"{{{{ _.role("user") }}}} {{{{ asked }}}} {{{{ ctx.output_format }}}}"#
 }}
-generator target {{ output_type "python/pydantic" output_dir ".." version "{version}" }}
+generator target {{
+  output_type "python/pydantic"
+  output_dir ".."
+  version "{version}"
+}}
 """
 _ANSWER = {"say": '{"colour": "ultramarine"}'}
 
@@ -30,7 +43,8 @@ def made(provider: str, home: Path) -> Path:
     version = os.environ["VERSION"]
     (folder / "baml_src/main.baml").write_text(_SOURCE.format(provider=provider, version=version))
     generate = [str(Path(sys.executable).with_name("baml-cli")), "generate", "--from", str(folder / "baml_src")]
-    subprocess.run(generate, check=True, capture_output=True)
+    done = subprocess.run(generate, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from tests.apps.cases import case, run
 from tests.apps.programs import Program
 from tests.clients.lib import API_KEY, BASE_URL, has, play, same

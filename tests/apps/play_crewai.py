@@ -41,7 +41,10 @@ def each(api: str, name: str) -> None:
 
     @case(f"stream, {name}")
     def stream() -> None:
-        same(model(api, stream=True).call(play("Hi", {"think": "T", "say": "hello there, friend"})), "hello there, friend")
+        same(
+            model(api, stream=True).call(play("Hi", {"think": "T", "say": "hello there, friend"})),
+            "hello there, friend",
+        )
 
     @case(f"two tools, {name}")
     def tools() -> None:
@@ -51,7 +54,10 @@ def each(api: str, name: str) -> None:
 
     @case(f"structured output, {name}")
     def structured() -> None:
-        same(crew(play("Which?", {"json": {"colour": "red"}}), model(api), output_pydantic=Colour).pydantic, Colour(colour="red"))
+        same(
+            crew(play("Which?", {"json": {"colour": "red"}}), model(api), output_pydantic=Colour).pydantic,
+            Colour(colour="red"),
+        )
 
 
 each("responses", "responses")

@@ -31,7 +31,10 @@ def hello() -> None:
 
 @case("fields of a signature")
 def fields() -> None:
-    found = asked(dspy.ChatAdapter(), play("Capital?", {"say": "[[ ## answer ## ]]\nParis\n\n[[ ## completed ## ]]", "usage": [5, 6]}))
+    found = asked(
+        dspy.ChatAdapter(),
+        play("Capital?", {"say": "[[ ## answer ## ]]\nParis\n\n[[ ## completed ## ]]", "usage": [5, 6]}),
+    )
     same(found.answer, "Paris")
     (usage,) = found.get_lm_usage().values()
     same(usage["total_tokens"], 11)

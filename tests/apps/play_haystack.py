@@ -76,7 +76,9 @@ def structured() -> None:
 @case("conversation")
 def conversation() -> None:
     first = asked("NOTE colour=blue")
-    answer = asked(ChatMessage.from_user("NOTE colour=blue"), first, play("Which?", {"say": "{{note.colour}} {{assistants}}"}))
+    answer = asked(
+        ChatMessage.from_user("NOTE colour=blue"), first, play("Which?", {"say": "{{note.colour}} {{assistants}}"})
+    )
     has(answer.text, "blue 1")
 
 

@@ -38,7 +38,9 @@ def hello() -> None:
 
 @case("stream")
 def stream() -> None:
-    pieces = [piece.delta for piece in model().stream_complete(play("Hi", {"think": "T", "say": "hello there, friend"}))]
+    pieces = [
+        piece.delta for piece in model().stream_complete(play("Hi", {"think": "T", "say": "hello there, friend"}))
+    ]
     same("".join(filter(None, pieces)), "hello there, friend")
     assert len(pieces) > 2, pieces
 
@@ -58,7 +60,10 @@ async def whole_tools() -> None:
 
 @case("structured output")
 def structured() -> None:
-    same(model().as_structured_llm(Colour).complete(play("Which?", {"json": {"colour": "red"}})).raw, Colour(colour="red"))
+    same(
+        model().as_structured_llm(Colour).complete(play("Which?", {"json": {"colour": "red"}})).raw,
+        Colour(colour="red"),
+    )
     asked = play("Which?", {"json": {"colour": "red"}})
     same(model().structured_predict(Colour, PromptTemplate("{asked}"), asked=asked), Colour(colour="red"))
 

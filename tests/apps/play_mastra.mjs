@@ -38,7 +38,9 @@ async function joined(stream) {
   return text;
 }
 
+let cases = 0;
 async function test(name, body) {
+  cases += 1;
   try {
     await body();
     console.log(`✓ ${name}`);
@@ -76,4 +78,5 @@ await test("chat completions", async () => {
   const answer = await new Agent({ id: "y", name: "y", instructions: "BE", model }).generate(play("Hi", { say: "hello" }));
   same(answer.text, "hello");
 });
+console.log(`cases: ${cases}`);
 process.exit(0);

@@ -19,7 +19,11 @@ _provider = TracerProvider()
 _provider.add_span_processor(SimpleSpanProcessor(_spans))
 OpenAIInstrumentor().instrument(tracer_provider=_provider)
 _client = OpenAI(base_url=BASE_URL, api_key=API_KEY, max_retries=0)
-_TOOL: Any = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+_TOOL: Any = {
+    "type": "function",
+    "name": "look",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
 
 
 def seen(prompt: str, stream: bool, **options: Any) -> dict[str, Any]:

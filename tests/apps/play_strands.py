@@ -33,7 +33,10 @@ def agent(kind: Any, **options: Any) -> Agent:
 def each(kind: Any, name: str) -> None:
     @case(f"hello, {name}")
     def hello() -> None:
-        same(str(agent(kind, system_prompt="BE")(play("Hi", {"think": "T", "say": "hello {{system}}"}))).strip(), "hello BE")
+        same(
+            str(agent(kind, system_prompt="BE")(play("Hi", {"think": "T", "say": "hello {{system}}"}))).strip(),
+            "hello BE",
+        )
 
     @case(f"stream, {name}")
     async def stream() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.acceptance.command import serving
 from tests.apps.apps import APPS, App
-from tests.apps.cases import LIMIT, RIGHT, WRONG
+from tests.apps.cases import ALL, LIMIT, RIGHT, WRONG
 from tests.apps.install import install, node
 from tests.clients.run import ROOT, helper
 
@@ -46,7 +46,8 @@ QUIET = {
     "MASTRA_TELEMETRY_DISABLED": "1",
     "NO_PROXY": "127.0.0.1",
     "NO_UPDATE_NOTIFIER": "1",
-    "OTEL_SDK_DISABLED": "true",
+    "OTEL_METRICS_EXPORTER": "none",
+    "OTEL_TRACES_EXPORTER": "none",
     "SCARF_NO_ANALYTICS": "true",
 }
 """What keeps applications from speaking to their makers."""
@@ -103,14 +104,17 @@ def _play(name: str, app: App, url: str, folder: Path) -> Played:
             capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
         lines = [line for line in done.stdout.splitlines() if line[:2] in (f"{RIGHT} ", f"{LIMIT} ", f"{WRONG} ")]
-        if done.returncode != 0 or not lines:
-            lines.append(f"{WRONG} the script: {(done.stderr or done.stdout)[-1500:].strip()}")
+        told = sum(int(line.removeprefix(ALL)) for line in done.stdout.splitlines() if line.startswith(ALL))
+        if done.returncode != 0 or not lines or told != len(lines):
+            lines.append(f"{WRONG} the script, {told} cases: {(done.stderr or done.stdout)[-1500:].strip()}")
     except subprocess.CalledProcessError as error:
         lines = [f"{WRONG} the installation: {error}"]
     except subprocess.TimeoutExpired:
         lines = [f"{WRONG} the script: no end after {PATIENCE} s"]
     one = Played(name, app, lines, time.monotonic() - begin)
-    print("\n".join([f"{app.title} {app.version}  ({one.seconds:.1f} s)", *(f"  {line}" for line in lines)]), flush=True)
+    print(
+        "\n".join([f"{app.title} {app.version}  ({one.seconds:.1f} s)", *(f"  {line}" for line in lines)]), flush=True
+    )
     return one
 
 
