@@ -82,6 +82,32 @@ first lines what it tries.
 `scripts/acceptance codex_vendors` lets Codex talk to each vendor of [backends.md](backends.md) through three turns with commands,
 in the vendor's own bytes, and prints a table: which ids and thoughts went back.
 
+### Applications and frameworks
+
+`scripts/acceptance apps` installs each of these from PyPI or npm in an environment of its own, plays it in front of `antiphon serve`
+with a scripted model, and prints this table ([tests/apps](../tests/apps)). Played means: the answer, the tools' results and what
+was said before are checked, as the application's own API gives them.
+
+| application | version | speaks | played | result |
+|---|---|---|---|---|
+| LlamaIndex | llama-index-llms-openai 0.8.3 | Responses, chat | answer, stream, two tools in an agent (streamed, whole, `store: false`), two ways of structured output, turns, a chain | all right; drops thoughts |
+| Microsoft Agent Framework | 1.17.0 | Responses | answer, stream, two tools (streamed, whole, `store: false`), structured output, session | all right |
+| Semantic Kernel | 1.45.0 | Responses | answer, stream, two tools of a plugin (streamed, whole, `store: false`), structured output, thread | all right |
+| Haystack | 3.4.1 | Responses | answer with thoughts and usage, stream, two tools in an agent (streamed, whole), structured output, turns | all right |
+| Mastra | 1.71.0 | Responses, chat | answer with usage, stream, two tools (streamed, whole), structured output, turns | all right |
+| CrewAI | 1.15.30 | Responses, chat | answer, stream, two tools in a crew, structured output, `auto_chain` | all right; drops thoughts |
+| Strands Agents | 1.62.0 | Responses, chat | answer, stream, two tools, structured output, turns | all right; drops thoughts |
+| OpenInference | 0.1.66 | Responses | model, tokens, answer and calls in spans, streamed and whole | all right |
+| BAML | 0.226.3 | Responses, chat | answer and stream, with and without thoughts | a stream with thoughts over Responses fails: it takes the first item with `content` for the answer; chat completions work |
+| Inspect | 0.3.285 | Responses | answer with usage, two tools, structured output, turns, background | background needs `responses_store=True`: it sends `store: false` else, a 400 |
+| DSPy | 3.4.1 | Responses, chat | answer, fields of a signature with usage, JSON, turns, by LiteLLM | all right |
+| Qwen Code | 0.24.4 | chat | answer, a file read and written, `--continue` | all right |
+| Cline CLI | 3.0.65 | Responses | set-up, answer, two commands | all right; drops thoughts |
+| Continue CLI | 1.5.47 | Responses | answer, a file read and written, `--resume` | all right; drops thoughts |
+| aider | 0.86.2 | chat | an edit, streamed and whole | all right |
+
+Thoughts that a client drops are found again by the ids of its calls (`recall_bytes`).
+
 ## Conformance suites
 
 llmprobe 0.6.12, run against a model by rule that can do what the suite asks for

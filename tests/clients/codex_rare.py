@@ -1,4 +1,4 @@
-"""Codex's rarer tools: a picture to look at, tools found by a search, tools that come as items, agents of its own, web search."""
+"""Codex's rarer tools: a picture to look at, tools found by a search, tools that come as items, agents of its own, goals, web search."""
 
 import base64
 import sys
@@ -44,6 +44,16 @@ def own_agents() -> None:
         has(turn.text, "agent_id")
 
 
+def goals() -> None:
+    """The goal comes back as an output without a `call_id`, in this turn and in the session's next one."""
+    with Codex() as codex:
+        made = codex.run(
+            play("Go.", {"call": [["create_goal", {"objective": "OBJECTIVE"}]]}, {"say": "made {{tool.0}}"})
+        )
+        has(made.text, "made ")
+        has(codex.run(play("Next.", {"say": "alive"}), resume=True).text, "alive")
+
+
 def hosted() -> None:
     with Codex(model={}, name="OpenAI", top='web_search = "live"') as codex:
         same(codex.run(play("x", {"say": "fine"})).text, "fine")
@@ -55,6 +65,7 @@ def main() -> None:
         searches(provider)
         as_items(provider)
     own_agents()
+    goals()
     hosted()
 
 

@@ -195,7 +195,6 @@ def test_an_output_without_a_call_id_finds_its_call(
     [
         [output("a")],
         [LOOK, output("a"), output("b")],
-        [LOOK, output("a", name="see")],
         [SEE, output("a", name="see", namespace="ears")],
         [output("a"), LOOK],
     ],
@@ -206,6 +205,24 @@ def test_an_output_without_a_call_is_refused(client: Client, items: list[dict[st
     assert (status, answer["error"]["param"]) == (400, f"input[{place}].call_id")
     status, answer = client.post("/v1/conversations", items=items)
     assert status == 400 and answer["error"]["code"] == "missing_required_parameter"
+
+
+@pytest.mark.parametrize("said", ["OBJECTIVE", [{"type": "input_text", "text": "OBJECTIVE"}]])
+def test_an_output_of_a_function_that_was_not_called_is_a_message(client: Client, said: object) -> None:
+    goal = {**output("", name="goal_objective", namespace="agent"), "id": "fco_1", "output": said}
+    items = [{"role": "user", "content": "x"}, LOOK, output("seen", call_id="c1"), goal]
+    made = client.create(model="scripted", input=items)
+    _, kept = client.get(f"/v1/responses/{made['id']}/input_items?order=asc")
+    (part,) = kept["data"][-1]["content"]
+    assert (kept["data"][-1]["role"], part["text"]) == ("user", "OBJECTIVE")
+    again = client.create(model="scripted", input=[goal], previous_response_id=made["id"])
+    assert again["status"] == "completed"
+
+
+def test_a_summary_that_is_off_is_none(client: Client, relaying: Client) -> None:
+    for server in (client, relaying):
+        made = server.create(model="scripted", input="x", reasoning={"summary": "off", "effort": None})
+        assert made["reasoning"]["summary"] is None
 
 
 # Refusals

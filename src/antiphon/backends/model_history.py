@@ -5,7 +5,7 @@ What means nothing to a model that is told its history by us is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -92,6 +92,8 @@ class ModelHistory:
         self.complete = self.plain and len(pairs.calls) == calls
         if StartedCall in there:
             self._tell_late_outputs(pairs, tools)
+        else:
+            self.entries = _with_outputs_last(entries, pairs.calls)
 
     def _tell_late_outputs(self, pairs: Pairs, tools: ToolMap) -> None:
         """Answer calls for which the model does not wait at once, and tell what they gave where that came.
@@ -116,6 +118,34 @@ class ModelHistory:
 
 
 EMPTY = ModelHistory((), ToolMap())
+
+
+def _with_outputs_last(entries: list[Entry], calls: Mapping[int, int]) -> list[Entry]:
+    """Put messages that stand between an answer's calls and all of their outputs before this answer.
+
+    Outputs have to follow their calls directly, so one of the two is moved. A client that repeats its question before the
+    outputs (Semantic Kernel) would have the question last, and the model would call the tools anew.
+    """
+    ordered = entries
+    for output in [index for index in calls if _is_asked(entries[index - 1])]:
+        first = output
+        while first and _is_asked(entries[first - 1]):
+            first -= 1
+        begin = first
+        while begin and _is_answered(entries[begin - 1]):
+            begin -= 1
+        if begin <= calls[output] < first:
+            ordered = [*entries] if ordered is entries else ordered
+            ordered[begin:output] = entries[first:output] + entries[begin:first]
+    return ordered
+
+
+def _is_asked(entry: Entry) -> bool:
+    return type(entry) is Message and entry.role != "assistant"
+
+
+def _is_answered(entry: Entry) -> bool:
+    return type(entry) in (HistoryCall, Reasoning) or (type(entry) is Message and entry.role == "assistant")
 
 
 def _outputs(entries: Sequence[Entry], indexes: Sequence[int] | dict[int, int]) -> Iterator[HistoryOutput]:

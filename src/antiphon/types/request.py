@@ -26,8 +26,13 @@ class ReasoningConfig(msgspec.Struct, frozen=True, kw_only=True):
     context: str | None = None
     effort: str | None = None
     mode: str | None = None
-    summary: Literal["auto", "concise", "detailed", "none"] | None = None
+    summary: Literal["auto", "concise", "detailed", "none", "off"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None | UnsetType = UNSET
+
+    @property
+    def known_summary(self) -> str | None:
+        """`summary` by the API's own values: `off`, which VS Code sends, is none of them and asks for nothing."""
+        return None if self.summary == "off" else self.summary
 
 
 class SchemaFormat(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,7 +55,7 @@ HISTORIES: dict[str, tuple[list[Json], list[Json]]] = {
         [item("user", "a"), called("c1", '{"b": 1,"a":2}'), output("c1")],
         [user("a"), assistant(use("c1", {"b": 1, "a": 2})), {"role": "user", "content": [result("c1")]}],
     ),
-    "results first, in the order of the calls, then text": (
+    "results in the order of the calls, behind text that stood before them": (
         [
             item("user", "a"),
             item("assistant", "So"),
@@ -66,9 +66,9 @@ HISTORIES: dict[str, tuple[list[Json], list[Json]]] = {
             output("c1", "1"),
         ],
         [
-            user("a"),
+            user("a", "b"),
             assistant("So", use("c1"), use("c2")),
-            {"role": "user", "content": [result("c1", "1"), result("c2", "2"), {"type": "text", "text": "b"}]},
+            {"role": "user", "content": [result("c1", "1"), result("c2", "2")]},
         ],
     ),
     "a call without a result": (

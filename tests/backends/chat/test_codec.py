@@ -91,8 +91,8 @@ def test_turns_of_calls_stay_apart() -> None:
 
 def test_outputs_are_moved_behind_their_calls() -> None:
     found = messages(output("2", "two"), USER, call("1"), call("2"), USER, output("1", "one"))
-    assert roles_of(found) == ["user", "assistant", "tool", "tool", "user"]
-    assert [message["content"] for message in found[2:4]] == ["one", "two"]
+    assert roles_of(found) == ["user", "user", "assistant", "tool", "tool"]
+    assert [message["content"] for message in found[3:]] == ["one", "two"]
 
 
 def test_a_call_without_an_output_is_answered() -> None:

@@ -103,3 +103,37 @@ def test_a_second_output_for_a_call_is_refused_unless_it_says_the_same() -> None
 def test_an_interrupted_call_does_not_get_a_later_ones_output() -> None:
     history = [_read("x", "a"), USER, _read("x", "b"), _gave("x", "B")]
     assert [output for _, output in _told(sent(ask(*history)))] == ["(no output)", "B"]
+
+
+# Messages between calls and their outputs
+
+
+ASKED: list[Json] = [
+    {"role": "user", "content": "Again."},
+    {"role": "developer", "content": "Be short."},
+]
+SAID: list[Json] = [{"role": "assistant", "content": "Wait."}, {"type": "reasoning", "summary": []}]
+
+
+@pytest.mark.parametrize("said", [[], SAID[:1], SAID])
+@pytest.mark.parametrize("asked", [ASKED[:1], ASKED])
+def test_messages_between_an_answers_calls_and_all_outputs_stand_before_the_answer(asked: Json, said: Json) -> None:
+    calls, outputs = [_read("a", "A"), _read("b", "B")], [_gave("b", "of B"), _gave("a", "of A")]
+    expected = messages(USER, *asked, *said, *calls, *outputs)
+    assert expected[-1] == {"role": "tool", "tool_call_id": "b", "content": "of B"}
+    assert messages(USER, *said, *calls, *asked, *outputs) == expected
+    earlier = [USER, _read("x", "X"), _gave("x", "of X"), {"role": "assistant", "content": "Done."}]
+    later = {"role": "user", "content": "And?"}
+    whole = [*earlier, USER, *said, *calls, *asked, *outputs, later]
+    assert messages(*whole) == messages(*earlier, USER, *asked, *said, *calls, *outputs, later)
+
+
+def test_messages_between_outputs_stand_behind_them() -> None:
+    calls, outputs = [_read("a", "A"), _read("b", "B")], [_gave("a", "of A"), _gave("b", "of B")]
+    behind = messages(USER, *calls, *outputs, ASKED[0])
+    assert messages(USER, *calls, outputs[0], ASKED[0], outputs[1]) == behind
+    # The call was given up, and answered later: what the model was told before stays as it was.
+    given_up = messages(USER, calls[0], ASKED[0], {"role": "assistant", "content": "Well."})
+    assert [message["role"] for message in given_up] == ["user", "assistant", "tool", "user", "assistant"]
+    late = messages(USER, calls[0], ASKED[0], {"role": "assistant", "content": "Well."}, ASKED[0], outputs[0])
+    assert [message["role"] for message in late][:5] == [message["role"] for message in given_up]

@@ -115,5 +115,5 @@ def _reasoning(turn: Turn) -> object:
     asked = turn.request.reasoning
     pairs = {"effort": turn.reasoning_effort}
     if asked is not None:
-        pairs |= {"summary": asked.summary, "context": asked.context, "mode": asked.mode}
+        pairs |= {"summary": asked.known_summary, "context": asked.context, "mode": asked.mode}
     return {name: value for name, value in pairs.items() if value is not None} or None

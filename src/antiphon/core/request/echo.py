@@ -82,7 +82,7 @@ def _reasoning(asked: ReasoningConfig | None, effort: str | None) -> ReasoningEc
         return ReasoningEcho(effort=effort)
     return ReasoningEcho(
         effort=asked.effort or effort,
-        summary=asked.summary,
+        summary=asked.known_summary,
         context=asked.context or UNSET,
         mode=asked.mode or UNSET,
     )

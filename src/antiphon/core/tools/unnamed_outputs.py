@@ -1,4 +1,7 @@
-"""Outputs of functions that name no call → the call that each belongs to, by the function's name or by their order. Pure."""
+"""Outputs of functions that name no call → the call that each belongs to, by the function's name or by their order. Pure.
+
+One of a named function that was not called is what the client tells the model by itself, such as the goal of Codex: a user's message.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from antiphon.core.request.validation import missing
-from antiphon.types.items import FunctionCall, FunctionCallOutput, Item, UnnamedOutput
+from antiphon.types.items import FunctionCall, FunctionCallOutput, Item, Message, UnnamedOutput
 
 Name = tuple[str, str]
 
@@ -38,6 +41,13 @@ class _Waiting:
             return self._first(self._all)
         return self._first(self._by_name.get((_text(output.name), _text(output.namespace))))
 
+    def has(self, name: str) -> bool:
+        """Tell whether a call of a function waits, in whichever namespace."""
+        calls = self._by_name.get((name, ""))
+        while calls and id(calls[0]) in self._answered:
+            calls.popleft()
+        return bool(calls)
+
     def _first(self, calls: deque[FunctionCall] | None) -> FunctionCall | None:
         while calls:
             call = calls.popleft()
@@ -50,7 +60,7 @@ class _Waiting:
 def with_call_ids(own: Sequence[Item], earlier: Sequence[Item]) -> list[Item]:
     """Return a request's own items, each output with the id of its call, which may be in the history.
 
-    Raises InvalidRequest for one that no call waits for. Linear.
+    Raises InvalidRequest for one that no call waits for, unless it names a function that was not called. Linear.
     """
     waiting = _Waiting()
     named: list[Item] = []
@@ -60,9 +70,12 @@ def with_call_ids(own: Sequence[Item], earlier: Sequence[Item]) -> list[Item]:
             waiting.add(item)
         elif isinstance(item, UnnamedOutput):
             call = waiting.take(item) if index >= 0 else None
-            if call is None and index >= 0:
+            if call is not None or index < 0:
+                found = _named(item, call.call_id if call is not None else "")
+            elif _text(item.name) and not waiting.has(_text(item.name)):
+                found = Message(role="user", content=item.output, agent=item.agent)
+            else:
                 raise missing(f"input[{index}].call_id")
-            found = _named(item, call.call_id if call is not None else "")
         elif isinstance(item, FunctionCallOutput):
             waiting.answer(item.call_id)
         if index >= 0:

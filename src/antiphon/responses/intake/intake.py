@@ -322,7 +322,7 @@ class Intake:
     def _stream_options(self, draft: Draft) -> StreamTerms:
         request, owner = draft.request, draft.owner
         reasoning = request.reasoning
-        summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
+        summary = (reasoning.known_summary or reasoning.generate_summary) if reasoning else None
         sealed = SEALED_REASONING in (request.include or ())
         return StreamTerms(
             open_responses_names=self._config.open_responses_names,
