@@ -28,6 +28,7 @@ recent_requests = 50
 recall_bytes = 1000000  # so that these are full before a soak begins to compare
 prompt_memory_bytes = 1000000
 capture_bytes = 500000
+input_memory_bytes = 500000
 [keys.ann]
 key = "{ANN}"
 [keys.bob]
