@@ -255,8 +255,8 @@ ITEMS = (
     Kind(
         "function_call, function_call_output",
         "In and out; an output may be a string or parts, and may leave out `call_id`: it belongs to the first call without one, "
-        "of the function that `name` names; one of a named function that was not called is a message of the user's (Codex's goals). "
-        "`arguments` may be an object: it is taken as its JSON text. "
+        "of the function that `name` names; one of a named function that was not called is a message of the user's "
+        "(Codex's goals). `arguments` may be an object: it is taken as its JSON text. "
         "Ids of calls may repeat in a history: an output belongs to the nearest "
         "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
         "one without a call. Messages between an answer's calls and all of their outputs stand before that answer in a prompt of "

@@ -1,4 +1,4 @@
-"""What VS Code's provider of custom endpoints sends, without the editor: Responses, chat completions and Messages, its headers and parts."""
+"""What VS Code's provider of custom endpoints sends, without the editor: Responses, chat completions, Messages."""
 
 from __future__ import annotations
 

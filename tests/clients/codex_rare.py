@@ -1,4 +1,4 @@
-"""Codex's rarer tools: a picture to look at, tools found by a search, tools that come as items, agents of its own, goals, web search."""
+"""Codex's rarer tools: a picture, tools found by a search, tools that come as items, agents of its own, goals, web search."""
 
 import base64
 import sys

@@ -1,6 +1,6 @@
 """Outputs of functions that name no call → the call that each belongs to, by the function's name or by their order. Pure.
 
-One of a named function that was not called is what the client tells the model by itself, such as the goal of Codex: a user's message.
+One of a named function that was not called is what the client itself tells the model, such as Codex's goal: a user's message.
 """
 
 from __future__ import annotations
