@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.compatibility import ANSWERED, EVENTS, FIELDS, INCLUDES, ITEMS, NESTED, TOOLS
+from tests.compatibility import ANSWERED, FIELDS, INCLUDES, ITEMS, NESTED, TOOLS
+from tests.compatibility_events import EVENTS
 from tests.messages_compatibility import TABLES
 
 PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"

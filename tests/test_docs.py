@@ -14,7 +14,8 @@ from antiphon.config import BackendConfig, Config, EngineConfig, JwtConfig, KeyC
 from antiphon.core.kinds import OTHER_ITEM_TYPES, OTHER_TOOL_TYPES
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
-from tests.compatibility import EVENTS, FIELDS, ITEMS, TOOLS, Kind
+from tests.compatibility import FIELDS, ITEMS, TOOLS, Kind
+from tests.compatibility_events import EVENTS
 from tests.compatibility_page import PAGE, render
 from tests.golden.player import CASES, Case
 

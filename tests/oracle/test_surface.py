@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import compatibility as rows
+from tests.compatibility_events import EVENTS
 from tests.oracle import package
 
 RECORDED = Path(__file__).parent / "package_fields.json"
@@ -34,7 +35,7 @@ SURFACE: dict[str, tuple[Callable[[], set[str]], set[str]]] = {
     "values of include": (package.includables, named(rows.INCLUDES)),
     "items": (lambda: set(package.by_type(*package.ITEMS)), named(rows.ITEMS)),
     "tools": (lambda: set(package.by_type(*package.TOOLS)), named(rows.TOOLS)),
-    "events": (lambda: set(package.by_type(*package.EVENTS)), named(rows.EVENTS)),
+    "events": (lambda: set(package.by_type(*package.EVENTS)), named(EVENTS)),
 }
 
 

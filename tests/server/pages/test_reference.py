@@ -13,7 +13,7 @@ from antiphon.config import BackendConfig, Config
 from antiphon.server.pages.event_words import EVENTS, FIELDS_OF_EVENTS
 from antiphon.server.pages.fields import FIELDS
 from antiphon.server.pages.openapi import document
-from tests.compatibility import EVENTS as TOLD
+from tests.compatibility_events import EVENTS as TOLD
 from tests.golden.player import CASES, Case
 
 SPEC = document(
