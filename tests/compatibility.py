@@ -251,11 +251,12 @@ ITEMS = (
     ),
     Kind(
         "function_call, function_call_output",
-        "In and out; an output may be a string or parts. Without `call_id` it belongs to the first call without one of the function "
-        "`name`, or is the user's (Codex's goals). `arguments` may be an object. Ids of calls may repeat: an output belongs to the "
-        "nearest earlier call of its id. A second, different output for a call, and one without a call, are a 400. Messages between "
-        "calls and their outputs stand before the calls in a backend's prompt. The ids of new calls are unique in their "
-        "conversation, whatever the backend sends. A call of an asynchronous tool has `async: true`.",
+        "In and out; an output may be a string or parts. Without `call_id` it belongs to the first call without one of "
+        "the function `name`, or is the user's (Codex's goals). `arguments` may be an object. Ids of calls may repeat: an "
+        "output belongs to the nearest earlier call of its id. A second, different output for a call, and one without a "
+        "call, are a 400. Messages between calls and their outputs stand before the calls in a backend's prompt. The ids "
+        "of new calls are unique in their conversation, whatever the backend sends. A call of an asynchronous tool has "
+        "`async: true`.",
     ),
     Kind("custom_tool_call, custom_tool_call_output", "In and out; functions on the way to chat backends."),
     Kind("item_reference", "In: stands for the stored item."),
