@@ -200,10 +200,7 @@ NESTED = (
         "prompt_cache_options.ttl",
         "As `prompt_cache_options`.",
     ),
-    Kind(
-        "reasoning.effort, reasoning.summary, reasoning.generate_summary",
-        'Honoured. A summary `"off"` (VS Code) is none.',
-    ),
+    Kind("reasoning.effort, reasoning.summary, reasoning.generate_summary", 'Honoured; a summary `"off"` is none.'),
     Kind(
         "reasoning.context, reasoning.mode",
         "Forwarded to Responses backends, and echoed; `x-antiphon-ignored` names them where there is none.",
@@ -254,15 +251,12 @@ ITEMS = (
     ),
     Kind(
         "function_call, function_call_output",
-        "In and out; an output may be a string or parts, and may leave out `call_id`: it belongs to the first call without one, "
-        "of the function that `name` names; one of a named function that was not called is a message of the user's "
-        "(Codex's goals). `arguments` may be an object: it is taken as its JSON text. "
-        "Ids of calls may repeat in a history: an output belongs to the nearest "
-        "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
-        "one without a call. Messages between an answer's calls and all of their outputs stand before that answer in a prompt of "
-        "chat completions, where outputs follow their calls directly. "
-        "The ids of new calls are unique in their conversation, whatever the backend sends. A call of an "
-        "asynchronous tool has `async: true`.",
+        "In and out; an output may be a string or parts. Without `call_id` it belongs to the first call without one of "
+        "the function `name`, or is the user's (Codex's goals). `arguments` may be an object. Ids of calls may repeat: an "
+        "output belongs to the nearest earlier call of its id. A second, different output for a call, and one without a "
+        "call, are a 400. Messages between calls and their outputs stand before the calls in a backend's prompt. The ids "
+        "of new calls are unique in their conversation, whatever the backend sends. A call of an asynchronous tool has "
+        "`async: true`.",
     ),
     Kind("custom_tool_call, custom_tool_call_output", "In and out; functions on the way to chat backends."),
     Kind("item_reference", "In: stands for the stored item."),
