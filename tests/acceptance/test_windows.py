@@ -89,7 +89,7 @@ def play(folder: Path, model: str, store: str, replicas: int) -> None:
         wait_until(lambda: len(Gated.asked) == replicas)
         late = [begin(servers[0], text, ("2h", "8h")[number % 2]) for number, text in enumerate(PATIENT)]
         soon = [begin(servers[-1], text) for text in URGENT]
-        Gated.urgent = {*URGENT, "first 0", *(f"first {number}" for number in range(replicas))}
+        Gated.urgent = {*URGENT}  # what ran on the dead server may be taken over later than that: its lease has to end
         assert [status(servers[0], id) for id in (*late, *soon)] == ["queued"] * 6
         servers[-1].process.kill()
         servers[-1].process.wait()
@@ -100,7 +100,8 @@ def play(folder: Path, model: str, store: str, replicas: int) -> None:
         everything = [*first, *soon, *late]
         wait_until(lambda: all(status(servers[0], id) == "completed" for id in everything), PATIENCE)
     assert not Gated.early
-    assert sorted(Gated.asked) == sorted([*Gated.urgent, *PATIENT]), "each once, after the death"
+    running_first = [f"first {number}" for number in range(replicas)]
+    assert sorted(Gated.asked) == sorted([*running_first, *URGENT, *PATIENT]), "each once, after the death"
     order = [text for text in Gated.asked if text in PATIENT]
     assert order == [PATIENT[0], PATIENT[2], PATIENT[1]] or replicas > 1, "2h comes before 8h"
 

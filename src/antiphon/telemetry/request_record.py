@@ -95,6 +95,9 @@ def asking() -> Caller | None:
 
 def answers_for(caller: Caller | None) -> None:
     """Note who asked for what is done from here on, outside of an HTTP request: on a WebSocket, in background; None: nobody."""
+    before = current.get()
+    if caller is None and before is not None:
+        before.run = None  # tasks and timers that were begun meanwhile hold this record
     record = None if caller is None else Record("POST", b"", "")
     if record is not None:
         record.caller = caller

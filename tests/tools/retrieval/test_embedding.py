@@ -55,7 +55,7 @@ async def main():
     settings = FileSearchConfig(embeddings="b/mini", embedding_batch=2)
     config = Config(backends={"b": BackendConfig(url=sys.argv[2])}, tools=ToolsConfig(file_search=settings))
     backends = open_backends(config)
-    embedder = SearchModels(config, lambda: backends).embedder
+    embedder = SearchModels(config, lambda: backends, lambda kind, model, usage, owner: None).embedder
     bounds = ingestion.IngestBounds(tokens=100, overlap=0)
     worker = ingestion.Ingestion(open_store(sys.argv[1]), bounds, time.time, embedder)
     await worker.start()
@@ -98,7 +98,7 @@ async def test_a_stop_while_the_model_is_asked_again_gives_the_file_back(monkeyp
     class Model:
         label, batch = "b/mini", 2
 
-        async def texts(self, texts: list[str]) -> None:
+        async def texts(self, texts: list[str], owner: str) -> None:
             reached.set()
             await asyncio.Event().wait()
 
