@@ -106,8 +106,8 @@ def test_what_failed_and_what_was_stopped_can_be_opened(page: Page, server: Clie
     ):
         go(page, f"library?q={words.replace(' ', '+')}")
         page.wait(
-            f"{ROWS} === 1 && document.querySelector('#log-rows').innerText.includes('{row}')"
-            " || (document.querySelector('#log-note').innerText === 'Nothing found.' && location.reload())"
+            f"{ROWS} === 1 && document.querySelector('#log-rows')?.innerText.includes('{row}')"
+            " || (document.querySelector('#log-note')?.innerText === 'Nothing found.' && location.reload())"
         )
         page.click("#log-rows a")
         page.wait("document.querySelector('#reading-body .problem')")
