@@ -22,7 +22,7 @@ DEMO: Mapping[tuple[str, str], tuple[str, str]] = {
     ("embeddings", "base64"): ("not offered", "--embeddings"),
     ("embeddings", "bad request"): ("not offered", "--embeddings"),
     ("moderations", "verdicts"): ("not offered", "'model'"),
-    ("vector stores", "file_search"): ("no", "file_search_call"),
+    ("vector stores", "file_search"): ("no", "call"),
     ("background", "cancelled"): ("part", "before it could be cancelled"),
 }
 """What may be no plain yes with the demo model, and words of the reason: it has 3 million parameters, and does not embed. Where

@@ -127,7 +127,7 @@ def _with_outputs_last(entries: list[Entry], calls: Mapping[int, int]) -> list[E
     outputs (Semantic Kernel) would have the question last, and the model would call the tools anew.
     """
     ordered = entries
-    for output in [index for index in calls if _is_asked(entries[index - 1])]:
+    for output in [index for index in calls if _is_asked(entries[index - 1]) and _is_clients(entries[index])]:
         first = output
         while first and _is_asked(entries[first - 1]):
             first -= 1
@@ -142,6 +142,11 @@ def _with_outputs_last(entries: list[Entry], calls: Mapping[int, int]) -> list[E
 
 def _is_asked(entry: Entry) -> bool:
     return type(entry) is Message and entry.role != "assistant"
+
+
+def _is_clients(entry: Entry) -> bool:
+    """Tell whether an output is a client's, and not what this server says in the place of one that never came."""
+    return isinstance(entry, HistoryOutput) and entry.kind in (kinds.FUNCTION, kinds.CUSTOM)
 
 
 def _is_answered(entry: Entry) -> bool:
