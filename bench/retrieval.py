@@ -266,7 +266,7 @@ async def ingested(store: Store, worker: Ingestion, id: str, name: str, kind: st
     entry = VectorFile(file_id=file.id, filename=name, created_at=1)
     await store.vector_stores.attach(id, OWNER, [entry], most=MOST)
     worker.wake()
-    while (one := await store.vector_stores.file(id, file.id, OWNER)) is None or one.status == "in_progress":  # noqa: ASYNC110
+    while (one := await store.vector_stores.file(id, file.id, OWNER)) is None or one.status == "in_progress":  # noqa: ASYNC110  # clients poll, too
         await asyncio.sleep(0.01)
     return one
 

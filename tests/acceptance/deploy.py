@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import helm_python  # type: ignore[import-not-found]
-import kubernetes_validate  # type: ignore[import-not-found]
+import helm_python  # type: ignore[import-not-found]  # installed for this run only
+import kubernetes_validate  # type: ignore[import-not-found]  # likewise
 import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

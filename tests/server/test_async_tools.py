@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from openai import OpenAI
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.async_tools import ABOUT, STARTED
 from antiphon.core.stream.tool_stream import MOST_WENT_ON
+from tests.server.chat_model import ChatModel
 from tests.server.test_hosted_tools import process
 from tests.server.whole import Client, Json, turn, upstream, whole_server
 
@@ -34,22 +34,14 @@ KINDS = {"function": WEATHER, "custom": CUSTOM, "namespace": SPACED}
 QUESTION: Json = {"role": "user", "content": "The weather in Paris, and what to pack?"}
 
 
-class Packer(BaseHTTPRequestHandler):
+class Packer(ChatModel):
     """A model that asks for the weather, goes on packing, and tells the weather when it has come."""
 
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[Json]] = []
+    models = ("m", "strict")
     hesitates: ClassVar[threading.Event | None] = None
     reached: ClassVar[threading.Event] = threading.Event()
 
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        models = [{"id": id, "object": "model"} for id in ("m", "strict")]
-        self._send(json.dumps({"object": "list", "data": models}).encode(), "application/json")
-
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  # http.server's name
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.asked.append(asked)
         if self.hesitates is not None and asked["messages"][-1]["role"] == "tool":
@@ -59,16 +51,6 @@ class Packer(BaseHTTPRequestHandler):
         parts = [{"choices": [{"index": 0, **answer(asked)}]}, {"choices": [], "usage": usage}]
         body = b"".join(b"data: %b\n\n" % json.dumps(part).encode() for part in parts) + b"data: [DONE]\n\n"
         self._send(body, "text/event-stream")
-
-    def _send(self, body: bytes, kind: str) -> None:
-        try:
-            self.send_response(200)
-            self.send_header("content-type", kind)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-        except OSError:
-            self.close_connection = True  # the server was killed
 
 
 def answer(asked: Json) -> Json:
@@ -321,9 +303,7 @@ def test_a_responses_backend_gets_it_as_it_came(backend: str) -> None:
 class Native(Packer):
     """A server that speaks Responses, and knows of such tools itself."""
 
-    asked: ClassVar[list[Json]] = []
-
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  # http.server's name
         self.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
         call = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "get_weather", "arguments": "{}"}
         item = {**call, "status": "completed", "async": True}

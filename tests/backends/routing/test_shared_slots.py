@@ -145,5 +145,5 @@ async def test_idle_slots_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not long.done(), "those that no call needs go, while another call goes on"
         await long
         async with asyncio.timeout(10):
-            while store.taken:  # noqa: ASYNC110
+            while store.taken:  # noqa: ASYNC110 (nothing tells of it)
                 await asyncio.sleep(0.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from antiphon.core.tools.unnamed_outputs import with_call_ids
@@ -26,10 +28,10 @@ def test_an_output_belongs_to_the_first_waiting_call_of_its_function() -> None:
 
 @pytest.mark.parametrize("output", ["Build it.", [InputText(text="Build it.")]])
 @pytest.mark.parametrize("earlier", [[], [called("create_goal", "1"), FunctionCallOutput(call_id="1", output="ok")]])
-def test_an_output_of_a_function_that_was_not_called_is_a_message(earlier: list[Item], output: object) -> None:
-    goal = UnnamedOutput(id="fco_1", name="goal_objective", namespace="agent", output=output)  # type: ignore[arg-type]
-    assert with_call_ids([ASKED, goal], earlier) == [ASKED, Message(role="user", content=output)]  # type: ignore[arg-type]
-    assert with_call_ids([goal, called("x", "2")], earlier)[0].role == "user"  # type: ignore[union-attr]
+def test_an_output_of_a_function_that_was_not_called_is_a_message(earlier: list[Item], output: Any) -> None:
+    goal = UnnamedOutput(id="fco_1", name="goal_objective", namespace="agent", output=output)
+    assert with_call_ids([ASKED, goal], earlier) == [ASKED, Message(role="user", content=output)]
+    assert with_call_ids([goal, called("x", "2")], earlier)[0].role == "user"  # type: ignore[union-attr]  # a Message
 
 
 def test_one_that_names_nothing_needs_a_call() -> None:

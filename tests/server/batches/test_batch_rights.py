@@ -45,7 +45,7 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     keys: dict[str, KeyConfig] = {
-        name: KeyConfig(key=f"sk-{name}", owner="ann", scopes=[name])  # type: ignore[list-item]
+        name: KeyConfig(key=f"sk-{name}", owner="ann", scopes=[name])  # type: ignore[list-item]  # names of SCOPES
         for name in SCOPES
     }
     keys["bob"] = KeyConfig(key="sk-bob", owner="bob", scopes=["chat"])

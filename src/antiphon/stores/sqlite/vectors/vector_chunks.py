@@ -109,7 +109,7 @@ def hits(connection: Connection, store: int, best: Sequence[tuple[int, float]], 
 
 def _hits(connection: Connection, store: int, best: Sequence[tuple[int, float]]) -> list[ChunkHit]:
     statement = (
-        f"SELECT c.rowid, c.text, f.file_id, f.filename, f.attributes FROM json_each(?) AS n"  # noqa: S608
+        f"SELECT c.rowid, c.text, f.file_id, f.filename, f.attributes FROM json_each(?) AS n"  # noqa: S608  # a number
         f" JOIN vector_chunks_{store} AS c ON c.rowid = n.value JOIN vector_store_files AS f ON f.number = ("
         "SELECT number FROM vector_store_files WHERE store = ? AND chunks > 0 AND first_chunk <= n.value"
         " ORDER BY first_chunk DESC LIMIT 1) WHERE NOT f.gone"
