@@ -45,6 +45,7 @@ class _StrictRequest(CreateResponse, frozen=True, kw_only=True, forbid_unknown_f
 _strict_request = msgspec.json.Decoder(_StrictRequest)
 _request = msgspec.json.Decoder(CreateResponse)
 _unnamed_output = msgspec.json.Decoder(UnnamedOutput)
+_UNKNOWN = "Object contains unknown field"
 _OUTPUT = to_json(BY_NAME[FUNCTION].owes)
 _known_item: msgspec.json.Decoder[KnownItem] = msgspec.json.Decoder(KnownItem)
 _names = frozenset(field.encode_name for field in msgspec.structs.fields(CreateResponse))
@@ -82,7 +83,9 @@ def _on_one_line(body: bytes) -> bytes:
 def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]:
     try:
         return _strict_request.decode(body), {}
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
+        if not str(error).startswith(_UNKNOWN):
+            raise  # once is enough: its words repeat the value, which may have megabytes
         fields = decode_fields(body)
     extra = {name: value for name, value in fields.items() if name not in _names and bytes(value) != b"null"}
     if "messages" in extra and "input" not in fields:
