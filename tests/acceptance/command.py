@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20.0  # seconds until the server answers, on a busy machine
+PATIENCE = 60.0  # seconds until the server answers, on a busy machine
 
 
 class Command:
