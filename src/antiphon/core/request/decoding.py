@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 from antiphon.core.guards.asked import asked_moderation
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BRINGERS, BY_NAME, FUNCTION, is_other_item
+from antiphon.core.request.chat_fields import check_chat_fields
 from antiphon.core.request.other_items import check_other
 from antiphon.core.request.other_spellings import own_spelling
 from antiphon.core.request.text_format import PLAIN, ResolvedText, resolve_text
@@ -94,12 +95,7 @@ def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]
             param="input",
             code="missing_required_parameter",
         )
-    if "max_tokens" in extra:
-        raise InvalidRequest(
-            "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_output_tokens' instead.",
-            param="max_tokens",
-            code="unsupported_parameter",
-        )
+    check_chat_fields(extra)
     if extra and unknown == "reject":
         name = next(iter(extra))
         raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")

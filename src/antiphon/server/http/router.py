@@ -191,7 +191,7 @@ def _prefix(raw_path: bytes) -> str:
 def _refusal(template: _Template, method: str, prefix: str) -> APIError:
     if method == "GET" and template.upgrades:
         return upgrade_required()
-    message = f"Method {method} is not allowed on {prefix}{template.path}."
+    message = f"Method {method} is not allowed on {prefix}{template.path.replace(':path}', '}')}."
     return APIError(405, message, code="method_not_allowed", headers={"allow": template.allow()})
 
 
