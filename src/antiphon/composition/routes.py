@@ -19,6 +19,7 @@ from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
+from antiphon.server.api.log.conversations import ConversationLists, add_conversation_lists
 from antiphon.server.api.log.routes import ResponseLog, add_response_log
 from antiphon.server.api.log.sent import SentLookup
 from antiphon.server.api.models import Models
@@ -132,6 +133,7 @@ def add_reports(router: RouteTable, parts: Parts) -> None:
     if peers is not None:
         peers.asked = sent.answer
     add_response_log(router, ResponseLog(parts.store.responses, responses.remove, sent, access.audit))
+    add_conversation_lists(router, ConversationLists(parts.store.conversations))
     engine = EngineRoutes(parts.loaded_models, partial(_holders, parts), access.audit)
     router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     router.add("POST", "/admin/engine/stop", engine.stop, scopes=frozenset((ADMIN,)))

@@ -182,6 +182,16 @@ def first_words(text: str) -> str:
     return line if len(line) <= WORDS else f"{line[: WORDS - 1]}…"
 
 
+def conversation_words(first: Sequence[bytes], last: bytes) -> tuple[str, str]:
+    """Return the first words of a conversation's first message of the user, and of its last item; "" where there are none."""
+    opened = [item for body in first if (item := _read(_item, body)) is not None]
+    question = _question(opened[::-1])
+    ended = _read(_item, last)
+    if ended is None:
+        return question, ""
+    return question, _answer([ended]) or first_words(_said(ended.content) or _said(ended.output))
+
+
 def _encodable(text: str) -> str:
     """Return a text without lone surrogates, which no database takes."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

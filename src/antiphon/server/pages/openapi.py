@@ -19,8 +19,9 @@ from antiphon.server.http.router import HttpRoute, RouteTable
 from antiphon.server.pages.event_words import event_schemas
 from antiphon.server.pages.fields import describe_fields
 from antiphon.server.pages.kept_operations import TAGS
+from antiphon.server.pages.log_operations import SERVER, Item
 from antiphon.server.pages.operation import Operation
-from antiphon.server.pages.operations import OPERATIONS, SERVER, Item
+from antiphon.server.pages.operations import OPERATIONS
 from antiphon.types.response import Response
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool
 
