@@ -178,7 +178,13 @@ FIELDS = (
     Field("messages", "refused", False, "400; the message names `input`."),
     Field("modalities", "refused", False, '400; but `["text"]`: answers are text.'),
     Field("n", "refused", False, "400; but 1: a response is one answer."),
-    Field("anything else", "forwarded", False, "A setting: `unknown_fields` = `forward`, `ignore` or `reject`."),
+    Field(
+        "anything else",
+        "forwarded",
+        False,
+        "A setting: `unknown_fields` = `forward`, `ignore` or `reject`. One that the backend gets from a field above, such as"
+        " `response_format` beside `text.format`, is not sent twice: `x-antiphon-ignored` names it.",
+    ),
 )
 
 NESTED = (

@@ -38,8 +38,14 @@ EXPECTED = {
     r"responses/responses.*create": "it sends neither input nor a prompt, or `conversation` and `previous_response_id` together",
     r"responses/responses: compact: only": "it sends nothing that could be compacted",
     r"models.*delete": "models are the operator's",
-    r"chat/completions/completions: create: required and optional": "`max_tokens` and `max_completion_tokens` are 0",
     r"uploads/uploads: complete: required and optional": "`md5` is the text 'md5'",
+    r"vector-stores/file-batches: create$": "it names no files",
+    r"vector-stores/file-batches: listFiles: required and optional": "`limit` is 0",
+    r"containers/containers: create: required and optional": "`expires_after.minutes` is 0",
+    r"containers/files/files: create": "it sends neither a file nor the id of one",
+    r"skills/\S+: create": "it sends no files",
+    r"skills/skills: update": "the version is named 'default_version'",
+    r"skills/versions/\S+: (retrieve|delete): ": "the version is named 'version'",
 }
 """Tests that fail, by a pattern of file and name, and why they should."""
 

@@ -60,8 +60,11 @@ moderation = "omni-moderation-2024-09-26"
 RELAYED = {
     "text-embedding-3-small": "text-embedding-mini",
     "omni-moderation-2024-09-26": "text-moderation-small",
+    "omni-moderation-latest": "text-moderation-small",
     "gpt-3.5-turbo-instruct": "babbage",
+    "gpt-image-1": "gpt-image-small",
     "gpt-image-1.5": "gpt-image-small",
+    "gpt-image-2": "gpt-image-small",
     "gpt-image-2.5-flare": "gpt-image-small",
     "tts-1": "tts-small",
     "whisper-1": "whisper-small",

@@ -37,7 +37,6 @@ REFUSED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 def check_chat_fields(extra: Mapping[str, Raw]) -> None:
     """Refuse what a chat backend would answer with more than a Response can tell. Raises InvalidRequest."""
-    for name in REFUSED.keys() & extra.keys():
-        is_refused, words = REFUSED[name]
-        if is_refused(decode_any(extra[name], name)):
+    for name, (is_refused, words) in REFUSED.items():
+        if name in extra and is_refused(decode_any(extra[name], name)):
             raise InvalidRequest(words, param=name, code="unsupported_parameter")

@@ -294,6 +294,7 @@ class Intake:
             max_output_tokens=1 if prewarms(request) else response.max_output_tokens,
             reasoning_effort=effort,
             extra=with_operators(asked.extra, route.extra_body),
+            unknown=asked.extra.keys() if asked.extra else (),
             options=asked.options,
             stream=bool(request.stream),
             hints=replace(draft.hints, owner=draft.owner, response=response.id, sent=sent),

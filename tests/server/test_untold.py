@@ -1,4 +1,4 @@
-"""Items that only a backend which speaks Responses can read: a client hears where its model is not told of them."""
+"""A client hears what its model is not told: items that only a Responses backend can read, fields that ours replace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.config import BackendConfig
+from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.kinds import UNTOLD
 from tests.server.handlers import Answer, call
 from tests.server.whole import Client, golden_upstream, whole_server
@@ -24,6 +24,7 @@ ITEMS: dict[str, Json] = {
     "computer_call": {"id": "cu_1", "call_id": "c", "action": {"type": "wait"}, "status": "completed"},
     "computer_call_output": {"call_id": "c", "output": {"type": "computer_screenshot", "file_id": "file-1"}},
 }
+OPERATED = {"text": ModelConfig(backends=["inner"], extra_body={"response_format": {"type": "text"}})}
 QUESTION = {"role": "user", "content": "Hi"}
 
 
@@ -70,3 +71,34 @@ def test_a_backend_that_speaks_responses_gets_it(chat: Client, type: str) -> Non
     with whole_server(backends=backends) as client:
         answer = ask(client, {"type": type, **ITEMS[type]})
     assert answer.status == 200 and "x-antiphon-ignored" not in answer.headers
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(
+    ("fields", "ignored"),
+    [
+        ({"text": {"format": {"type": "json_object"}}, "response_format": {"type": "text"}}, "response_format"),
+        ({"reasoning": {"effort": "high"}, "reasoning_effort": "low"}, "reasoning_effort"),
+        ({"response_format": {"type": "text"}, "reasoning_effort": "low", "seed": 1}, None),
+        ({"stream_options": {}, "chat_template_kwargs": {"a": 1}, "reasoning": {"effort": "high"}}, None),
+    ],
+    ids=str,
+)
+def test_a_backends_field_that_ours_replaces_is_named(
+    chat: Client, fields: Json, ignored: str | None, stream: bool
+) -> None:
+    answer = ask(chat, stream=stream, **fields)
+    assert (answer.status, answer.headers.get("x-antiphon-ignored")) == (200, ignored)
+
+
+def test_a_field_of_the_messages_api_that_ours_replaces_is_named(chat: Client) -> None:
+    backends = {"inner": BackendConfig(url=chat.url, api="anthropic")}
+    with whole_server(backends=backends) as client:
+        answer = ask(client, instructions="Be brief.", system="Be long.")
+    assert (answer.status, answer.headers.get("x-antiphon-ignored")) == (200, "system")
+
+
+def test_a_field_of_the_operator_is_not_named(chat: Client) -> None:
+    with whole_server(backends={"inner": BackendConfig(url=f"{chat.url}/v1", api="chat")}, models=OPERATED) as client:
+        answer = ask(client, text={"format": {"type": "json_object"}})
+        assert answer.status == 200 and "x-antiphon-ignored" not in answer.headers
