@@ -29,7 +29,7 @@ from antiphon.server.api.operator.budgets import BudgetRoutes
 from antiphon.server.api.operator.engine import EngineRoutes
 from antiphon.server.api.operator.keys import KeyRoutes, add_keys
 from antiphon.server.api.operator.models import ModelRoutes, add_models
-from antiphon.server.api.operator.usage import UsageRoutes
+from antiphon.server.api.operator.usage import KINDS, UsageRoutes
 from antiphon.server.api.relays.handler import RelayHandlers
 from antiphon.server.api.relays.moderations import Moderations
 from antiphon.server.api.routes import (
@@ -139,7 +139,8 @@ def add_reports(router: RouteTable, parts: Parts) -> None:
     router.add("POST", "/admin/engine/stop", engine.stop, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
     router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
-    router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))
+    for name in KINDS:
+        router.add("GET", f"/organization/usage/{name}", usage.of_kind(name), scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/costs", usage.costs, scopes=frozenset((ADMIN,)))
 
 

@@ -14,6 +14,7 @@ from antiphon.server.api.health import HealthStatus, Readiness
 from antiphon.server.api.models import Model, ModelList
 from antiphon.server.api.operator.engine import StopModel
 from antiphon.server.api.operator.keys import CreateKey, RotateKey, UpdateKey
+from antiphon.server.api.operator.usage import KINDS
 from antiphon.server.messages.decoder import MessagesRequest
 from antiphon.server.pages.kept_operations import KEPT
 from antiphon.server.pages.log_operations import (
@@ -290,12 +291,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         summary="Read the audit log",
         words="Query: `limit`, `after`, `action`, `actor`, `subject`, `start_time`, `end_time`.",
     ),
-    ("GET", "/organization/usage/completions"): Operation(
-        tag=SERVER,
-        summary="Tokens by day, as OpenAI tells them",
-        words="Query: `start_time`, `end_time` (Unix time), `group_by` (`model`, `api_key_id`, `user_id`, `project_id`), `limit`,"
-        " `page`.",
-    ),
+    **{
+        ("GET", f"/organization/usage/{name}"): Operation(
+            tag=SERVER,
+            summary=f"Usage of {name.replace('_', ' ')} by day, as OpenAI tells it",
+            words="Query: `start_time`, `end_time` (Unix time), `group_by` (`model`, `api_key_id`, `user_id`, `project_id`),"
+            " `limit`, `page`.",
+        )
+        for name in KINDS
+    },
     ("GET", "/organization/audit_logs"): Operation(
         tag=SERVER,
         summary="The audit log, in OpenAI's shape",
