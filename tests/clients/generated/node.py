@@ -43,7 +43,7 @@ EXPECTED = {
     r"vector-stores/file-batches: listFiles: required and optional": "`limit` is 0",
     r"containers/containers: create: required and optional": "`expires_after.minutes` is 0",
     r"containers/files/files: create": "it sends neither a file nor the id of one",
-    r"skills/\S+: create": "it sends no files",
+    r"skills/\S+: create$": "it sends no files",
     r"skills/skills: update": "the version is named 'default_version'",
     r"skills/versions/\S+: (retrieve|delete): ": "the version is named 'version'",
 }
