@@ -10,7 +10,7 @@ from antiphon.config.rules import ENGINE, is_locked
 from antiphon.core.loaded_models import HoldsModels
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
-from antiphon.server.api.admin import Admin
+from antiphon.server.api.admin import REQUESTS, Admin
 from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.api.chat.keeping import ChatKeeping
 from antiphon.server.api.chat.stored import StoredChats
@@ -126,12 +126,13 @@ def add_pages(router: RouteTable) -> None:
 
 def add_reports(router: RouteTable, parts: Parts) -> None:
     """Register what operators read: requests, responses, loaded models, usage."""
-    router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
     responses, access = parts.responses, parts.access
     peers = parts.watch.peers
-    sent = SentLookup(parts.services.captures, peers.ask if peers is not None else None)
+    ask = peers.ask if peers is not None else None
+    sent, requests = SentLookup(parts.services.captures, ask), Admin(parts.ring, ask)
+    router.add("GET", "/admin/requests", requests.requests, scopes=frozenset((ADMIN,)))
     if peers is not None:
-        peers.asked = sent.answer
+        peers.asked = lambda question: (requests if question == REQUESTS else sent).answer(question)
     add_response_log(router, ResponseLog(parts.store.responses, responses.remove, sent, access.audit))
     add_conversation_lists(router, ConversationLists(parts.store.conversations))
     engine = EngineRoutes(parts.loaded_models, partial(_holders, parts), access.audit)
