@@ -72,10 +72,8 @@ async def played(reads: Sequence[bytes], *, fast: bool, slow: int = 0, head: byt
         if fast:
             source.offer(EventPath(stream, client.write_nowait))
         try:
-            ended = False
-            while not ended:
-                ended = await source.pour(take)
-                await asyncio.sleep(0)  # the other task sends
+            while not await source.pour(take):
+                pass
             stream.end_turn()
             return stream.finish(2)
         except APIError as error:
