@@ -147,7 +147,7 @@ def _key(call: Item, call_id: str, question: _Question) -> str:
     return _digest(call_id, "", "", asked)
 
 
-@lru_cache(maxsize=4096)  # a conversation's calls come again with each of its requests
+@lru_cache(maxsize=1024)  # a conversation's calls come again with each of its requests
 def _call_key(call_id: str, name: str, arguments: str, question: str) -> str:
     return _digest(call_id, name, _canonical(arguments), question)
 
