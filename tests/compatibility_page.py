@@ -136,8 +136,11 @@ also of the beta) 53 of 59 pass: six ask for a batch `message_batch_id`, which i
 too, and list them with `after_id` and `before_id` at once, a 400.
 
 The tests that are generated for openai-python 3.57 (responses, conversations, models, chat, files, uploads, vector stores,
-containers, skills, decisions) and for openai-node 7.5 pass but for those that [run.py](../tests/clients/generated/run.py) and
+containers, skills, batches, webhooks, decisions, embeddings, moderations, completions, images, audio) and for openai-node
+(the same as far as it has them; 125 of 144) pass but for those that [run.py](../tests/clients/generated/run.py) and
 [node.py](../tests/clients/generated/node.py) list with the reason, such as `limit: 0`, or a response without any input.
+
+The official suite of Open Responses (revision 2026-04-24): 17 of 17, with a model that thinks and with one that does not.
 
 @modelcontextprotocol/conformance 0.2.0-alpha.12, with the server as the MCP client under test; `scripts/acceptance
 mcp_conformance` runs it again: all scenarios that revisions 2025-11-25 and 2026-07-28 require of clients pass, without OAuth (the
