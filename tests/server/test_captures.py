@@ -147,6 +147,16 @@ def test_another_worker_of_the_server_is_asked(tmp_path: Path) -> None:
                     assert whole["sent_missing"] is None
 
 
+@pytest.mark.slow
+def test_the_list_of_requests_is_that_of_all_workers(tmp_path: Path) -> None:
+    """Whichever worker is asked, the page's Activity shows the same."""
+    with recording() as (url, _), serving(tmp_path, "--workers", "2", "--backend", url, "--store", "a.db") as command:
+        made = [Client(command.url).create(model="m", input="hi")["id"] for _ in range(12)]
+        lists = [Client(command.url).get("/admin/requests")[1] for _ in range(12)]
+        for found in lists:
+            assert [one["id"] for one in found["data"]] == made[::-1] and found["running"] == []
+
+
 def test_another_server_says_that_it_knows_nothing_of_it(tmp_path: Path) -> None:
     store = str(tmp_path / "a.db")
     with recording() as (url, _):

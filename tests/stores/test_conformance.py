@@ -8,7 +8,8 @@ import pytest
 
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.base import FenceError, Store
-from antiphon.stores.records import StoredResponse
+from antiphon.stores.log_records import SHOWN_ITEM
+from antiphon.stores.records import StoredItem, StoredResponse
 from tests.stores.store_chains import arrays
 
 from .samples import ANN, BOB, base, conversation, event, item, response
@@ -188,3 +189,29 @@ async def test_a_replaced_response_keeps_its_place(store: Store) -> None:
     second = response(2, text="again", previous_response_id=response(1).id)
     await store.responses.put(second)
     assert (await store.responses.history(response(3).id, ANN) or [])[2:4] == arrays(second)
+
+
+async def test_conversations_are_listed_newest_first_with_first_and_last_items(store: Store) -> None:
+    for number in range(5):
+        await store.conversations.create(
+            conversation(number, owner=ANN if number != 2 else BOB),
+            [StoredItem(f"msg_{place}", b'{"n":%d}' % place) for place in range(number)],
+        )
+    huge = StoredItem("msg_huge", b'"%s"' % (b"x" * SHOWN_ITEM))
+    await store.conversations.add_items("conv_1", ANN, [huge])
+    listed = await store.conversations.list(ANN)
+    assert listed is not None
+    shown = [(one.conversation.id, one.items, list(one.first), one.last) for one in listed]
+    items = [b'{"n":%d}' % place for place in range(4)]
+    assert shown == [
+        ("conv_4", 4, items, items[3]),
+        ("conv_3", 3, items[:3], items[2]),
+        ("conv_1", 2, [items[0], b""], b""),
+        ("conv_0", 0, [], b""),
+    ]
+    everybody = await store.conversations.list(None, after="conv_3", limit=2)
+    assert everybody is not None
+    assert [(one.conversation.id, one.conversation.owner) for one in everybody] == [("conv_2", BOB), ("conv_1", ANN)]
+    assert await store.conversations.list(ANN, after="conv_2") is None
+    assert await store.conversations.list(ANN, after="conv_none") is None
+    assert await store.conversations.list(ANN, after="conv_0") == []

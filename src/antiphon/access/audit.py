@@ -22,6 +22,8 @@ AuditAction = Literal[
     "configuration.reloaded",
     "model.stopped",
     "object.deleted",
+    "owner.exported",
+    "owner.erased",
     "admin.read",
 ]
 ACTIONS: tuple[AuditAction, ...] = get_args(AuditAction)

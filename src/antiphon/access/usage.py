@@ -29,6 +29,20 @@ DAY = 86_400
 
 log = logging.getLogger("antiphon.access")
 
+RELAYED_KINDS = {
+    "/embeddings": "embeddings",
+    "/moderations": "moderations",
+    "/images/generations": "images",
+    "/images/edits": "images",
+    "/images/variations": "images",
+    "/audio/speech": "audio_speeches",
+    "/audio/transcriptions": "audio_transcriptions",
+    "/audio/translations": "audio_transcriptions",
+    "/rerank": "rerank",
+    "/v2/rerank": "rerank",
+}
+"""Routes whose requests are no completions → the kind by whose name, `route:KIND`, their sums go."""
+
 Whom = tuple[int, str, str, str, str]
 
 _REQUESTS, _FAILED, _INPUT, _CACHED, _OUTPUT, _REASONING, _CALLS, _COST = range(len(COUNTS))  # places among the counts
@@ -54,12 +68,18 @@ class UsageLedger:
         """Take other prices for what comes from now on."""
         self._prices = prices
 
-    def answered(self, owner: str, key: str, model: str, usage: Usage | None, *, failed: bool) -> None:
-        """Take note of an answer, and of the tokens that it used."""
-        counts = self._counts((int(self._clock()) // DAY, owner, key, model, ""))
+    def answered(
+        self, owner: str, key: str, model: str, usage: Usage | None, *, failed: bool, kind: str = "", units: int = 0
+    ) -> None:
+        """Take note of an answer, and of the tokens that it used.
+
+        `kind`: one of RELAYED_KINDS' where it is no completion; `units`: pictures, characters or seconds of it.
+        """
+        counts = self._counts((self._today(), owner, key, model, f"route:{kind}" if kind else ""))
         if counts is None:
             return
         counts[_REQUESTS] += 1
+        counts[_CALLS] += units
         if failed:
             counts[_FAILED] += 1
         if usage is not None:

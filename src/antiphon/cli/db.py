@@ -1,4 +1,4 @@
-"""`antiphon db`: status, path, migrate, vacuum, check, backup, restore, detach, import."""
+"""`antiphon db`: status, path, migrate, vacuum, check, backup, restore, detach, import, export, erase."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from antiphon.cli.options import PARTS, SERVER, load_settings, with_options
 from antiphon.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from antiphon.access.audit import AuditAction
+    from antiphon.config import Config
     from antiphon.stores.status import StoreStatus
 
 _STORE = [option for option in (*SERVER, *PARTS) if option.name in ("store", "config")]
@@ -187,6 +191,100 @@ def import_(source: str, target: str) -> None:
 
     with _Bars() as bars:
         import_sqlite(Path(source).expanduser(), read_address(target), bars.show)
+
+
+@with_options(*_STORE)
+@db.command()
+@click.option("--owner", required=True, metavar="NAME", help="Owner of the objects, as in `antiphon keys list`.")
+@click.argument("target", metavar="FILE")
+def export(owner: str, target: str, **given: Any) -> None:
+    """Write all that the store has of an owner into FILE: a line of JSON for each row. Servers may keep running.
+
+    Keys are without their digests, webhook endpoints without their secrets; bytes of files are in base64.
+
+    \b
+    Examples:
+      antiphon db export --owner ann ann.jsonl
+      antiphon db export --owner ann ann.jsonl --store postgresql://antiphon@db/antiphon
+    """
+    import os
+    from contextlib import suppress
+    from pathlib import Path
+
+    from antiphon.stores import upkeep
+
+    config, file = _opened_config(given), Path(target).expanduser()
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise ConfigError(f"FILE: {file} cannot be made: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "wb") as written:
+            _record(config, "owner.exported", owner)
+            counts = upkeep.export(config.store, owner, written.write)
+    except BaseException:
+        with suppress(OSError):
+            file.unlink()
+        raise
+    click.echo(_counted(counts, f"No object of the owner {owner!r} is in the store."))
+
+
+@with_options(*_STORE)
+@db.command()
+@click.option("--owner", required=True, metavar="NAME", help="Owner of the objects, as in `antiphon keys list`.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def erase(owner: str, yes: bool, **given: Any) -> None:
+    """Delete all that the store has of an owner, keys and usage included. Servers may keep running.
+
+    Take the owner's keys out of the configuration first: a request that is still being answered stores its answer afterwards. The
+    audit log stays. A backup still has what was deleted.
+
+    \b
+    Examples:
+      antiphon db erase --owner ann
+      antiphon db erase --owner ann --yes --store postgresql://antiphon@db/antiphon
+    """
+    from antiphon.config import mask
+    from antiphon.stores import upkeep
+
+    config = _opened_config(given)
+    if not yes:
+        click.confirm(f"Delete all objects, keys and usage of the owner {owner!r} in {mask(config.store)}?", abort=True)
+    _record(config, "owner.erased", owner)
+    click.echo(_counted(upkeep.erase(config.store, owner), f"No object of the owner {owner!r} is in the store."))
+
+
+def _opened_config(given: dict[str, Any]) -> Config:
+    """Return the settings, whose store exists. Raises ConfigError."""
+    from antiphon.stores import upkeep
+
+    config = load_settings(given).config
+    if not upkeep.status(config.store).schema:
+        raise ConfigError(f"Store not found: {config.store}.")
+    return config
+
+
+def _record(config: Config, action: AuditAction, owner: str) -> None:
+    """Write an entry of the audit log."""
+    import asyncio
+
+    from antiphon.cli.keys import this_person
+    from antiphon.composition.access import AccessParts
+    from antiphon.stores.open import open_store
+
+    async def write() -> None:
+        store = open_store(config.store)
+        try:
+            await AccessParts(store, config).audit.record(action, this_person(), owner, {})
+        finally:
+            await store.close()
+
+    asyncio.run(write())
+
+
+def _counted(counts: Mapping[str, int], none: str) -> str:
+    lines = [f"{table:<20}{count:>12} rows" for table, count in counts.items() if count]
+    return "\n".join(lines) or none
 
 
 class _Bars:

@@ -10,7 +10,7 @@ from antiphon.config.rules import ENGINE, is_locked
 from antiphon.core.loaded_models import HoldsModels
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
-from antiphon.server.api.admin import Admin
+from antiphon.server.api.admin import REQUESTS, Admin
 from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.api.chat.keeping import ChatKeeping
 from antiphon.server.api.chat.stored import StoredChats
@@ -19,6 +19,7 @@ from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
+from antiphon.server.api.log.conversations import ConversationLists, add_conversation_lists
 from antiphon.server.api.log.routes import ResponseLog, add_response_log
 from antiphon.server.api.log.sent import SentLookup
 from antiphon.server.api.models import Models
@@ -28,7 +29,7 @@ from antiphon.server.api.operator.budgets import BudgetRoutes
 from antiphon.server.api.operator.engine import EngineRoutes
 from antiphon.server.api.operator.keys import KeyRoutes, add_keys
 from antiphon.server.api.operator.models import ModelRoutes, add_models
-from antiphon.server.api.operator.usage import UsageRoutes
+from antiphon.server.api.operator.usage import KINDS, UsageRoutes
 from antiphon.server.api.relays.handler import RelayHandlers
 from antiphon.server.api.relays.moderations import Moderations
 from antiphon.server.api.routes import (
@@ -125,19 +126,22 @@ def add_pages(router: RouteTable) -> None:
 
 def add_reports(router: RouteTable, parts: Parts) -> None:
     """Register what operators read: requests, responses, loaded models, usage."""
-    router.add("GET", "/admin/requests", Admin(parts.ring).requests, scopes=frozenset((ADMIN,)))
     responses, access = parts.responses, parts.access
     peers = parts.watch.peers
-    sent = SentLookup(parts.services.captures, peers.ask if peers is not None else None)
+    ask = peers.ask if peers is not None else None
+    sent, requests = SentLookup(parts.services.captures, ask), Admin(parts.ring, ask)
+    router.add("GET", "/admin/requests", requests.requests, scopes=frozenset((ADMIN,)))
     if peers is not None:
-        peers.asked = sent.answer
+        peers.asked = lambda question: (requests if question == REQUESTS else sent).answer(question)
     add_response_log(router, ResponseLog(parts.store.responses, responses.remove, sent, access.audit))
+    add_conversation_lists(router, ConversationLists(parts.store.conversations))
     engine = EngineRoutes(parts.loaded_models, partial(_holders, parts), access.audit)
     router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     router.add("POST", "/admin/engine/stop", engine.stop, scopes=frozenset((ADMIN,)))
     usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
     router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
-    router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))
+    for name in KINDS:
+        router.add("GET", f"/organization/usage/{name}", usage.of_kind(name), scopes=frozenset((ADMIN,)))
     router.add("GET", "/organization/costs", usage.costs, scopes=frozenset((ADMIN,)))
 
 

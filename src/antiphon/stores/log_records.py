@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from antiphon.stores.records import StoredConversation
+
 SCANNED = 50_000
 """Entries that one page looks at, at most: what is rare is found over several pages."""
 SORTED = 100_000
@@ -51,7 +53,9 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def folded(self) -> str:
         """What is searched: all its words without upper and lower case."""
-        return "\n".join(map(_folded, (self.question, self.answer, self.reason, self.error_code)))
+        return (
+            f"{_folded(self.question)}\n{_folded(self.answer)}\n{self.reason.casefold()}\n{self.error_code.casefold()}"
+        )
 
 
 def _folded(text: str) -> str:
@@ -91,3 +95,23 @@ class LogPage(msgspec.Struct, frozen=True):
 
     entries: Sequence[LogEntry] = ()
     next: str | None = None
+
+
+COUNTED = 1_000
+"""Items of a conversation that a list counts."""
+SHOWN_ITEM = 16 * 1024
+"""Bytes of an item that a list reads; a larger one is shown without words."""
+FIRST_ITEMS = 4
+"""Items among which the first message of the user is looked for."""
+
+
+class ConversationSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation in a list: how many items it has, COUNTED at most, its first FIRST_ITEMS and its last one.
+
+    Items are JSON; "" stands for one that is larger than SHOWN_ITEM.
+    """
+
+    conversation: StoredConversation
+    items: int
+    first: Sequence[bytes] = ()
+    last: bytes = b""

@@ -1,8 +1,8 @@
-"""`antiphon db`: status, migrate, vacuum, backup, restore, detach and check, for any store."""
+"""`antiphon db`: status, migrate, vacuum, backup, restore, detach, check, export and erase, for any store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -87,6 +87,30 @@ def restore(source: Path, spec: str, progress: Callable[[int, int], None], *, ke
     from antiphon.stores.sqlite.disk import backup as sqlite
 
     return Detached(*sqlite.restore(source, _path(spec), progress, keep_work=keep_work))
+
+
+def export(spec: str, owner: str, write: Callable[[bytes], object]) -> Mapping[str, int]:
+    """Write all that belongs to an owner, a JSON line for each row; return rows by table. Raises ConfigError."""
+    if is_url(spec):
+        require_postgres(spec)
+        from antiphon.stores.postgres.connection import owned as postgres
+
+        return postgres.export(spec, owner, write)
+    from antiphon.stores.sqlite.disk import owned as sqlite
+
+    return sqlite.export(_path(spec), owner, write)
+
+
+def erase(spec: str, owner: str) -> Mapping[str, int]:
+    """Delete all that belongs to an owner; return rows by table. Raises ConfigError."""
+    if is_url(spec):
+        require_postgres(spec)
+        from antiphon.stores.postgres.connection import owned as postgres
+
+        return postgres.erase(spec, owner)
+    from antiphon.stores.sqlite.disk import owned as sqlite
+
+    return sqlite.erase(_path(spec), owner)
 
 
 def _refuse_postgres(spec: str) -> None:

@@ -37,6 +37,8 @@ class Record(msgspec.Struct, eq=False):
     """Who asked, once that is known."""
     usage: Usage | None = None
     """Tokens of a request that makes no Response."""
+    units: int = 0
+    """Pictures, characters or seconds of such a request."""
     _started: float = msgspec.field(default_factory=perf_counter)
 
     @property
@@ -116,6 +118,13 @@ def uses_tokens(usage: Usage | None) -> None:
     record = current.get()
     if record is not None:
         record.usage = usage
+
+
+def uses_units(count: int) -> None:
+    """Note the pictures, characters or seconds that the request at hand was for."""
+    record = current.get()
+    if record is not None:
+        record.units = count
 
 
 def teller(watchers: Sequence[Watcher]) -> Callable[[Record], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from antiphon.access.usage import UsageLedger
+from antiphon.access.usage import RELAYED_KINDS, UsageLedger
 from antiphon.telemetry.observers import Observed
 from antiphon.telemetry.prometheus import OTHER, Bounded, Samples
 from antiphon.telemetry.request_record import Record, current
@@ -61,10 +61,15 @@ class UsageWatch:
             self._counts.count(owner, key, response.usage)
 
     def answered(self, record: Record) -> None:
-        """Note a request that made no Response and used tokens."""
+        """Note a request that made no Response and used tokens, or was passed on to a model."""
         caller = record.caller
-        if record.usage is not None and caller is not None and record.run is None:
-            model, usage, _ = record.outcome()
-            self._ledger.answered(caller.owner, caller.meter, model, usage, failed=record.status >= 400)
+        if caller is None or record.run is not None:
+            return
+        model, usage, _ = record.outcome()
+        kind = RELAYED_KINDS.get(record.route, "")
+        if usage is not None or (kind and model):
+            failed = record.status >= 400
+            units = 0 if failed else record.units
+            self._ledger.answered(caller.owner, caller.meter, model, usage, failed=failed, kind=kind, units=units)
             if self._counts is not None:
                 self._counts.count(caller.owner, caller.meter, usage)

@@ -1,16 +1,19 @@
-"""`/admin/requests`: running and recent requests of this process, without prompts and answers."""
+"""`/admin/requests`: running and recent requests of this server's workers, without prompts and answers."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 
 import msgspec
 from msgspec.structs import replace
 
+from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
+from antiphon.runtime.offload import by_size
 from antiphon.server.http.messages import ClientGone, Reply, Request, json_reply
 from antiphon.telemetry.observers import Observed
 from antiphon.types.response import Usage
@@ -49,7 +52,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestList(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of `/admin/requests`: this process's, the newest first."""
+    """The body of `/admin/requests`: those of all workers of this server, the newest first."""
 
     object: str = "list"
     running: list[RequestRecord]
@@ -174,12 +177,40 @@ def _record(run: Observed) -> RequestRecord:
     )
 
 
-class Admin:
-    """The handler of `/admin/requests`."""
+Ask = Callable[[bytes], Awaitable[Sequence[bytes]]]
+"""Asks the other workers of this server."""
 
-    def __init__(self, ring: Ring) -> None:
+REQUESTS = b"requests"
+"""The question that another worker answers with its list."""
+_list = msgspec.json.Decoder(RequestList)
+
+
+class Admin:
+    """The handler of `/admin/requests`; `ask` reaches the other workers."""
+
+    def __init__(self, ring: Ring, ask: Ask | None = None) -> None:
         self._ring = ring
+        self._ask = ask
 
     async def requests(self, request: Request) -> Reply:
         """GET /admin/requests."""
-        return json_reply(self._ring.list(), headers=((b"cache-control", b"no-store"),))
+        lists = [self._ring.list()]
+        for answer in await self._ask(REQUESTS) if self._ask is not None else ():
+            lists.append(await by_size(len(answer), _list.decode, answer))
+        found = RequestList(
+            running=sorted((one for some in lists for one in some.running), key=_start, reverse=True),
+            data=sorted((one for some in lists for one in some.data), key=_end, reverse=True),
+        )
+        return json_reply(found if len(lists) > 1 else lists[0], headers=((b"cache-control", b"no-store"),))
+
+    async def answer(self, question: bytes) -> bytes:
+        """Answer another worker: the requests of this process."""
+        return to_json(self._ring.list())
+
+
+def _start(record: RequestRecord) -> float:
+    return record.started_at
+
+
+def _end(record: RequestRecord) -> float:
+    return record.started_at + record.duration

@@ -11,23 +11,26 @@ from antiphon.server.api.admin import RequestList
 from antiphon.server.api.chat.completions import ChatRequest
 from antiphon.server.api.conversations import AddItems, CreateConversation, UpdateConversation
 from antiphon.server.api.health import HealthStatus, Readiness
-from antiphon.server.api.log.shapes import DeleteResponses, LoggedPage, LoggedResponse
 from antiphon.server.api.models import Model, ModelList
 from antiphon.server.api.operator.engine import StopModel
 from antiphon.server.api.operator.keys import CreateKey, RotateKey, UpdateKey
+from antiphon.server.api.operator.usage import KINDS
 from antiphon.server.messages.decoder import MessagesRequest
 from antiphon.server.pages.kept_operations import KEPT
+from antiphon.server.pages.log_operations import (
+    CONVERSATIONS,
+    LOGGED,
+    MESSAGES,
+    MODELS,
+    PAGE,
+    RESPONSES,
+    SERVER,
+    Deleted,
+    Item,
+)
 from antiphon.server.pages.operation import Operation, QueryParameter
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
-
-
-class Deleted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left of a deleted object."""
-
-    id: str
-    object: str
-    deleted: bool = True
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,15 +42,6 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str]
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """An input or output item: a message, a call, a call's output, reasoning. `type` tells which further fields it has."""
-
-    type: str = "message"
-    id: str | None = None
-    role: str | None = None
-    status: str | None = None
-
-
 class ItemList(msgspec.Struct, frozen=True, kw_only=True):
     """A page of items."""
 
@@ -56,31 +50,6 @@ class ItemList(msgspec.Struct, frozen=True, kw_only=True):
     first_id: str | None
     last_id: str | None
     has_more: bool
-
-
-class SentToBackend(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it went to a backend, without secrets."""
-
-    at: float
-    backend: str
-    url: str
-    body: dict[str, Any]
-
-
-class WholeResponse(LoggedResponse, frozen=True, kw_only=True):
-    """A response with all that is stored of it."""
-
-    parameters: dict[str, Any] | None
-    response: dict[str, Any]
-    input: list[Item]
-    sent: list[SentToBackend] | msgspec.UnsetType = msgspec.UNSET
-
-
-class DeletedList(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of each id: `deleted` is false where there was no such response."""
-
-    object: str = "list"
-    data: list[Deleted]
 
 
 class InputTokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,31 +94,6 @@ class CountedTokens(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
 
 
-RESPONSES, CONVERSATIONS, MODELS, MESSAGES, SERVER = "Responses", "Conversations", "Models", "Messages", "Server"
-
-PAGE = (
-    QueryParameter("limit", "integer", "How many, 1 to 100; 20 if left out."),
-    QueryParameter("order", "string", "`desc` (newest first) or `asc`."),
-    QueryParameter("after", "string", "The id of the item behind which the page begins."),
-)
-LOG = (
-    QueryParameter(
-        "q", "string", "Up to 6 words: all of them are in the first words of question and answer, or the reason."
-    ),
-    QueryParameter("model", "string", "Only those of this model."),
-    QueryParameter("status", "string", "`queued`, `in_progress`, `completed`, `incomplete`, `failed` or `cancelled`."),
-    QueryParameter("tool", "string", "Only those that called this tool."),
-    QueryParameter("metadata[KEY]", "string", "Only those whose metadata have this value."),
-    QueryParameter("conversation", "string", "Only those of this conversation."),
-    QueryParameter("background", "boolean", "Only background responses, or only others."),
-    QueryParameter("since", "integer", "Only those created from this Unix time on."),
-    QueryParameter("until", "integer", "Only those created before this Unix time."),
-    QueryParameter("sort", "string", "`created_at`, `cost`, `total_tokens` or `duration`."),
-    *PAGE,
-    QueryParameter(
-        "format", "string", "`json` or `jsonl`: an export, a line for each response with all that is stored of it."
-    ),
-)
 FOLLOW = (
     QueryParameter("stream", "boolean", "Follow a background response as server-sent events."),
     QueryParameter("starting_after", "integer", "The number of the last event that was seen."),
@@ -161,7 +105,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     **KEPT,
     ("POST", "/responses"): Operation(
         tag=RESPONSES,
-        summary="Make a response",
+        summary="Create a response",
         words='JSON, or server-sent events with `"stream": true`. With `"background": true` it is queued and polled.',
         body=CreateResponse,
         answer=Response,
@@ -190,7 +134,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         example={"model": "", "input": "Say hello in five languages."},
     ),
     ("POST", "/responses/compact"): Operation(
-        tag=RESPONSES, summary="Make a context shorter", body=CreateResponse, answer=Compaction
+        tag=RESPONSES, summary="Compact a context", body=CreateResponse, answer=Compaction
     ),
     ("POST", "/conversations"): Operation(
         tag=CONVERSATIONS,
@@ -201,16 +145,19 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("GET", "/conversations/{id}"): Operation(tag=CONVERSATIONS, summary="Read a conversation", answer=Conversation),
     ("POST", "/conversations/{id}"): Operation(
-        tag=CONVERSATIONS, summary="Replace its metadata", body=UpdateConversation, answer=Conversation
+        tag=CONVERSATIONS,
+        summary="Replace the metadata of a conversation",
+        body=UpdateConversation,
+        answer=Conversation,
     ),
     ("DELETE", "/conversations/{id}"): Operation(
         tag=CONVERSATIONS, summary="Delete a conversation and its items", answer=Deleted
     ),
     ("GET", "/conversations/{id}/items"): Operation(
-        tag=CONVERSATIONS, summary="List its items", answer=ItemList, query=PAGE
+        tag=CONVERSATIONS, summary="List the items of a conversation", answer=ItemList, query=PAGE
     ),
     ("POST", "/conversations/{id}/items"): Operation(
-        tag=CONVERSATIONS, summary="Add items, 20 at most", body=AddItems, answer=ItemList
+        tag=CONVERSATIONS, summary="Add items to a conversation, 20 at most", body=AddItems, answer=ItemList
     ),
     ("GET", "/conversations/{id}/items/{item_id}"): Operation(tag=CONVERSATIONS, summary="Read one item", answer=Item),
     ("DELETE", "/conversations/{id}/items/{item_id}"): Operation(
@@ -239,7 +186,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         tag=MODELS, summary="Read a stored chat completion", answer=ChatCompletion
     ),
     ("POST", "/chat/completions/{id}"): Operation(
-        tag=MODELS, summary="Replace its metadata", body=UpdateConversation, answer=ChatCompletion
+        tag=MODELS, summary="Replace the metadata of a conversation", body=UpdateConversation, answer=ChatCompletion
     ),
     ("DELETE", "/chat/completions/{id}"): Operation(tag=MODELS, summary="Delete it", answer=Deleted),
     ("GET", "/chat/completions/{id}/messages"): Operation(
@@ -347,12 +294,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         summary="Read the audit log",
         words="Query: `limit`, `after`, `action`, `actor`, `subject`, `start_time`, `end_time`.",
     ),
-    ("GET", "/organization/usage/completions"): Operation(
-        tag=SERVER,
-        summary="Tokens by day, as OpenAI tells them",
-        words="Query: `start_time`, `end_time` (Unix time), `group_by` (`model`, `api_key_id`, `user_id`, `project_id`), `limit`,"
-        " `page`.",
-    ),
+    **{
+        ("GET", f"/organization/usage/{name}"): Operation(
+            tag=SERVER,
+            summary=f"Usage of {name.replace('_', ' ')} by day, as OpenAI tells it",
+            words="Query: `start_time`, `end_time` (Unix time), `group_by` (`model`, `api_key_id`, `user_id`, `project_id`),"
+            " `limit`, `page`.",
+        )
+        for name in KINDS
+    },
     ("GET", "/organization/audit_logs"): Operation(
         tag=SERVER,
         summary="The audit log, in OpenAI's shape",
@@ -361,36 +311,5 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/organization/costs"): Operation(
         tag=SERVER, summary="Costs by day, as OpenAI tells them", words="Query as above."
     ),
-    ("GET", "/responses"): Operation(
-        tag=RESPONSES,
-        summary="List stored responses, search in their first words",
-        words="The newest first; `format=jsonl` exports them. A page looks at a bounded number of responses: `next` tells where"
-        " the search goes on, also from a page without any.",
-        answer=LoggedPage,
-        query=LOG,
-    ),
-    ("GET", "/responses/{id}/log"): Operation(
-        tag=RESPONSES, summary="Read a response with its input, timings and cost", answer=WholeResponse
-    ),
-    ("POST", "/responses/delete"): Operation(
-        tag=RESPONSES, summary="Delete up to 100 responses", body=DeleteResponses, answer=DeletedList
-    ),
-    ("GET", "/admin/responses"): Operation(
-        tag=SERVER,
-        summary="List the stored responses of all owners",
-        words="As `GET /responses`.",
-        answer=LoggedPage,
-        query=(*LOG, QueryParameter("owner", "string", "Only those of this owner.")),
-    ),
-    ("GET", "/admin/responses/{id}"): Operation(
-        tag=SERVER,
-        summary="Read any owner's response, and what was sent to the backend",
-        answer=WholeResponse,
-    ),
-    ("POST", "/admin/responses/delete"): Operation(
-        tag=SERVER,
-        summary="Delete up to 100 responses of any owner",
-        body=DeleteResponses,
-        answer=DeletedList,
-    ),
+    **LOGGED,
 }

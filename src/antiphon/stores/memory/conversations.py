@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.errors import StoreConflict, StoreUnknown
+from antiphon.stores.log_records import COUNTED, FIRST_ITEMS, SHOWN_ITEM, ConversationSummary
 from antiphon.stores.records import StoredConversation, StoredItem
 
 
@@ -32,6 +33,16 @@ class MemoryConversations:
     async def get(self, id: str, owner: str) -> StoredConversation | None:
         kept = self._find(id, owner)
         return None if kept is None else kept.conversation
+
+    async def list(
+        self, owner: str | None, *, after: str | None = None, limit: int = 100
+    ) -> Sequence[ConversationSummary] | None:
+        found = [one for one in self._conversations.values() if owner is None or one.conversation.owner == owner]
+        ids = [one.conversation.id for one in found]
+        if after is not None and after not in ids:
+            return None
+        end = len(found) if after is None else ids.index(after)
+        return [_summary(one) for one in reversed(found[max(0, end - limit) : end])]
 
     async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         kept = self._find(id, owner)
@@ -91,3 +102,13 @@ class MemoryConversations:
     def _find(self, id: str, owner: str) -> KeptConversation | None:
         kept = self._conversations.get(id)
         return kept if kept is not None and kept.conversation.owner == owner else None
+
+
+def _summary(kept: KeptConversation) -> ConversationSummary:
+    bodies = [item.body if len(item.body) <= SHOWN_ITEM else b"" for item in kept.items.values()]
+    return ConversationSummary(
+        conversation=kept.conversation,
+        items=min(len(bodies), COUNTED),
+        first=bodies[:FIRST_ITEMS],
+        last=bodies[-1] if bodies else b"",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from antiphon.stores.log_records import ConversationSummary
 from antiphon.stores.records import StoredConversation, StoredItem
 
 
@@ -17,6 +18,12 @@ class ConversationStore(Protocol):
 
     async def get(self, id: str, owner: str) -> StoredConversation | None:
         """Return a conversation, or None."""
+        ...
+
+    async def list(
+        self, owner: str | None, *, after: str | None = None, limit: int = 100
+    ) -> Sequence[ConversationSummary] | None:
+        """Return conversations, the newest first, beginning behind `after`; None if that is unknown. An `owner` of None: all."""
         ...
 
     async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:

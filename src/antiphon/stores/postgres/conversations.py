@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from antiphon.errors import StoreConflict
+from antiphon.stores.log_records import COUNTED, FIRST_ITEMS, SHOWN_ITEM, ConversationSummary
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.postgres_database import PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape
@@ -30,6 +31,31 @@ class PostgresConversations:
     async def get(self, id: str, owner: str) -> StoredConversation | None:
         row = await self._pool.row(SQL["get"], id=id, owner=owner)
         return None if row is None else StoredConversation(id=id, owner=owner, created_at=row[0], metadata=row[1])
+
+    async def list(
+        self, owner: str | None, *, after: str | None = None, limit: int = 100
+    ) -> Sequence[ConversationSummary] | None:
+        before = LAST
+        if after is not None:
+            row = await self._pool.row(SQL["number_of"], id=after, owner=owner)
+            if row is None:
+                return None
+            before = row[0]
+        sizes = {"counted": COUNTED, "shown": SHOWN_ITEM, "firsts": FIRST_ITEMS}
+        whose = {} if owner is None else {"owner": owner}
+        query = SQL["listed_of_all" if owner is None else "listed"]
+        rows = await self._pool.rows(query, before=before, limit=limit, **sizes, **whose)
+        return [
+            ConversationSummary(
+                conversation=StoredConversation(
+                    id=unescape(id), owner=unescape(whose), created_at=created_at, metadata=metadata
+                ),
+                items=items,
+                first=first,
+                last=last or b"",
+            )
+            for id, whose, created_at, metadata, items, first, last in rows
+        ]
 
     async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         row = await self._pool.row(SQL["update"], id=id, owner=owner, metadata=metadata)

@@ -9,6 +9,7 @@ from sqlite3 import Connection
 import msgspec
 
 from antiphon.errors import StoreConflict, StoreUnknown
+from antiphon.stores.log_records import COUNTED, FIRST_ITEMS, SHOWN_ITEM, ConversationSummary
 from antiphon.stores.records import StoredConversation, StoredItem
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SHALLOW, SQLiteDatabase
@@ -43,6 +44,34 @@ def get(connection: Connection, id: str, owner: str) -> StoredConversation | Non
     for _, created_at, metadata in connection.execute(SQL["get"], {"id": id, "owner": owner}).fetchall():
         return StoredConversation(id=id, owner=owner, created_at=created_at, metadata=metadata)
     return None
+
+
+def summaries(
+    connection: Connection, owner: str | None, after: str | None, limit: int
+) -> list[ConversationSummary] | None:
+    """Return a page of conversations; None if `after` is unknown."""
+    before = 1 << 62
+    if after is not None:
+        numbers = connection.execute(SQL["number_of"], {"id": after, "owner": owner}).fetchall()
+        if not numbers:
+            return None
+        before = numbers[0][0]
+    query = SQL["listed" if owner is not None else "listed_of_all"]
+    found = []
+    rows = connection.execute(query, {"owner": owner, "before": before, "limit": limit}).fetchall()
+    for number, id, whose, created_at, metadata in rows:
+        wanted = {"number": number, "shown": SHOWN_ITEM}
+        firsts = connection.execute(SQL["first_items"], {**wanted, "most": FIRST_ITEMS}).fetchall()
+        last = connection.execute(SQL["last_item"], wanted).fetchall()
+        found.append(
+            ConversationSummary(
+                conversation=StoredConversation(id=id, owner=whose, created_at=created_at, metadata=metadata),
+                items=connection.execute(SQL["counted"], {"number": number, "most": COUNTED}).fetchall()[0][0],
+                first=[bytes(body) for (body,) in firsts],
+                last=bytes(last[0][0]) if last else b"",
+            )
+        )
+    return found
 
 
 def update(connection: Connection, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
@@ -143,6 +172,11 @@ class SQLiteConversations:
 
     async def get(self, id: str, owner: str) -> StoredConversation | None:
         return self._database.read(get, id, owner)
+
+    async def list(
+        self, owner: str | None, *, after: str | None = None, limit: int = 100
+    ) -> Sequence[ConversationSummary] | None:
+        return await self._database.read_long(lambda connection: summaries(connection, owner, after, limit))
 
     async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         return await self._writer.submit(lambda connection: update(connection, id, owner, metadata))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from antiphon.access.usage import DAY, UsageLedger
 from antiphon.access.usage_report import as_csv, columns, row, usage_query
 from antiphon.errors import InvalidRequest
 from antiphon.server.api.paging import whole_number
-from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.server.http.messages import Handler, Reply, Request, json_reply
 from antiphon.stores.base import UsageStore
-from antiphon.stores.usage_records import UsageGroup, UsageQuery, UsageSum
+from antiphon.stores.usage_records import UsageGroup, UsageQuery, UsageSum, plus, whom
 
 PRIVATE = ((b"cache-control", b"no-store"),)
 OPENAI_GROUPS: dict[str, UsageGroup] = {
@@ -26,6 +29,52 @@ OPENAI_GROUPS: dict[str, UsageGroup] = {
 MOST_BUCKETS = 180
 FARTHEST = 1 << 33
 """Unix time that is far enough."""
+
+
+HELPER = "helper:"
+HELPERS_ELSEWHERE = frozenset(("helper:embedding", "helper:moderation", "helper:rerank"))
+"""Helpers that are no completions."""
+
+
+class UsageKind(msgspec.Struct, frozen=True, kw_only=True):
+    """What OpenAI tells of a kind of usage: whether a sum belongs to it, by its `tool`; OpenAI's figures → ours, "" for 0."""
+
+    counts: Callable[[str], bool]
+    fields: Mapping[str, str]
+    unknown: tuple[str, ...] = ()
+
+
+def _is_completion(tool: str) -> bool:
+    return not tool or (tool.startswith(HELPER) and tool not in HELPERS_ELSEWHERE)
+
+
+KINDS: Mapping[str, UsageKind] = {
+    "completions": UsageKind(
+        counts=_is_completion,
+        fields={
+            "input_tokens": "input_tokens",
+            "input_cached_tokens": "cached_tokens",
+            "output_tokens": "output_tokens",
+            "input_audio_tokens": "",
+            "output_audio_tokens": "",
+        },
+        unknown=("batch", "service_tier"),
+    ),
+    "embeddings": UsageKind(
+        counts=lambda tool: tool in ("route:embeddings", "helper:embedding"), fields={"input_tokens": "input_tokens"}
+    ),
+    "moderations": UsageKind(
+        counts=lambda tool: tool in ("route:moderations", "helper:moderation"), fields={"input_tokens": "input_tokens"}
+    ),
+    "images": UsageKind(
+        counts=lambda tool: tool == "route:images", fields={"images": "calls"}, unknown=("source", "size")
+    ),
+    "audio_speeches": UsageKind(counts=lambda tool: tool == "route:audio_speeches", fields={"characters": "calls"}),
+    "audio_transcriptions": UsageKind(
+        counts=lambda tool: tool == "route:audio_transcriptions", fields={"seconds": "calls"}
+    ),
+}
+"""`/organization/usage/…` → what it tells."""
 
 
 class UsageRoutes:
@@ -55,15 +104,26 @@ class UsageRoutes:
         names = columns(query)
         return json_reply({"object": "list", "data": [row(one, names) for one in sums]}, headers=PRIVATE)
 
-    async def completions(self, request: Request) -> Reply:
-        """GET /organization/usage/completions, in OpenAI's shape, by days."""
-        return json_reply(await self._buckets(request, _completions), headers=PRIVATE)
+    def of_kind(self, name: str) -> Handler:
+        """Return the handler of GET /organization/usage/NAME, in OpenAI's shape, by days."""
+        kind = KINDS[name]
+
+        async def handler(request: Request) -> Reply:
+            return json_reply(
+                await self._buckets(request, kind.counts, lambda one, groups: _counted(name, kind, one, groups)),
+                headers=PRIVATE,
+            )
+
+        handler.__doc__ = f"Usage of {name.replace('_', ' ')} by day, in OpenAI's shape."
+        return handler
 
     async def costs(self, request: Request) -> Reply:
         """GET /organization/costs, in OpenAI's shape, by days."""
-        return json_reply(await self._buckets(request, _costs), headers=PRIVATE)
+        return json_reply(await self._buckets(request, lambda tool: True, _costs), headers=PRIVATE)
 
-    async def _buckets(self, request: Request, result: Callable[[UsageSum, frozenset[str]], Any]) -> dict[str, Any]:
+    async def _buckets(
+        self, request: Request, counts: Callable[[str], bool], result: Callable[[UsageSum, frozenset[str]], Any]
+    ) -> dict[str, Any]:
         now = int(self._clock())
         if request.query.get("start_time") is None:
             raise InvalidRequest(
@@ -87,7 +147,8 @@ class UsageRoutes:
                 raise InvalidRequest(f"Invalid 'group_by': '{name[:64]}' is not known.", param="group_by")
         await self._ledger.flush()
         mine = frozenset(OPENAI_GROUPS[name] for name in groups if name in OPENAI_GROUPS)
-        sums = await self._store.read(UsageQuery(first=page, last=last, groups=mine | {"day"}))
+        read = await self._store.read(UsageQuery(first=page, last=last, groups=mine | {"day", "tool"}))
+        sums = _together([one for one in read if counts(one.tool)])
         by_day = {day: list(some) for day, some in groupby(sums, lambda one: one.day)}
         data = [_bucket(day, [result(one, groups) for one in by_day.get(day, ())]) for day in range(page, last + 1)]
         more = last + 1 < end
@@ -102,17 +163,24 @@ def _named(one: UsageSum, groups: frozenset[str]) -> dict[str, Any]:
     return {name: getattr(one, ours) if name in groups else None for name, ours in OPENAI_GROUPS.items()}
 
 
-def _completions(one: UsageSum, groups: frozenset[str]) -> dict[str, Any]:
+def _together(sums: Sequence[UsageSum]) -> list[UsageSum]:
+    """Return sums that are not told apart by their tool; a helper's calls are requests."""
+    found: dict[Any, UsageSum] = {}
+    for one in sums:
+        if one.tool.startswith(HELPER):
+            one = replace(one, requests=one.calls, calls=0)
+        one = replace(one, tool="")
+        found[whom(one)] = plus(found[whom(one)], one) if whom(one) in found else one
+    return [found[key] for key in sorted(found)]
+
+
+def _counted(name: str, kind: UsageKind, one: UsageSum, groups: frozenset[str]) -> dict[str, Any]:
+    figures = {field: getattr(one, ours) if ours else 0 for field, ours in kind.fields.items()}
     return {
-        "object": "organization.usage.completions.result",
-        "input_tokens": one.input_tokens,
-        "input_cached_tokens": one.cached_tokens,
-        "output_tokens": one.output_tokens,
-        "input_audio_tokens": 0,
-        "output_audio_tokens": 0,
+        "object": f"organization.usage.{name}.result",
+        **figures,
         "num_model_requests": one.requests,
-        "batch": None,
-        "service_tier": None,
+        **dict.fromkeys(kind.unknown),
         **_named(one, groups),
     }
 

@@ -15,7 +15,7 @@ from antiphon.access.tool_limits import Taken, ToolAdmission, rights_of
 from antiphon.backends.base import Route, Router, whole_body
 from antiphon.core.json_encoding import to_json
 from antiphon.core.media.urls import BARE, UrlSlot, may_hold_urls, url_slots
-from antiphon.core.model_types import EMBEDDING, RERANK, TEXT_GENERATION
+from antiphon.core.model_types import EMBEDDING, RERANK, SPEECH, TEXT_GENERATION, TRANSCRIPTION
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.json_text import MOST_VALUES
 from antiphon.core.request.validation import decode_any, missing
@@ -29,10 +29,10 @@ from antiphon.server.api.relays.asked import MOST_PICTURES, AskedRelay, read_jso
 from antiphon.server.api.relays.edits import with_stored_pictures
 from antiphon.server.api.relays.passing import EVENTS, JSON, PassingAnswer, read_answer, wrong_answer
 from antiphon.server.api.relays.table import RelayedRoute
-from antiphon.server.api.relays.usage import usage_in_body
+from antiphon.server.api.relays.usage import seconds_in_body, usage_in_body
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ClientGone, Handler, Header, Reply, Request
-from antiphon.telemetry.request_record import calls_model, uses_tokens
+from antiphon.telemetry.request_record import calls_model, uses_tokens, uses_units
 from antiphon.types.response import Usage
 
 WORDLESS = frozenset((EMBEDDING, RERANK))
@@ -163,6 +163,7 @@ class RelayHandlers:
     ) -> Reply | None:
         """Hand an answer on: events and sounds while they come, all else whole and checked. Raises BackendError."""
         kind = answer.kind
+        uses_units(_units(row, asked))
         if not row.allows(kind, streams=asked.streams):
             raise wrong_answer(f"has the type '{kind[:100]}'")
         if kind.startswith(EVENTS):
@@ -176,6 +177,8 @@ class RelayHandlers:
         if kind.startswith(JSON):
             read = await by_size(len(body), read_answer, body, row.large)
             usage = await by_size(len(read.skeleton), usage_in_body, read.skeleton)
+            if row.type == TRANSCRIPTION:
+                uses_units(await by_size(len(read.skeleton), seconds_in_body, read.skeleton))
             body = await by_size(
                 len(body),
                 row.shape.answer,
@@ -195,6 +198,14 @@ def _not_guarded(row: RelayedRoute) -> InvalidRequest:
         param="model",
         code="unsupported_model",
     )
+
+
+def _units(row: RelayedRoute, asked: AskedRelay) -> int:
+    """Return the pictures that a request is for, or the characters that are to be spoken."""
+    if row.pictures:
+        return asked.head.n or 1
+    spoken = decode_any(asked.fields["input"], "input") if row.type == SPEECH and "input" in asked.fields else ""
+    return len(spoken) if isinstance(spoken, str) else 0
 
 
 def _settle(permit: Permit, usage: Usage | None, seen: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from json import JSONDecoder
 
 import msgspec
@@ -10,6 +11,9 @@ from antiphon.types.response import InputTokensDetails, Usage
 
 TAIL = 16_384
 """Bytes of the end of an answer that are looked at: usage stands in a stream's last events, behind what is large."""
+
+LONGEST_RECORDING = 1 << 32
+"""Seconds that are more than any recording has."""
 
 _MARK = b'"usage"'
 _GAP = 16  # bytes between the name and its value
@@ -36,6 +40,31 @@ class _WithUsage(msgspec.Struct):
 
 
 _counted = msgspec.json.Decoder(_WithUsage)
+
+
+class _BilledSeconds(msgspec.Struct):
+    seconds: float | None = None
+
+
+class _Lasting(msgspec.Struct):
+    """A transcription's length: of those that are billed by seconds in `usage`, of verbose ones beside the text."""
+
+    usage: _BilledSeconds | None = None
+    duration: float | str | None = None
+
+
+_lasting = msgspec.json.Decoder(_Lasting)
+
+
+def seconds_in_body(body: bytes) -> int:
+    """Return the seconds of a recording, as its transcription tells them, rounded up; 0 where it does not."""
+    try:
+        told = _lasting.decode(body)
+        given = told.usage.seconds if told.usage is not None else None
+        seconds = float(given if given is not None else told.duration or 0)
+        return math.ceil(seconds) if 0 <= seconds < LONGEST_RECORDING else 0
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return 0
 
 
 def usage_of(counts: _UsageCounts | None) -> Usage | None:

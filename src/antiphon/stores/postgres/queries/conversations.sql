@@ -68,3 +68,30 @@ FROM antiphon.conversation_items AS item
 JOIN antiphon.conversations AS conversation ON conversation.number = item.conversation
 WHERE item.id = ANY(:ids::text[]) AND conversation.owner = :owner
 ORDER BY item.id, item.conversation DESC
+
+-- name: number_of
+SELECT number FROM antiphon.conversations WHERE id = :id AND (:owner::text IS NULL OR owner = :owner)
+
+-- name: {summary}
+listed.id, listed.owner, listed.created_at, listed.metadata,
+(
+    SELECT count(*) FROM (
+        SELECT 1 FROM antiphon.conversation_items WHERE conversation = listed.number LIMIT :counted
+    ) AS items
+),
+ARRAY(
+    SELECT CASE WHEN length(body) <= :shown THEN body ELSE ''::bytea END FROM antiphon.conversation_items
+    WHERE conversation = listed.number ORDER BY place LIMIT :firsts
+),
+(
+    SELECT CASE WHEN length(body) <= :shown THEN body ELSE ''::bytea END FROM antiphon.conversation_items
+    WHERE conversation = listed.number ORDER BY place DESC LIMIT 1
+)
+
+-- name: listed
+SELECT {summary} FROM antiphon.conversations AS listed
+WHERE listed.owner = :owner AND listed.number < :before ORDER BY listed.number DESC LIMIT :limit
+
+-- name: listed_of_all
+SELECT {summary} FROM antiphon.conversations AS listed
+WHERE listed.number < :before ORDER BY listed.number DESC LIMIT :limit

@@ -43,3 +43,27 @@ SELECT item.body FROM conversation_items AS item
 JOIN conversations AS conversation ON conversation.number = item.rowid >> 24
 WHERE item.id = :id AND conversation.owner = :owner
 ORDER BY item.rowid DESC LIMIT 1
+
+-- name: number_of
+SELECT number FROM conversations WHERE id = :id AND (:owner IS NULL OR owner = :owner)
+
+-- name: listed
+SELECT number, id, owner, created_at, metadata FROM conversations
+WHERE owner = :owner AND number < :before ORDER BY number DESC LIMIT :limit
+
+-- name: listed_of_all
+SELECT number, id, owner, created_at, metadata FROM conversations
+WHERE number < :before ORDER BY number DESC LIMIT :limit
+
+-- name: counted
+SELECT count(*) FROM (
+    SELECT 1 FROM conversation_items WHERE rowid >= :number << 24 AND rowid < (:number + 1) << 24 LIMIT :most
+)
+
+-- name: first_items
+SELECT CASE WHEN length(body) <= :shown THEN body ELSE x'' END FROM conversation_items
+WHERE rowid >= :number << 24 AND rowid < (:number + 1) << 24 ORDER BY rowid LIMIT :most
+
+-- name: last_item
+SELECT CASE WHEN length(body) <= :shown THEN body ELSE x'' END FROM conversation_items
+WHERE rowid >= :number << 24 AND rowid < (:number + 1) << 24 ORDER BY rowid DESC LIMIT 1

@@ -1,0 +1,2 @@
+-- Lists of an owner's conversations.
+CREATE INDEX conversations_by_owner ON antiphon.conversations (owner, number);
