@@ -333,9 +333,7 @@ INSIDE = frozenset(
     server.pages.openapi:from_docstring
     server.pages.openapi:operation_id
     server.http.router:_VARIABLE
-    config.environment:_KUBERNETES
-    config.environment:_plain
-    config.environment:_split
+    config.environment:_KUBERNETES config.environment:_plain config.environment:_split
     config.layers:_VARIABLE
     config.shortcuts:_ADDRESS
     config.shortcuts:_NAMED

@@ -22,7 +22,18 @@ _LAST = ("title", "statustext", "status")
 """What stands for a message where there is no other."""
 
 _CODES = ("code", "errorcode", "statuscode", "errcode", "httpcode")
-_BEFORE = ("error", "errors", "baseresp", "err", "fault", "exception", "response", "header", "errordetail")
+_BEFORE = (
+    "error",
+    "errors",
+    "baseresp",
+    "err",
+    "fault",
+    "exception",
+    "response",
+    "header",
+    "errordetail",
+    "responsemetadata",
+)
 """Fields that say more than what stands around them."""
 
 _BEHIND = ("detail", "data", "body")
@@ -142,6 +153,9 @@ def _holders(value: Any, levels: int) -> Iterator[dict[str, Any] | str]:
     before = [fields[name] for name in (*_BEFORE, "message") if isinstance(fields.get(name), dict | list)]
     for inner in before:
         yield from _holders(inner, levels - 1)
+    message = fields.get("message")
+    if isinstance(message, dict) and isinstance(message.get("text"), str):
+        yield message["text"]
     yield fields
     yield from (fields[name] for name in _BEFORE if isinstance(fields.get(name), str) and fields[name].strip())
     for name in _BEHIND:
@@ -236,15 +250,15 @@ def parse(body: bytes, *, quote: bool = False) -> ErrorWords:
 def _of_text(text: str, quote: bool) -> ErrorWords:
     """Find the words in what is no JSON: a page, Python's spelling of an object, or a sentence."""
     if text.startswith("<"):
-        return ErrorWords(message=_title(text))
+        return ErrorWords(message=_tagged(text, "<message>") or _tagged(text, "<title>"))
     if text.startswith("{"):
         value = literal(text)
         return words_of(value, quote=quote) if isinstance(value, dict) else ErrorWords()
     return ErrorWords(message="" if text.startswith(_BROKEN_JSON) else text)
 
 
-def _title(page: str) -> str:
-    """Return a page's title."""
-    start = page.lower().find("<title>")
-    end = page.find("<", start + 7)
-    return " ".join(page[start + 7 : end].split())[:200] if 0 <= start < end else ""
+def _tagged(page: str, tag: str) -> str:
+    """Return what stands behind a tag: the message of an error in XML, the title of a page."""
+    start = page.lower().find(tag)
+    end = page.find("<", start + len(tag))
+    return " ".join(page[start + len(tag) : end].split())[:200] if 0 <= start < end else ""

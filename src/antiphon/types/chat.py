@@ -41,12 +41,17 @@ class ChatCustom(msgspec.Struct, gc=False):
 
 
 class ChatToolCall(msgspec.Struct, gc=False):
-    """A tool call, or a fragment of one. The last three are for the backend alone (`backends.chat.opaque`)."""
+    """A tool call, or a fragment of one. Some servers put name and arguments into the entry itself.
+
+    The last three are for the backend alone (`backends.chat.opaque`).
+    """
 
     index: int | None = None
     id: str | None = None
     function: ChatFunction | None = None
     custom: ChatCustom | None = None
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
     extra_content: OptionalRaw = None
     provider_specific_fields: OptionalRaw = None
     thought_signature: OptionalRaw = None

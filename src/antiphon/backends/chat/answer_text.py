@@ -48,6 +48,9 @@ class TextSink(Protocol):
         ...
 
 
+LONGEST_THOUGHTS = 64 * 1024
+"""Last characters of thoughts in which calls are looked for."""
+
 NO_MARKS: frozenset[str] = frozenset()
 """All text is answer."""
 
@@ -70,12 +73,20 @@ def open_sink(emulation: Emulation | None, policy: TextPolicy, tools: ToolMap, c
     return FilterSink(policy, tools, calls)
 
 
+class TakesCalls(Protocol):
+    """Takes calls that came at once."""
+
+    def whole(self, id: str, name: str, arguments: str, out: list[Delta], *, raw: bool = False) -> None:
+        """Take in a call."""
+        ...
+
+
 class FilterSink:
     """Ordinary text: inline thoughts and leaked calls are taken out."""
 
     __slots__ = ("_begun", "_calls", "_filters", "_logprobs", "_splitter", "unopened")
 
-    def __init__(self, policy: TextPolicy, tools: ToolMap, calls: Calls) -> None:
+    def __init__(self, policy: TextPolicy, tools: ToolMap, calls: TakesCalls) -> None:
         self._calls = calls
         self._splitter = (
             None
@@ -169,6 +180,34 @@ class FilterSink:
                 out.append(found)
             case LeakedCall():
                 self._calls.whole("", found.name, found.arguments, out)
+
+
+class _KeptCalls:
+    """Takes calls as `Calls` does, and keeps them among the text that is around them."""
+
+    def __init__(self) -> None:
+        self.all: list[Delta | LeakedCall] = []
+
+    def whole(self, id: str, name: str, arguments: str, out: list[Delta], *, raw: bool = False) -> None:
+        """Keep a call."""
+        self.all += [*out, LeakedCall(name, arguments)]
+        out.clear()
+
+
+def calls_at_end(policy: TextPolicy, tools: ToolMap, thoughts: str) -> Sequence[LeakedCall]:
+    """Return the calls with which thoughts end that are all of an answer: a server's parser took them for thoughts."""
+    found = _KeptCalls()
+    sink = FilterSink(msgspec.structs.replace(policy, think="off"), tools, found)
+    out: list[Delta] = []
+    sink.feed(thoughts[-LONGEST_THOUGHTS:], b"", out)
+    sink.end(out, before_call=False, cut=False)
+    calls: list[LeakedCall] = []
+    for entry in reversed([*found.all, *out]):
+        if isinstance(entry, LeakedCall):
+            calls.append(entry)
+        elif not isinstance(entry, TextDelta) or entry.text.strip():
+            break
+    return calls[::-1]
 
 
 class AnswerSink:

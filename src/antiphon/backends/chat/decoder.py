@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.backends.chat.answer_text import NO_MARKS, TextPolicy, as_text, open_sink
+from antiphon.backends.chat.answer_text import NO_MARKS, TextPolicy, as_text, calls_at_end, open_sink
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
 from antiphon.backends.chat.answers.errors import (
@@ -46,6 +46,9 @@ MOST_CONTAINERS = 10_000
 MOST_CONTAINERS_OF_WHOLE = 200_000
 """The same of an answer that comes whole, which is read in a thread: 20 logprobs for each of 8,000 tokens."""
 
+MOST_THOUGHTS = 4_096
+"""Last pieces of thoughts in which calls are looked for."""
+
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
@@ -66,10 +69,12 @@ class ChatDecoder(MessageReader):
         "_need_reason",
         "_odd",
         "_odd_ones",
+        "_policy",
         "_profile",
         "_reason",
         "_template",
         "_tier",
+        "_tools",
         "_usage",
         "ended",
     )
@@ -95,6 +100,10 @@ class ChatDecoder(MessageReader):
         gatherer = kept if kept is not None else Gatherer()
         super().__init__(calls, gatherer, sink, calls_wanted=policy.calls, logprobs=logprobs)
         self.ended = False
+        self._tools = tools
+        self._policy = policy
+        if policy.calls and policy.leaks and tools.offers and emulation is None:
+            self._thoughts = []
         self._halves = Halves()
         self._profile = profile
         self._need_reason = need_reason
@@ -199,6 +208,9 @@ class ChatDecoder(MessageReader):
         elif template.thoughts_only:
             self._reasoning_size += sum(map(len, texts))
             self._text_before = self._text_size
+            if self._thoughts is not None:
+                self._thoughts += texts
+                del self._thoughts[:-MOST_THOUGHTS]
         else:
             self._text_before = self._text_size
             self._calls.grew(template.index, texts)
@@ -246,6 +258,9 @@ class ChatDecoder(MessageReader):
         self._end_text(out, before_call=False, cut=self.cut is not None)
         if self._side is not None and self._text_size:
             self._side.flush(out)
+        if self._thoughts and self.all_thoughts:
+            for call in calls_at_end(self._policy, self._tools, "".join(self._thoughts[-MOST_THOUGHTS:])):
+                self._calls.whole("", call.name, call.arguments, out)
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:
             out.append(TextDelta("\n" * bool(self._text_size) + as_text(self._unwanted)))

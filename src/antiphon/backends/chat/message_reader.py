@@ -35,6 +35,7 @@ class MessageReader:
         "_sink",
         "_text_before",
         "_text_size",
+        "_thoughts",
         "_unwanted",
         "_whole",
     )
@@ -47,6 +48,7 @@ class MessageReader:
         self._logprobs = logprobs
         self._unwanted: list[Delta] | None = None if calls_wanted else []  # calls that were forbidden
         self._refused = False
+        self._thoughts: list[str] | None = None  # pieces of them, where a call may be among them
         self._reasoning_size = 0
         self._text_size = 0
         self._text_before = 0  # the size of the text when thoughts or a call came last
@@ -85,6 +87,8 @@ class MessageReader:
             self._reasoning_size += len(reasoning)
             self._text_before = self._text_size
             out.append(ReasoningDelta(reasoning))
+            if self._thoughts is not None:
+                self._thoughts.append(reasoning)
             if not self._kept.field:
                 self._kept.note_field(delta)
         if content:
@@ -173,13 +177,13 @@ class MessageReader:
         elif function is not None:
             name, text = function.name or "", arguments_text(function.arguments)
         else:
-            name = text = ""
+            name, text = call.name or "", arguments_text(call.arguments)
         if self._unwanted is not None:
             out = self._unwanted
         at = len(out)
         if self._whole:
             self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
-        elif function is not None or custom is not None or call.id:
+        elif function is not None or custom is not None or call.id or name or text:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
         signed = call.extra_content or call.provider_specific_fields or call.thought_signature
         if (signed or (call.id and is_signed(call.id))) and self._unwanted is None:

@@ -160,7 +160,7 @@ def _thoughts(value: object) -> str | None:
 
 
 def _tool_calls(value: object) -> list[ChatToolCall] | None:
-    if isinstance(value, dict) and ("function" in value or "custom" in value):
+    if isinstance(value, dict) and ("function" in value or "custom" in value or "name" in value):
         value = [value]
     elif isinstance(value, dict) and value and all(isinstance(entry, dict) for entry in value.values()):
         value = list(value.values())  # a list as PHP writes it, by index
@@ -185,8 +185,15 @@ def _tool_call(value: object) -> ChatToolCall:
         id=str(id) if isinstance(id, int) and not isinstance(id, bool) else _string(id),
         function=_function(function) if isinstance(function, dict) else None,
         custom=ChatCustom(_name(custom.get("name")), _input(custom.get("input"))) if isinstance(custom, dict) else None,
+        name=_string(value.get("name")),
+        arguments=_flat(value.get("arguments")),
         **{name: _raw(value.get(name)) for name in OF_CALLS},
     )
+
+
+def _flat(value: object) -> str | dict[str, Any] | None:
+    """Return arguments that stand beside a function; where there is one, they are a side field of any type."""
+    return value if isinstance(value, str | dict) else None
 
 
 def _function(value: dict[str, Any]) -> ChatFunction:

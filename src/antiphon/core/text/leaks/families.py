@@ -90,7 +90,10 @@ _DEEPSEEK = ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>")
 _LLAMA = ("<|eom_id|>", "<|eot_id|>")
 
 FAMILIES: Families = {
-    "hermes": _tags("tool_call", "tools", "function_call"),
+    "hermes": (
+        *_tags("tool_call", "tools", "function_call"),
+        Row(shape="json", opener="<tool_calls>", closer="</tool_calls>", several=True),  # MiniMax M1
+    ),
     "qwen_xml": (_equals("tool_call", "seed:tool_call"),),
     "glm": (
         Row(
