@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument(
         "--against", default="", metavar="COMMIT", help="compare with a commit by turns, and nothing else"
     )
+    parser.add_argument("--loads", default=turns.LOADS, help="with --against: loads, as of --instructions")
     parser.add_argument(
         "--instructions",
         nargs="?",
@@ -47,7 +48,7 @@ def main() -> None:
     with laboratory() as lab:
         os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
         if arguments.against:
-            found |= turns.against(lab, commit(arguments.against), arguments.repeats)
+            found |= turns.against(lab, commit(arguments.against), arguments.repeats, arguments.loads)
         for part in [] if arguments.against else arguments.only.split(","):
             before = os.getloadavg()[0]
             found |= measure(part, lab, arguments.repeats)

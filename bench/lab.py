@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,13 @@ class Lab:
 
     @contextmanager
     def server(
-        self, *, store: Path | None = None, workers: int = 1, source: Path | None = None, port: int = PORT
+        self,
+        *,
+        store: Path | None = None,
+        workers: int = 1,
+        source: Path | None = None,
+        port: int = PORT,
+        options: Sequence[str] = (),
     ) -> Iterator[Server]:
         """Run the command; without a path the store is memory and requests say `store: false`. `source`: another `src`."""
         python = [str(ROOT / ".venv/bin/python"), "-m", "antiphon"]
@@ -52,7 +58,7 @@ class Lab:
             f"http://127.0.0.1:{harness.MOCK_PORT}/v1",
         ]
         place = store or ("memory" if workers == 1 else self.new_store())  # several processes do not share memory
-        command += ["--store", str(place), "--workers", str(workers)]
+        command += ["--store", str(place), "--workers", str(workers), *options]
         peer = {"name": "antiphon", "api": "responses", "path": PATH, "port": port, "model": "{m}"}
         peer |= {"cmd": command, "extra": {} if store else {"store": False}}
         if source is not None:

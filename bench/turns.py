@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.instructions import SETUPS, Load
 from bench.lab import PORT, ROOT, Figures, Lab, Server, median
 
-WORKS = ("A64", "B", "C", "D8", "E")
-STORED = "A64, stored"
+LOADS = "A64,B,C,D8,D8d,E,L,A64:stored,A64:passed,B:passed,C:passed"
+"""What is measured by default; names and ways are those of `bench.instructions`."""
 ALLOWED = 3.0
 """Per cent that a load may cost more than before."""
 
@@ -34,36 +35,41 @@ def unpacked(commit: str, folder: Path) -> Path:
     return folder / "src"
 
 
-def against(lab: Lab, commit: str, repeats: int) -> Figures:
+def against(lab: Lab, commit: str, repeats: int, names: str = LOADS) -> Figures:
     """Measure both commits' servers while both run: short bursts by turns, `repeats` pairs of each load.
 
     A pair lies within seconds, in which the machine's speed hardly changes; the median of the pairs' ratios is told, with
     the middle half of them. The server that is first in one pair is second in the next.
     """
     sources = {"before": unpacked(commit, lab.folder / "before"), "now": ROOT / "src"}
-    found = _pairs(lab, sources, WORKS, repeats)
-    stored = _pairs(lab, sources, ("A64",), repeats, stored=True)
-    return {"against": {"commit": commit, "pairs": repeats, "costs": {**found, STORED: stored["A64"]}}}
+    loads = [Load.read(name) for name in names.split(",")]
+    if any(SETUPS[load.way].api != "responses" for load in loads):
+        raise ValueError("By turns, loads reach the servers by the Responses API alone.")
+    found: dict[str, Figures] = {}
+    for way in dict.fromkeys(load.way for load in loads):
+        found |= _pairs(lab, sources, [load for load in loads if load.way == way], repeats)
+    return {"against": {"commit": commit, "pairs": repeats, "costs": found}}
 
 
-def _pairs(
-    lab: Lab, sources: dict[str, Path], works: Sequence[str], repeats: int, *, stored: bool = False
-) -> dict[str, Figures]:
-    """Return each load's pairs: µs of CPU per request of loads that are not streamed, per token of the others."""
-    costs: dict[str, dict[str, list[float]]] = {work: {name: [] for name in sources} for work in works}
+def _pairs(lab: Lab, sources: dict[str, Path], loads: Sequence[Load], repeats: int) -> dict[str, Figures]:
+    """Return pairs of loads that come by one way: µs of CPU per request, of streams per token."""
+    costs: dict[str, dict[str, list[float]]] = {load.name: {name: [] for name in sources} for load in loads}
     with ExitStack() as stack:
-        servers = {}
+        servers: dict[str, Server] = {}
         for number, (name, source) in enumerate(sources.items()):
-            store = lab.new_store() if stored else None
-            servers[name] = stack.enter_context(lab.server(source=source, store=store, port=PORT + number))
+            way = SETUPS[loads[0].way]
+            store = None if "store" in way.fields or way.api == "messages" else lab.new_store()
+            started = lab.server(source=source, store=store, port=PORT + number, options=way.options)
+            servers[name] = stack.enter_context(started)
         for server in servers.values():
             _settle(server)
-        for work in works:
-            count = max(server.calibrate(work, BURST) for server in servers.values())
+        for load in loads:
+            count = max(server.calibrate(load.work, BURST) for server in servers.values())
             for number in range(repeats):
                 for name in sorted(servers, reverse=number % 2 == 1):
-                    costs[work][name].append(servers[name].burst(work, count))
-    return {work: _summary(cost["before"], cost["now"]) for work, cost in costs.items()}
+                    costs[load.name][name].append(servers[name].burst(load.work, count))
+            print(load.name, *(f"{median(cost):.2f}" for cost in costs[load.name].values()), flush=True)
+    return {load: _summary(cost["before"], cost["now"]) for load, cost in costs.items()}
 
 
 def _summary(before: list[float], now: list[float]) -> Figures:

@@ -175,14 +175,23 @@ FIELDS = (
     ),
     Field("user", "forwarded", True, "To backends that know it."),
     Field("max_tokens", "refused", False, "400; the message names `max_output_tokens`."),
-    Field("anything else", "forwarded", False, "A setting: `unknown_fields` = `forward`, `ignore` or `reject`."),
+    Field("messages", "refused", False, "400; the message names `input`."),
+    Field("modalities", "refused", False, '400; but `["text"]`: answers are text.'),
+    Field("n", "refused", False, "400; but 1: a response is one answer."),
+    Field(
+        "anything else",
+        "forwarded",
+        False,
+        "A setting: `unknown_fields` = `forward`, `ignore` or `reject`. One that the backend gets from a field above, such as"
+        " `response_format` beside `text.format`, is not sent twice: `x-antiphon-ignored` names it.",
+    ),
 )
 
 NESTED = (
     Kind("access_programs.cyber", "As `access_programs`."),
     Kind(
         "background_options, background_options.completion_window, background_options.continuation_id",
-        "As fields that are not known: a setting, `unknown_fields`.",
+        "As `background_options`.",
     ),
     Kind(
         "context_management[].type, context_management[].compact_threshold", "Honoured: `compaction` is the one type."
@@ -272,10 +281,15 @@ ITEMS = (
         "mcp_list_tools, mcp_call, mcp_approval_request, mcp_approval_response",
         "In and out; the server makes the calls. An approval is good for a request that this server signed for its owner.",
     ),
-    Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server for its owner."),
+    Kind(
+        "compaction, compaction_summary, compaction_trigger",
+        "In and out; sealed by the server for its owner. Another server's goes to a Responses backend; else"
+        " `x-antiphon-ignored` names it.",
+    ),
     Kind(
         "agent_message, multi_agent_call, multi_agent_call_output",
-        "Taken and kept; a Responses backend gets them as they came and may send them, a chat model does not see them."
+        "Taken and kept; a Responses backend gets them as they came and may send them, a chat model does not see them, and"
+        " `x-antiphon-ignored` names them."
         " `agent` of messages, thoughts, calls and outputs likewise.",
     ),
     Kind("configuration_update", "In: changes settings from there on, until the next."),
@@ -293,7 +307,8 @@ ITEMS = (
     ),
     Kind(
         ", ".join(item.type for kind in KINDS if _nobody_runs(kind) for item in kind.items if item.read is None),
-        "Taken and kept; a Responses backend gets them as they came, a chat model does not see them.",
+        "Taken and kept; a Responses backend gets them as they came, a chat model does not see them, and"
+        " `x-antiphon-ignored` names them.",
     ),
 )
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from antiphon.tools.sandbox.pool import Sandboxes
-from tests import needs
+from tests import needs, shares
+from tests.quick import be_quick
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background command ignores it, and so would the servers and terminals that the tests start and interrupt.
@@ -21,11 +22,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for name in ("HF_HUB_CACHE", "LLAMA_CACHE"):
     os.environ[name] = "/nonexistent"  # models of this machine's user are no part of a test
 
+be_quick()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--regenerate-golden", action="store_true", help="write the golden transcripts anew, to be read by a person"
     )
+    parser.addoption("--share", help="run one share of the test files, as NUMBER/OF: 2/4 (tests/shares.py)")
     parser.addoption("--screenshots", action="store_true", help="renew the pictures of the page in docs/images")
 
 
@@ -34,9 +38,22 @@ SLOW_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
 
 FAST = "not slow"
 
+NOT_OURS = pytest.StashKey[set[Path]]()
+"""Files of other shares: `--share`."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Servers of fast tests look for a sandbox when one is needed, and not when they start: that takes processes."""
+    """Find the files that are another share's.
+
+    Servers of fast tests look for a sandbox when one is needed, and not when they start: that takes processes.
+    """
+    config.stash[NOT_OURS] = set()
+    if config.option.share is not None:
+        try:
+            number, of = shares.parsed(config.option.share)
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from None
+        config.stash[NOT_OURS] = shares.others(Path(__file__).parent.rglob("test_*.py"), number, of)
     if config.option.markexpr == FAST:
         patch = pytest.MonkeyPatch()
         begin = Sandboxes.begin
@@ -56,8 +73,12 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not even import modules that are slow as a whole for `-m "not slow"`: in each process that takes seconds."""
-    if config.option.markexpr == FAST and collection_path.suffix == ".py":
+    """Do not even import modules that are slow as a whole for `-m "not slow"`, or another share's: that takes seconds."""
+    if collection_path.suffix != ".py":
+        return None
+    if collection_path in config.stash[NOT_OURS]:
+        return True
+    if config.option.markexpr == FAST:
         return bool(SLOW_MODULE.search(collection_path.read_text())) or None
     return None
 

@@ -193,6 +193,8 @@ OUTSIDE: dict[str, str] = {
     "backends.llama.process:STAMP": "match",
     "backends.refusals:_CODE": "fullmatch",
     "backends.overflow_phrases:_LONG": "search",
+    "backends.overflow_phrases:_GENERAL": "search",
+    "backends.overflow_phrases:_OTHER": "search",
     "backends.overflow_phrases:_RATE": "search",
     "backends.refusals:_NO_PATH": "fullmatch",
     "backends.refusals:_STATUS_OF_WORDS": "search",

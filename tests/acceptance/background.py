@@ -177,7 +177,7 @@ class _Server(ThreadingHTTPServer):
 def running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Run a server; gives its URL."""
     server = _Server(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

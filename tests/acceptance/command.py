@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20.0  # seconds until the server answers, on a busy machine
+PATIENCE = 200.0  # seconds until the server answers, on a busy machine
 
 
 class Command:
@@ -68,7 +68,7 @@ def serving(
         env={
             **os.environ,
             "ANTIPHON_ACCESS_LOG": "false",
-            "PYTHONPATH": str(source),
+            "PYTHONPATH": os.pathsep.join((str(source), str(source / "src"))),
         },  # nobody reads the pipe until the end
         stdout=subprocess.PIPE if log is None else log.open("ab"),
         stderr=subprocess.STDOUT,

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from tests.attack.cases import Case, http_case, known, ws_case
+from tests.attack.cases import Case, Known, http_case, known, ws_case
 from tests.attack.mutate import shrink
 from tests.attack.report import Report
 from tests.attack.target import ANN, BOB, Target
@@ -20,9 +20,8 @@ PATIENCE = 120.0  # seconds for a well-formed request: hosted tools may run for 
 HANG = 0.4  # seconds to wait for an answer to what may be only the beginning of a request
 
 
-async def fuzz_http(target: Target, report: Report, *, seed: int, count: int, first: int = 0) -> None:
+async def fuzz_http(target: Target, report: Report, ids: Known, *, seed: int, count: int, first: int = 0) -> None:
     """Send `count` cases, several at once."""
-    ids = await known(target)
     numbers = iter(range(first, first + count))
     statuses: Counter[int] = Counter()
     began = time.monotonic()
@@ -99,9 +98,8 @@ async def check_alive(target: Target, report: Report, part: str, case: str) -> N
 # WebSocket
 
 
-async def fuzz_ws(target: Target, report: Report, *, seed: int, count: int, first: int = 0) -> None:
+async def fuzz_ws(target: Target, report: Report, ids: Known, *, seed: int, count: int, first: int = 0) -> None:
     """Send `count` messages over some connections."""
-    ids = await known(target)
     numbers = iter(range(first, first + count))
     done: Counter[str] = Counter()
     began = time.monotonic()
@@ -166,10 +164,11 @@ def _of_error(event: dict[str, Any]) -> str:
 
 async def run_fuzz(target: Target, report: Report, *, seed: int, count: int, only: str = "") -> None:
     """Attack over HTTP, then with a tenth of the messages over WebSocket."""
+    ids = await known(target)  # before the attack, which uses up what an owner may have
     if only in ("", "http"):
-        await fuzz_http(target, report, seed=seed, count=count)
+        await fuzz_http(target, report, ids, seed=seed, count=count)
     if only in ("", "ws") and target.alive:
-        await fuzz_ws(target, report, seed=seed, count=max(1, count // 10))
+        await fuzz_ws(target, report, ids, seed=seed, count=max(1, count // 10))
     if target.alive:
         report.figure("fuzz: memory of the server in MB", round(target.rss))
         assert (await target.ask("GET", "/v1/models", key=BOB)).status == 200

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.attack import fuzz
+from tests.attack.cases import known
 from tests.attack.report import Report
 from tests.attack.target import KEYS, Target, backends, target
 from tests.attack.upstream import echo, restless, upstream
@@ -81,7 +82,7 @@ async def run_fuzz(report: Report, options: Options) -> None:
         one = await stack.enter_async_context(common_target(store))
         if options.case >= 0:
             run = fuzz.fuzz_ws if options.only == "ws" else fuzz.fuzz_http
-            await run(one, report, seed=options.seed, count=1, first=options.case)
+            await run(one, report, await known(one), seed=options.seed, count=1, first=options.case)
         else:
             await fuzz.run_fuzz(one, report, seed=options.seed, count=options.count or 100_000, only=options.only)
 

@@ -113,7 +113,7 @@ class HostileServer(socketserver.ThreadingTCPServer):
 def hostile(api: Api) -> Iterator[HostileServer]:
     """Run such a backend in a thread; gives it, with its base `url`."""
     server = HostileServer(api)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     try:
         yield server

@@ -20,6 +20,7 @@ from tests.acceptance.command import serving
 from tests.clients.generated.run import settings as relayed_settings
 from tests.server.relays.every_route import EveryRoute
 from tests.server.whole import upstream
+from tests.tools.web.site import web
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -35,6 +36,16 @@ profile = "upstream"
 [profiles.upstream]
 prefill = "native"
 """
+HOSTED = """
+[tools.web_search]
+provider = "searxng"
+url = "{web}"
+guard_allow = ["127.0.0.0/8"]
+[tools.image_generation]
+backend = "upstream"
+model = "gpt-image-small"
+"""
+"""Settings of the server whose own tools the scenarios `…_hosted` use."""
 PATIENCE = 400  # seconds for one scenario, on a busy machine
 LONG = {"codex_vendors": 2400}
 
@@ -58,6 +69,8 @@ def play(scenario: Path, environment: dict[str, str]) -> bool:
     command = [str(NODE), str(scenario)] if scenario.suffix == ".mjs" else [python, "-m", module]
     patience = LONG.get(scenario.stem, PATIENCE)
     begin = time.monotonic()
+    if scenario.stem.endswith("_hosted"):
+        environment = {**environment, "BASE_URL": environment["HOSTED_URL"]}
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=patience)
         passed, told = done.returncode == 0, done.stdout or done.stderr
@@ -85,6 +98,11 @@ def main() -> int:
         (folder / "named.toml").write_text("open_responses_names = true\n" + SETTINGS.format(url=backend))
         named = ("--config", "named.toml", "--store", "memory")
         open_responses = stack.enter_context(serving(folder, *named))
+        (folder / "hosted.toml").write_text(
+            SETTINGS.format(url=backend) + HOSTED.format(web=stack.enter_context(web()))
+        )
+        own = ("--config", "hosted.toml", "--store", "hosted.db", "--url-guard-allow", "127.0.0.0/8", "--api-key", KEY)
+        hosted = stack.enter_context(serving(folder, *own))
         everything = stack.enter_context(upstream(EveryRoute))
         (folder / "relays.toml").write_text(relayed_settings(everything))
         relays = stack.enter_context(serving(folder, "--config", "relays.toml", "--store", "memory", "--api-key", KEY))
@@ -92,6 +110,7 @@ def main() -> int:
             **os.environ,
             "BASE_URL": f"{server.url}/v1",
             "OPEN_RESPONSES_URL": f"{open_responses.url}/v1",
+            "HOSTED_URL": f"{hosted.url}/v1",
             "RELAYS_URL": f"{relays.url}/v1",
             "API_KEY": KEY,
             "MODEL": "played",

@@ -53,6 +53,7 @@ def _peers(folder: Path) -> list[Json]:
 def measured() -> Json:
     """Measure each server, one after another. One that cannot be measured is named with the reason."""
     harness.build()
+    load = os.getloadavg()[0]  # before ours; what waits for a core is not counted, colder caches are
     rows = []
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
         mock = harness.start_mock()
@@ -64,6 +65,7 @@ def measured() -> Json:
             mock.kill()
             mock.wait()
     machine = f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()}), Python {platform.python_version()}"
+    machine += f", with a load of {load:.1f} from other work"
     return {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "machine": machine, "rows": rows}
 
 

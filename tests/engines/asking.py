@@ -11,7 +11,7 @@ from openai import APIConnectionError, APIError, APIStatusError, OpenAI
 from tests.golden.rules import TERMINAL, check_stream
 
 Json = dict[str, Any]
-PATIENCE = 90.0  # seconds for one request, on a busy machine
+PATIENCE = 90.0  # seconds for one request, on a busy machine; `--patience` of the run multiplies all such limits
 POLL = 0.05
 
 
@@ -30,16 +30,17 @@ def expect(true: object, said: object) -> None:
 
 
 class Asking:
-    """Makes responses in one mode. `settings` are sent with each request."""
+    """Makes responses in one mode. `factor`: what `PATIENCE` is multiplied by, on a machine that is busier than most."""
 
-    def __init__(self, url: str, model: str, mode: str) -> None:
-        self.client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=PATIENCE)
+    def __init__(self, url: str, model: str, mode: str, factor: float = 1.0) -> None:
+        self.patience = PATIENCE * factor
+        self.client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=self.patience)
         self.model = model
         self.mode = mode
 
     def wait_for_model(self) -> None:
         """Return once the model is listed. Raises WrongError."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while not any(model.id == self.model for model in self.client.models.list().data):
             expect(time.monotonic() < deadline, "the model is not listed")
             time.sleep(POLL)
@@ -84,7 +85,7 @@ def _streamed(client: OpenAI, request: Json) -> Json:
 
 def _background(client: OpenAI, request: Json) -> Json:
     response = client.responses.create(**{**request, "store": True}, background=True)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + float(client.timeout or PATIENCE)  # type: ignore[arg-type]  # it is a number here
     while response.status in ("queued", "in_progress"):
         expect(time.monotonic() < deadline, "the background response does not end")
         time.sleep(POLL)

@@ -159,8 +159,9 @@ ENGINES: dict[str, Engine] = {
 class Running:
     """An engine that runs: its base URL, and how it is killed and started again."""
 
-    def __init__(self, name: str, folder: Path, behind: str, engine: Engine | None = None) -> None:
+    def __init__(self, name: str, folder: Path, behind: str, engine: Engine | None = None, factor: float = 1.0) -> None:
         self.engine = engine or ENGINES[name]
+        self._patience = self.engine.patience * factor
         self.place = Place(free_port(), folder, behind)
         self.url = f"http://127.0.0.1:{self.place.port}/v1"
         self.log = folder / f"{name}.log"
@@ -180,7 +181,7 @@ class Running:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + self.engine.patience
+        deadline = time.monotonic() + self._patience
         while time.monotonic() < deadline and self._process.poll() is None:
             if self._answers():
                 return
@@ -205,9 +206,11 @@ class Running:
 
 
 @contextmanager
-def started(name: str, folder: Path, behind: str = "", engine: Engine | None = None) -> Iterator[Running]:
-    """Run an engine until the block ends: one of the table, or another one under this name."""
-    running = Running(name, folder, behind, engine)
+def started(
+    name: str, folder: Path, behind: str = "", engine: Engine | None = None, factor: float = 1.0
+) -> Iterator[Running]:
+    """Run an engine until the block ends: one of the table, or another one under this name; `factor` of its patience."""
+    running = Running(name, folder, behind, engine, factor)
     try:
         running.start()
         yield running

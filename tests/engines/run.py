@@ -46,7 +46,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.only or [name for name, engine in ENGINES.items() if not engine.by_hand]:
             install(name, *ENGINES[name].steps)
-            verdicts += _run(name, Path(folder), asked.feature or "", asked.api)
+            verdicts += _run(name, Path(folder), asked)
     print("\n" + table(verdicts))
     for verdict in verdicts:
         if verdict.mark != RIGHT:
@@ -68,6 +68,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=ENGINES, help="an engine; repeatable; default: all but vllm")
     parser.add_argument("--api", choices=("chat", "responses"), help="the engine's API; default: each that it has")
     parser.add_argument("--feature", help="part of the names of features")
+    parser.add_argument(
+        "--patience", type=float, default=1.0, help="what all limits of time are multiplied by; default: 1"
+    )
     parser.add_argument("--record", action="store_true", help="keep what was seen in seen.json, for docs/backends.md")
     asked = parser.parse_args()
     if asked.record and asked.feature:
@@ -75,31 +78,31 @@ def _arguments() -> argparse.Namespace:
     return asked
 
 
-def _run(name: str, folder: Path, part: str, api: str | None) -> list[Verdict]:
+def _run(name: str, folder: Path, asked: argparse.Namespace) -> list[Verdict]:
     """Try an engine through each of its APIs."""
     engine = ENGINES[name]
     verdicts: list[Verdict] = []
     with contextlib.ExitStack() as stack:
-        behind = stack.enter_context(started(engine.behind, folder)).url if engine.behind else ""
-        running = stack.enter_context(started(name, folder, behind))
+        behind = stack.enter_context(started(engine.behind, folder, factor=asked.patience)).url if engine.behind else ""
+        running = stack.enter_context(started(name, folder, behind, factor=asked.patience))
         for one in engine.apis:
-            if one == (api or one):
-                verdicts += _run_api(running, name, one, part)
+            if one == (asked.api or one):
+                verdicts += _run_api(running, name, one, asked.feature or "", asked.patience)
     return verdicts
 
 
-def _run_api(running: Running, name: str, api: str, part: str) -> Iterator[Verdict]:
+def _run_api(running: Running, name: str, api: str, part: str, factor: float) -> Iterator[Verdict]:
     folder = running.place.folder
     (folder / f"{name}-{api}.toml").write_text(settings_of(running, api))
     arguments = ("--config", f"{name}-{api}.toml", "--store", f"{name}-{api}.db", "--log-level", "info")
     log = folder / f"{name}-{api}-server.log"
     with serving(folder, *arguments, log=log) as command:
-        asking = {mode: Asking(command.url, "demo", mode) for mode in MODES}
+        asking = {mode: Asking(command.url, "demo", mode, factor) for mode in MODES}
         asking["whole"].wait_for_model()
         for feature, run in FEATURES.items():
             for mode in MODES if part in feature else ():
                 yield _told(name, api, feature, mode, lambda run=run, mode=mode: run(asking[mode]))
-        served = Served(command, running, api, asking["whole"])
+        served = Served(command, running, api, asking["whole"], factor)
         for feature, look in SERVING.items():
             if part in feature:
                 yield _told(name, api, feature, "", lambda look=look: look(served))

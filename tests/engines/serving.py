@@ -20,6 +20,7 @@ from tests.engines.engines import KEY, Running, backend_model
 AT_ONCE = 16
 LISTED = 20.0  # seconds until what was learned of a model is listed
 RESTART = 60.0  # seconds until a restarted engine is served again
+DOCTOR = 240.0  # seconds for an examination
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Served:
     running: Running
     api: str
     ask: Asking
+    factor: float = 1.0
+    """What all limits of time are multiplied by."""
 
 
 SERVING: dict[str, Callable[[Served], None]] = {}
@@ -44,7 +47,7 @@ def serving_feature(run: Callable[[Served], None]) -> Callable[[Served], None]:
 @serving_feature
 def _window_known(served: Served) -> None:
     """The window is listed: as the engine lists it, or as a refusal has told it (the overflow before this)."""
-    deadline = time.monotonic() + LISTED
+    deadline = time.monotonic() + LISTED * served.factor
     while (window := served.ask.client.models.retrieve(served.ask.model).to_dict().get("context_length")) is None:
         expect(time.monotonic() < deadline, "context_length is null")
         time.sleep(0.5)
@@ -128,7 +131,8 @@ def _many_at_once(served: Served) -> None:
     found: dict[int, str] = {}
 
     def one(number: int) -> None:
-        ask = Asking(served.command.url, served.ask.model, "streamed" if number % 2 else "whole")
+        mode = "streamed" if number % 2 else "whole"
+        ask = Asking(served.command.url, served.ask.model, mode, served.factor)
         try:
             made = ask(input=HELLO, max_output_tokens=ROOM)
             found[number] = f"{made['status']} {text(made)}"
@@ -152,7 +156,8 @@ def _doctor(served: Served) -> None:
     folder = served.running.place.folder
     written = folder / f"{served.command.port}-doctor.toml"
     command += [served.api, "--model", backend_model(served.running.engine), "--write", str(written)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    limit = DOCTOR * served.factor
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=limit, check=False)
     expect(done.returncode == 0, done.stderr[-400:])
     check = [sys.executable, "-m", "antiphon", "config", "show", "--config", str(written)]
     environment = {**os.environ, "REAL_KEY": KEY}
@@ -172,7 +177,7 @@ def _killed_and_restarted(served: Served) -> None:
     except ToldError as error:
         expect(str(error).startswith(("502", "503", "504")), error)
     served.running.start()
-    deadline = time.monotonic() + RESTART
+    deadline = time.monotonic() + RESTART * served.factor
     while True:
         try:
             made = served.ask(input=HELLO, max_output_tokens=ROOM)

@@ -82,6 +82,10 @@ def test_on_a_phone_the_end_of_the_answer_is_in_view(page: Page) -> None:
     bottom = "document.querySelector('.turn-actions').getBoundingClientRect().bottom"
     page.wait(f"{bottom} <= document.querySelector('#composer').getBoundingClientRect().top + 1")
     assert page.js("document.querySelector('#composer').getBoundingClientRect().height") < 0.3 * 800
+    assert page.js("document.querySelector('.top').getBoundingClientRect().height") < 0.12 * 800  # one row of views
+    page.js("document.querySelector('.menu').open = true")
+    assert page.js("document.querySelector('#key').checkVisibility()")
+    page.js("document.querySelector('.menu').open = false")
     assert page.js("document.documentElement.scrollWidth") <= 390
 
 

@@ -214,3 +214,16 @@ def test_links_that_nobody_made_do_no_harm(page: Page, text: str) -> None:
     assert page.js(READ)["model"] == "scripted" and page.js("({}).a") is None
     fill(page, {"model": "scripted"})
     assert page.js(READ) == {"model": "scripted"}
+
+
+def test_no_part_of_the_form_is_wider_than_its_pane(page: Page) -> None:
+    page.js("document.querySelectorAll('#settings details').forEach((one) => (one.open = true)); 1")
+    inside = "document.querySelector('#settings form').getBoundingClientRect().right - 20"
+    all = "[...document.querySelectorAll('#settings :is(input, select, textarea, label)')]"
+    fields = f"{all}.filter((one) => one.checkVisibility())"
+    assert (
+        page.js(
+            f"{fields}.filter((one) => one.getBoundingClientRect().right > {inside} + 1).map((one) => one.id || one.textContent)"
+        )
+        == []
+    )

@@ -103,6 +103,14 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     assert page.js("document.documentElement.scrollWidth") <= width
 
 
+def test_first_words_are_shown_without_marks_of_markdown(visit: Open, server: Client) -> None:
+    page = visit(server)
+    show(page, 1280, 800)
+    said = page.text("#log-rows")
+    assert "O Sapientia" in said and "**" not in said and "*Qui" not in said
+    assert "cost 0." in said
+
+
 def test_pictures(visit: Open, server: Client, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     folder = IMAGES if pytestconfig.getoption("--screenshots") else tmp_path
     page = visit(server)

@@ -72,6 +72,16 @@ def test_usage_is_a_chart_and_a_table(operator: Page, tmp_path: Path) -> None:
     operator.wait("document.querySelector('#operator .plain-sheet tbody').innerText.includes('dear')")
 
 
+def test_a_chart_on_a_phone_is_as_wide_as_it_is_and_its_words_are_read(operator: Page) -> None:
+    operator.look(390, 800)
+    go(operator, "usage")
+    operator.wait("document.querySelector('#operator .chart')")
+    drawn, wide = operator.js(
+        "[document.querySelector('.chart').viewBox.baseVal.width, document.querySelector('.chart').clientWidth]"
+    )
+    assert drawn == wide <= 390  # not made smaller: 11 pixels of a letter are 11
+
+
 def test_a_key_is_made_shown_once_and_revoked(operator: Page, server: Client) -> None:
     operator.js("location.hash = 'operator/keys'")
     operator.wait("document.querySelector('#key-form')")

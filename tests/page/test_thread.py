@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.page.browser import Page
-from tests.page.steps import BUSY, act, ask, ask_and_wait, listen, prompts, sent, until_done
+from tests.page.steps import BUSY, act, ask, ask_and_wait, listen, prompts, rows, sent, until_done
 from tests.server.whole import Client
 
 LAST = "document.querySelector('#continues a').hash.split('/')[1]"
@@ -74,6 +74,11 @@ def test_a_failed_turn_keeps_its_prompt_and_is_not_sent_on(page: Page) -> None:
     ask(page, "/error 503 Away.")
     page.wait("document.querySelector('#thread .problem')")
     assert prompts(page) == ["/error 503 Away."]
+    page.wait("document.querySelectorAll('#rows li').length === 2")
+    assert [(row["number"], row["type"]) for row in rows(page)] == [("→", "request"), ("←", "HTTP 503")]
+    page.click("#rows li:first-child summary")  # what was sent can be read beside what came back
+    page.wait("document.querySelector('#rows li:first-child pre')?.innerText.includes('/error 503 Away.')")
+    assert page.text("#figures").endswith("total") and "–" not in page.text("#figures")
     ask_and_wait(page, "On")
     assert sent(page)[1]["input"] == "On"
     act(page, 0, "Edit")

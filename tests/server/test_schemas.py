@@ -140,7 +140,7 @@ def test_nothing_is_fetched_and_nothing_of_a_file_comes_back(client: Client, tmp
     secret = tmp_path / "any.json"
     secret.write_text('{"const":"file-secret-4242","required":["aws_secret_key"]}')
     internal = ThreadingHTTPServer(("127.0.0.1", 0), _Internal)
-    thread = threading.Thread(target=internal.serve_forever, kwargs={"poll_interval": 0.02})
+    thread = threading.Thread(target=internal.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     try:
         port = internal.server_address[1]

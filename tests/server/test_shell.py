@@ -156,6 +156,10 @@ def test_the_container_of_an_earlier_call_is_used_again(client: Client) -> None:
     (id,) = used
     reference = {"type": "shell", "environment": {"type": "container_reference", "container_id": id}}
     assert outputs(run(client, "ls", tools=[reference])) == [[exited("n\n")]]
+    # A client may keep nothing of the environment, and not say how the call ended.
+    bare = [{k: v for k, v in item.items() if k not in ("environment", "status")} for item in first["output"]]
+    fourth = run(client, "", input=[replayed[0], *bare, replayed[-1]], store=False)
+    assert outputs(fourth) == [[exited("5\n")]] and calls(fourth)[0]["environment"]["container_id"] == id
     # One that is gone begins anew where it was chosen by the server, and is told where the request names it.
     assert client.send("DELETE", f"/v1/containers/{id}")[0] == 200
     fourth = run(client, "", input=[*replayed[:-1], {"role": "user", "content": "ls"}])

@@ -117,6 +117,37 @@ def test_a_namespace_comes_with_what_was_found_of_it(client: Client) -> None:
     assert offered(Planned.asked[1])[2:] == ["crm__list_orders", "crm__merge"]
 
 
+FINDING: dict[str, tuple[Json, str, str, str]] = {
+    "a function by itself": ({"query": "weather"}, "get_weatherForecast", "get_weatherForecast", "get_weatherForecast"),
+    "one of a namespace": ({"query": "orders"}, "crm__list_orders", "crm", "list_orders"),
+}
+"""Searches, what the model then calls, and the call's `namespace` and `name`."""
+
+
+@pytest.mark.parametrize("case", FINDING)
+@pytest.mark.parametrize("replayed", [False, True], ids=["stored", "replayed"])
+def test_a_call_of_what_was_found_names_its_namespace(client: Client, case: str, replayed: bool) -> None:
+    """As OpenAI records it: a function that is in no namespace has its own name there, by which SDKs look for it."""
+    query, offer, namespace, name = FINDING[case]
+    asked = planned(["tool_search", query], [offer, {"city": "Rome"}])
+    Planned.asked.clear()
+    events = client.stream(model="m", input=[asked], tools=TOOLS, store=not replayed)
+    check_stream(events)
+    first = events[-1]["response"]
+    call = first["output"][2]
+    assert (call["type"], call["namespace"], call["name"]) == ("function_call", namespace, name)
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "sunny"}
+    given: Json = {"input": [asked, *first["output"], result], "store": False}
+    if not replayed:
+        given = {"input": [result], "previous_response_id": first["id"]}
+    answer = client.create(model="m", tools=TOOLS, **given)
+    assert answer["output"][0]["content"][0]["text"] == "Done."
+    made = [
+        each["function"]["name"] for message in Planned.asked[-1]["messages"] for each in message.get("tool_calls", ())
+    ]
+    assert made == ["tool_search", offer] and offer in offered(Planned.asked[-1])
+
+
 @pytest.mark.parametrize("arguments", [{}, {"query": 5}, {"query": " "}])
 def test_a_search_for_nothing_fails(client: Client, arguments: Json) -> None:
     Planned.asked.clear()

@@ -63,7 +63,7 @@ class Upstream(ThreadingHTTPServer):
 def upstream(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Run a backend; gives its base URL."""
     server = Upstream(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1"

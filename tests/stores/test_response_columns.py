@@ -24,6 +24,7 @@ WHOLE = response(
     background=True,
     foreign_ids={"x": 1},
     model_texts=b"{}",
+    noted=b"{}",
 )
 
 
@@ -78,4 +79,4 @@ def test_marks_become_lists() -> None:
     assert text.startswith("id, owner, model, ")
     assert ":expires_at::bigint, " in text
     assert "id = :id, owner" not in text
-    assert text.endswith("model_texts = :model_texts")
+    assert text.endswith("noted = :noted")

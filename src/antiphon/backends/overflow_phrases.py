@@ -35,10 +35,41 @@ _PHRASES = (
     r"prompt length exceeds",
 )
 _LONG = re.compile("|".join(_PHRASES), re.IGNORECASE)
-# The same numbers per minute are a rate.
-_RATE = re.compile(r"per[ _-]?(?:min|day|hour|second)|\b(?:TPM|RPM|TPD)\b|rate.?limit", re.IGNORECASE)
+# Servers that the table does not know: what is too long, how it relates to what, each within a few words.
+_WHAT = r"\b(?:inputs?|prompts?|messages?|request|conversation|chat history|context|sequence|query|total)\b"
+_MORE = (
+    r"(?:exceed(?:s|ed|ing)?|(?:larger|greater|longer|more) than|(?:is|are) above|(?:is|are) over"
+    r"|(?:must|should) be (?:less|smaller|shorter|fewer) than|goes? beyond)\b"
+)
+_BOUND = (
+    r"(?:context|window|session.?len|upper limit|model(?:'s)? (?:input |token )?(?:limit|length)|token limit"
+    r"|max(?:imum)?[ _](?:seq|model|session|input|context|number of tokens|tokens allowed)|tokens? limit)"
+)
+_GENERAL = re.compile(
+    rf"{_WHAT}[^\n]{{0,48}}?\b{_MORE}[^\n]{{0,32}}?{_BOUND}"
+    rf"|{_WHAT}[^\n]{{0,40}}?\btokens?\b[^\n]{{0,20}}?\b{_MORE}[^\n]{{0,40}}?(?:limit|allowed|maximum|\d{{3}})"
+    r"|\b(?:inputs?|prompts?|messages|conversation|chat history|context|query)(?: text| tokens?| length| history)?"
+    r" (?:is|are) too (?:long|large)\b"
+    r"|too[ _]many[ _](?:input|prompt|context)[ _]tokens|context[ _]?overflow|too long for (?:this|the) model"
+    r"|tokens? exceeds? the (?:upper )?limit|max(?:imum)? tokens of \d+ exceeded"
+    r"|context (?:window|length|size|limit)\b[^\n]{0,40}? is \d[^\n]{0,40}?\b(?:but|however|while|and)\b[^\n]{0,40}?\d"
+    r"|(?:输入|上下文|对话|提示词|token)[^\n]{0,12}?(?:过长|超过|超出|超限|太长)",
+    re.IGNORECASE,
+)
+# The length of an answer, or of a name; one file of many.
+_OTHER = re.compile(
+    r"(?:completion|output|new|generated)[ _-]tokens?|max_tokens|string too long|\bstring_above|characters\b|images?\b",
+    re.IGNORECASE,
+)
+# The same numbers per minute are a rate; those of an account are a quota.
+_RATE = re.compile(
+    r"per[ _-]?(?:min|day|hour|second)|\b(?:TPM|RPM|TPD)\b|rate.?limit|quota|(?:limit|tokens) of your plan|monthly|daily",
+    re.IGNORECASE,
+)
 
 
 def is_overflow(text: str) -> bool:
     """Tell whether the words and codes of an error say that the request is too long for the model."""
-    return _LONG.search(text) is not None and _RATE.search(text) is None
+    if _RATE.search(text) is not None:
+        return False
+    return _LONG.search(text) is not None or (_GENERAL.search(text) is not None and _OTHER.search(text) is None)

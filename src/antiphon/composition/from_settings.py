@@ -69,6 +69,7 @@ def container_bounds(config: Config) -> ContainerBounds:
         total=settings.total,
         stored=settings.max_containers,
         call_seconds=settings.call_seconds,
+        lease=config.background_lease,
     )
 
 

@@ -24,7 +24,7 @@ class ItemType(msgspec.Struct, frozen=True, kw_only=True):
 
     `prefix` begins the ids of those that are made here. `own`: it has a struct in `types.items`; any other is kept as it came.
     `brings`: its `tools` are declarations like a request's own. `sealed`: it holds a summary that only a server can open.
-    `read` gives the calls and outputs in it, for the history of a chat model.
+    `read` gives the calls and outputs in it, for the history of a chat model; of one that is `untold` it sees nothing.
     """
 
     type: str
@@ -32,6 +32,7 @@ class ItemType(msgspec.Struct, frozen=True, kw_only=True):
     own: bool = False
     brings: bool = False
     sealed: bool = False
+    untold: bool = False
     read: ReadItem | None = None
 
 

@@ -264,7 +264,10 @@ KINDS: tuple[Kind, ...] = (
         declared=("computer", "computer_use_preview", "computer_use"),
         call="computer_call",
         owes="computer_call_output",
-        items=(ItemType(type="computer_call", prefix="cu"), ItemType(type="computer_call_output")),
+        items=(
+            ItemType(type="computer_call", prefix="cu", untold=True),
+            ItemType(type="computer_call_output", untold=True),
+        ),
     ),
 )
 
@@ -274,12 +277,12 @@ ITEM_TYPES: tuple[ItemType, ...] = (
     ItemType(type="item_reference", own=True),
     ItemType(type="additional_tools", brings=True),
     ItemType(type="configuration_update"),
-    ItemType(type="compaction", prefix="cmp", sealed=True),
-    ItemType(type="compaction_summary", sealed=True),
+    ItemType(type="compaction", prefix="cmp", sealed=True, untold=True),
+    ItemType(type="compaction_summary", sealed=True, untold=True),
     ItemType(type="compaction_trigger"),
-    ItemType(type="agent_message", prefix="amsg"),
-    ItemType(type="multi_agent_call", prefix="mac"),
-    ItemType(type="multi_agent_call_output", prefix="maco"),
+    ItemType(type="agent_message", prefix="amsg", untold=True),
+    ItemType(type="multi_agent_call", prefix="mac", untold=True),
+    ItemType(type="multi_agent_call_output", prefix="maco", untold=True),
 )
 """Types of items that no tool makes."""
 
@@ -326,6 +329,9 @@ BRINGERS = frozenset(item.type for item in ITEMS.values() if item.brings)
 
 SEALED = frozenset(item.type for item in ITEMS.values() if item.sealed)
 """Types of items that hold a sealed summary."""
+
+UNTOLD = frozenset(item.type for item in ITEMS.values() if item.untold)
+"""Types of items of which a chat model is told nothing; sealed ones are told where this server has opened them."""
 
 PARTED = frozenset(item.type for item in ITEM_TYPES if item.own and item.prefix)
 """Types of items that consist of parts: messages and thoughts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -105,8 +105,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     `request` is there for what only a backend that speaks Responses itself understands. `model` is the id of the model's
     card; routing replaces it by the backend's own name. `server_tools` are those that this server runs, and
     `tool_instructions` is what the model is told of them beside the `instructions`.
-    `extra` holds unknown request fields and the model's configured `extra_body`; they go to the backend as they are. `size`
-    is about how many bytes of JSON all of it has, where that is so much that it is worked on off the event loop, else 0.
+    `extra` holds unknown request fields, whose names are `unknown`, and the model's configured `extra_body`; they go to the
+    backend as they are, where it does not get a field of that name anyway. `size` is about how many bytes of JSON all of it
+    has, where that is so much that it is worked on off the event loop, else 0.
     `senses`: what the model takes; what tools of this server gave is shown accordingly. `opaque` is what backends said for
     themselves in the answers among the items. `encoded` is there where long texts of the items are stored, too.
     """
@@ -127,6 +128,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None
     reasoning_effort: str | None
     extra: Mapping[str, Raw]
+    unknown: Collection[str] = ()
     options: TurnOptions = NO_OPTIONS
     stream: bool = True
     hints: Hints = NO_HINTS

@@ -7,6 +7,7 @@ RequestDecoder and a Dialect of its own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from antiphon.access.caller import Caller, only_model
 from antiphon.access.limits import FREE, Demand, Permit
 from antiphon.access.quota import Header
-from antiphon.core.request.json_text import check_json
+from antiphon.core.request.json_text import check_bounds, check_json, mended
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import NO_HINTS, Hints
 from antiphon.errors import APIError, InvalidRequest, spelled
@@ -28,6 +29,8 @@ from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import LARGE, by_size
+
+T = TypeVar("T")
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -87,7 +90,7 @@ class Preparer:
             model = only_model(services.router, caller) if guesses and error.param == "model" else None
             if model is None:
                 raise
-            body = body if checked else await _checked(body)
+            body = body if checked else await _by_size(check_json, body)
             unnamed, asked = True, await self._decoder.decode(body, model)
         planned = self._plan(asked, caller, hints, history)
         guards = services.guards
@@ -112,21 +115,27 @@ class Preparer:
         inputs = self._services.inputs
         continued = inputs.find(owner, body)
         if continued is not None:
-            asked = await self._continued(inputs, continued, len(body))
+            asked = await self._continued(inputs, continued, body)
             if asked is not None:
-                return body, inputs.keep(owner, body, asked, continued)
-        fit = await _checked(body)
-        asked = await self._decoder.decode(fit)
-        if fit is body:
-            asked = inputs.keep(owner, body, asked, None)
-        return fit, asked
+                return body, inputs.keep(owner, body, asked, continued, self._decoder)
+        await _by_size(check_bounds, body)
+        try:
+            asked = await self._decoder.decode(body)
+        except InvalidRequest:
+            fit = await _by_size(mended, body)
+            if fit is body:
+                raise
+            return fit, await self._decoder.decode(fit)
+        return body, inputs.keep(owner, body, asked)
 
-    async def _continued(self, inputs: PastInputs, continued: Continued, size: int) -> Asked | None:
+    async def _continued(self, inputs: PastInputs, continued: Continued, body: bytes) -> Asked | None:
         """Decode what is new in a body; None where that cannot be: whoever decodes the whole of it knows what to say."""
         try:
-            if await _checked(continued.short) is not continued.short:
-                return None
-            return inputs.whole(continued, await self._decoder.decode(continued.short), size)
+            asked = inputs.with_more(continued, body, self._decoder)
+            if asked is not None:
+                return asked
+            await _by_size(check_bounds, continued.short)
+            return inputs.whole(continued, await self._decoder.decode(continued.short), len(body))
         except APIError:
             return None
 
@@ -174,9 +183,9 @@ class Preparer:
         return await (guards.guarded(planned) if guards.concern(asked.request.moderation) else planned)
 
 
-async def _checked(body: bytes) -> bytes:
-    """Return a body that is fit to be decoded. Raises InvalidRequest."""
-    return check_json(body) if len(body) < LARGE else await by_size(len(body), check_json, body)
+async def _by_size(work: Callable[[bytes], T], body: bytes) -> T:
+    """Look at a body; at a large one off the event loop. Raises InvalidRequest."""
+    return work(body) if len(body) < LARGE else await by_size(len(body), work, body)
 
 
 async def _spelled(planned: Awaitable[Plan], spell: Callable[[str], str]) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
@@ -77,12 +78,15 @@ class TimedNoun:
 
     def __init__(self, noun: object, operations: Mapping[str, str], timer: Timer) -> None:
         """`operations`: labels by the names of methods."""
-        self._noun = noun
-        for method, label in operations.items():
-            setattr(self, method, timer(label, getattr(noun, method)))
+        self._noun, self._operations, self._timer = noun, operations, timer
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._noun, name)
+        """Return what the noun has; a method that is timed is made at its first use, and kept."""
+        found = getattr(self._noun, name)
+        if name in self._operations:
+            found = self._timer(self._operations[name], found)
+            setattr(self, name, found)
+        return found
 
 
 def timed_store(store: Store, timer: Timer) -> Store:
@@ -96,6 +100,7 @@ def timed(noun: Noun, operations: Mapping[str, str], timer: Timer) -> Noun:
     return cast(Noun, TimedNoun(noun, operations, timer))
 
 
+@cache
 def operations(store: type[Store] = Store) -> Mapping[str, Mapping[str, str]]:
     """Return the labels of all operations, by noun and method: the coroutine functions of the fields' Protocols."""
     return {

@@ -23,7 +23,6 @@ from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, To
 from antiphon.tools.container_choice import AutoContainer, ContainerChoice, ContainerUse, cited_files
 from antiphon.tools.containers.base import Done
 from antiphon.tools.sandbox.base import SandboxError
-from antiphon.types.items import OtherItem
 
 NAME = "code_interpreter"
 FUNCTION = "python"
@@ -57,14 +56,7 @@ class CodeDeclaration(msgspec.Struct, frozen=True):
     container: str | CodeContainer
 
 
-class EarlierCall(msgspec.Struct, frozen=True):
-    """What of an earlier call says which container it was in."""
-
-    container_id: str | None = None
-
-
 _declaration = msgspec.json.Decoder(CodeDeclaration)
-_earlier = msgspec.json.Decoder(EarlierCall)
 
 
 class CodeInterpreter:
@@ -86,17 +78,8 @@ class CodeInterpreter:
 class CodeUse(ContainerUse):
     """The tool within one response."""
 
+    earlier = _CALL
     told = _INSTRUCTIONS
-
-    @staticmethod
-    def container_of(item: OtherItem) -> str:
-        """Return the container of an earlier call, "" for other items."""
-        if item.type != _CALL:
-            return ""
-        try:
-            return _earlier.decode(item.raw).container_id or ""
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return ""
 
     def offers(self) -> Sequence[Offer]:
         """Offer the function."""

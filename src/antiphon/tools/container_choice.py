@@ -7,14 +7,16 @@ with the first call, with the files and skills that the request names.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import Raw
 
 from antiphon.core.citations.sources import ContainerFile
 from antiphon.errors import InvalidRequest, NotFound, StoreConflict
 from antiphon.stores.base import FileStore, whole_file
+from antiphon.stores.item_ids import responses_of
 from antiphon.stores.records import StoredContainer, StoredFile
 from antiphon.tools.base import HostedRun, HostedUse, ToolServerError
 from antiphon.tools.containers.base import (
@@ -37,8 +39,6 @@ MOST_NAMED = 20
 """Files that the model is told of by name."""
 
 Memory = Literal["1g", "4g", "16g", "64g"]
-ContainerOf = Callable[[OtherItem], str]
-"""Gives the id of the container in which an earlier call of a tool ran; "" for other items."""
 
 
 class AutoContainer(msgspec.Struct, frozen=True):
@@ -48,6 +48,41 @@ class AutoContainer(msgspec.Struct, frozen=True):
     memory_limit: Memory | None = None
     network_policy: NetworkPolicy | None = None
     skills: list[DeclaredSkill] = []
+
+
+class EarlierEnvironment(msgspec.Struct, frozen=True):
+    """Where the commands of an earlier call ran."""
+
+    container_id: str | None = None
+
+
+class EarlierCall(msgspec.Struct, frozen=True):
+    """What of an earlier call says which container it was in."""
+
+    id: str | None = None
+    container_id: str | None = None
+    environment: EarlierEnvironment | None = None
+
+
+_earlier = msgspec.json.Decoder(EarlierCall)
+
+
+def container_of(call: Raw) -> str:
+    """Return the id of the container in which an earlier call ran, "" where nothing tells.
+
+    A client may keep nothing but an item's id and what was called: a container that was made for the response has its id.
+    """
+    try:
+        earlier = _earlier.decode(call)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+    named = earlier.container_id or (earlier.environment.container_id if earlier.environment is not None else None)
+    return named or next(map(_own_id, responses_of([earlier.id or ""])), "")
+
+
+def _own_id(response_id: str) -> str:
+    """Return the id of the container that is made for a response."""
+    return f"cntr_{response_id.removeprefix('resp_')}"
 
 
 class WantedContainer(msgspec.Struct, frozen=True):
@@ -119,8 +154,8 @@ class ChosenContainer:
         about = f" The user's files: {names}." if names else ""
         return f"{about}\n\n{self._about_skills}" if self._about_skills else about
 
-    async def choose(self, run: HostedRun, container_of: ContainerOf) -> None:
-        """Choose it: that of the last call which still has one, else one that is the response's own.
+    async def choose(self, run: HostedRun, call: str) -> None:
+        """Choose it: that of the last `call` (a type of items) which still has one, else one that is the response's own.
 
         The id of that follows from the response's, so that all its tools, and a server that takes the response over, choose
         the same.
@@ -129,14 +164,14 @@ class ChosenContainer:
             return
         asked: set[str] = set()
         for item in reversed(run.items):
-            id = container_of(item) if isinstance(item, OtherItem) else ""
+            id = container_of(item.raw) if isinstance(item, OtherItem) and item.type == call else ""
             if id and id not in asked and len(asked) < MOST_ASKED:
                 asked.add(id)
                 found = await self.containers.store.get(id, self._owner, self.containers.clock())
                 if found is not None:
                     self.id = found.id
                     return
-        self.id = f"cntr_{run.response_id.removeprefix('resp_')}"
+        self.id = _own_id(run.response_id)
 
     async def there(self) -> StoredContainer:
         """Return it, made with its files and skills where it is not there yet."""
@@ -186,11 +221,11 @@ def cited_files(container: str, done: Done) -> list[ContainerFile]:
 class ContainerUse(HostedUse):
     """A tool that runs in a container, within one response; without a container, where there can be none, it offers nothing.
 
-    `container_of` finds the container of an earlier call, `told` is what the model is told beside the files, `calls` is how
+    `earlier` is the type of its earlier calls, `told` what the model is told beside the files, `calls` is how
     often a call may take the time of one.
     """
 
-    container_of: ContainerOf
+    earlier: str
     told: str
     calls = 1
 
@@ -208,7 +243,7 @@ class ContainerUse(HostedUse):
     async def prepare(self, run: HostedRun) -> None:
         """Choose the container."""
         if self._container is not None:
-            await self._container.choose(run, self.container_of)
+            await self._container.choose(run, self.earlier)
 
     def provider(self) -> str:
         """Return the kind of sandbox."""

@@ -27,8 +27,7 @@ from antiphon.tools.container_choice import AutoContainer, ContainerChoice, Cont
 from antiphon.tools.containers.base import Done
 from antiphon.tools.containers.containers import Containers
 from antiphon.tools.sandbox.base import Ended, SandboxError
-from antiphon.types.items import OtherItem
-from antiphon.types.tool_items import ShellAction, ShellCall
+from antiphon.types.tool_items import ShellAction
 
 MOST_COMMANDS = 32
 """Commands of one call."""
@@ -74,7 +73,6 @@ class ShellDeclaration(msgspec.Struct, frozen=True):
 
 
 _declaration = msgspec.json.Decoder(ShellDeclaration)
-_earlier = msgspec.json.Decoder(ShellCall)
 
 
 class HostedShell:
@@ -104,19 +102,9 @@ def _wanted(declaration: ShellDeclaration, param: str) -> tuple[str | AutoContai
 class ShellUse(ContainerUse):
     """The tool within one response."""
 
+    earlier = BY_NAME[HOSTED_SHELL].call
     told = _INSTRUCTIONS
     calls = CALLS
-
-    @staticmethod
-    def container_of(item: OtherItem) -> str:
-        """Return the container of an earlier call, "" for other items."""
-        if item.type != BY_NAME[HOSTED_SHELL].call:
-            return ""
-        try:
-            environment = _earlier.decode(item.raw).environment
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return ""
-        return getattr(environment, "container_id", "")
 
     def offers(self) -> Sequence[Offer]:
         """Offer the function."""

@@ -44,12 +44,13 @@ class Pieces:
         return True
 
     def alive(self) -> None:
-        self.alive_after.append(len(self._left))
+        if self.alive_after[-1:] != [len(self._left)]:
+            self.alive_after.append(len(self._left))
 
     def release(self) -> None:
         """Nothing is left."""
 
-    abort = release
+    abort = pause = release
 
 
 class Client:

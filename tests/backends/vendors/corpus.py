@@ -9,6 +9,7 @@
     event: NAME                  the name of the next line's event
     anything else                the data of an event, or a whole body, as it stands
 
+A shape that has no public record stands in the table `absent`: with the reason why the vendor has none, or empty.
 `frame` is what stands around the data of an event; a shape's `done = false` leaves out the final `[DONE]`.
 """
 
@@ -69,7 +70,7 @@ class Shape:
 
     @property
     def checked(self) -> bool:
-        """Tell whether its source is a page that was read, or a recording; else it is the root of the vendor's reference."""
+        """Tell whether its source is a page that shows it, or a recording; not the root of the vendor's reference."""
         return self.recorded or len(self.source.rstrip("/").split("/")) > 4
 
     @property
@@ -129,6 +130,11 @@ class Vendor:
     def shapes(self) -> dict[str, Shape]:
         """Its shapes by name."""
         return {name: Shape(self, name, self.fields[name]) for name in SHAPES if name in self.fields}
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """The shapes of which there is no public record, with the reason where there is one."""
+        return dict(self.fields.get("absent", {}))
 
     def stream(self, lines: str, done: bool = True) -> bytes:
         """Return the bytes of a stream; with a final `[DONE]` if `done`."""

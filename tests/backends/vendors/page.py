@@ -24,9 +24,9 @@ profile of your own.
 
 ## Vendors and shapes
 
-A number links to the public source of a shape; *rec.* is a recording of the engine; *ref.* links to the vendor's reference,
-where no page of it could be checked: the shape is OpenAI's, with which the vendor says that it is compatible. An empty cell means
-that no source was found, not that the shape is unsupported; what is empty is listed below the table.
+A number links to the public source of a shape: a recording that others published, the vendor's SDK or server source, a page of
+its reference, or a report with the bytes. *rec.* is a recording of ours. *none* says that no public record of it was found, and
+*–* that the vendor has no such shape; both are explained below the table, and say nothing of what a vendor may still send.
 `profile = "auto"` (the default) finds the profile by the host of the URL, by the port, or by `owned_by` in the list of models;
 where the table says `generic`, the address says nothing.
 
@@ -55,25 +55,33 @@ def _vendors(known: Iterable[Vendor]) -> list[str]:
         for name in SHAPES:
             shape = vendor.shapes.get(name)
             if shape is None:
-                row.append("")
+                row.append("–" if vendor.absent[name] else "*none*")
             elif shape.recorded:
                 row.append("*rec.*")
-            elif not shape.checked:
-                row.append(f"[*ref.*]({shape.source})")
             else:
                 number += 1
                 row.append(f"[{number}]({shape.source})")
-        row.append("✓" if any(shape.counts for shape in vendor.shapes.values()) else "")
+        row.append("✓" if any(shape.counts for shape in vendor.shapes.values()) else "*none*")
         rows.append(row)
     seen = [f"- **{name.replace('_', ' ')}**: {meaning}" for name, meaning in SHAPES.items()]
     seen.append("- **usage**: the vendor's token counts are read of a stream and of a whole answer")
     missing = [f"- **{name.replace('_', ' ')}**: {', '.join(titles)}" for name, titles in _missing(known).items()]
-    return [*_table(rows), "", *seen, "", "Without a source so far:", "", *missing]
+    without = [
+        f"- {vendor.title}, {name.replace('_', ' ')}: {vendor.absent[name]}"
+        for vendor in known
+        for name in SHAPES
+        if vendor.absent.get(name)
+    ]
+    return [
+        *(*_table(rows), "", *seen, "", "No public record was found of:", "", *missing),
+        *("", "What vendors do not have:", "", *without),
+    ]
 
 
 def _missing(known: Iterable[Vendor]) -> dict[str, list[str]]:
-    """Return the vendors of which a shape has no source, by shape."""
-    lacking = {name: [vendor.title for vendor in known if name not in vendor.shapes] for name in SHAPES}
+    """Return the vendors of which there is no public record of a shape, by shape."""
+    lacking = {name: [one.title for one in known if one.absent.get(name) == ""] for name in SHAPES}
+    lacking["usage"] = [one.title for one in known if not any(shape.counts for shape in one.shapes.values())]
     return {name: titles for name, titles in lacking.items() if titles}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from antiphon.backends.chat.profiles import find
 from antiphon.config import BackendConfig
-from tests.backends.vendors.corpus import Answer, Shape, vendors
+from tests.backends.vendors.corpus import SHAPES, Answer, Shape, vendors
 from tests.golden.rules import check_stream
 from tests.server.serving import wait_until
 from tests.server.whole import Client, upstream, whole_server
@@ -239,5 +239,11 @@ def test_there_are_thirty_vendors_and_every_shape_names_its_source() -> None:
     assert len(VENDORS) >= 30
     shapes = [shape for vendor in VENDORS.values() for shape in vendor.shapes.values()]
     assert all(shape.source.startswith("https://") or shape.recorded for shape in shapes)
-    unchecked = [(shape.vendor.name, shape.name) for shape in shapes if not shape.checked]
-    assert len(unchecked) <= 34, unchecked  # each new shape has a page or a recording
+    assert all(shape.checked for shape in shapes)
+
+
+@pytest.mark.parametrize("vendor", VENDORS.values(), ids=lambda vendor: vendor.name)
+def test_a_vendor_has_each_shape_or_says_that_there_is_no_record_of_it(vendor: Any) -> None:
+    assert set(vendor.shapes) | set(vendor.absent) == set(SHAPES)
+    assert not set(vendor.shapes) & set(vendor.absent)
+    assert all(not reason or reason.endswith(".") for reason in vendor.absent.values())

@@ -22,5 +22,6 @@ globalThis.expect = (value) => ({
   },
 });
 beforeEach(async () => {
-  await fetch(process.env.SEEDING_URL);
+  const { ok } = await fetch(process.env.SEEDING_URL);
+  assert.ok(ok, 'the store was not filled');
 });

@@ -60,6 +60,10 @@ vector_stores vector_store_files file_batches containers container_files contain
 skills skill_versions container_skills batches batch_lines webhook_endpoints deliveries
 """.split()
 
+EVENT = '{"type":"response.completed","sequence_number":0}'
+EVENTS = f'[[0,"response.completed",{len(EVENT)}]]\n{EVENT}'.encode()
+LOG = "INSERT INTO event_batches (response, last, events) SELECT rowid, 0, ? FROM responses WHERE id = ?"
+
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
@@ -77,8 +81,13 @@ async def _seed() -> None:
     with closing(sqlite3.connect(STORE, timeout=10)) as connection, connection:
         for table in EMPTIED:
             connection.execute(f"DELETE FROM {table}")
+        indexes = "SELECT name FROM sqlite_master WHERE name LIKE 'vector_chunks_%' AND sql LIKE 'CREATE VIRTUAL%'"
+        for (index,) in connection.execute(indexes).fetchall():  # they are read whenever a connection opens
+            connection.execute(f"DROP TABLE {index}")
     store = open_sqlite(STORE)
     await _texts(store)
+    with closing(sqlite3.connect(STORE, timeout=10)) as connection, connection:
+        connection.execute(LOG, (EVENTS, RESPONSES[0]))
     await _files(store)
     for id, batch in STORES.items():
         await store.vector_stores.create(VectorStore(id=id, owner=OWNER, created_at=NOW, last_active_at=NOW))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from json import dumps
+from json import dumps, loads
 from typing import Any
 
 import pytest
@@ -49,6 +49,12 @@ def test_a_malformed_request_is_refused_where_the_fault_is(row: Refused) -> None
 def test_the_hint_names_the_right_field() -> None:
     with pytest.raises(InvalidRequest, match="max_output_tokens"):
         decode_request(_body(max_tokens=5))
+
+
+@pytest.mark.parametrize("fields", [{"n": 1}, {"modalities": ["text"]}, {"modalities": []}, {"stop": ["."], "seed": 1}])
+def test_what_a_chat_model_can_do_in_one_text_is_passed_on(fields: Json) -> None:
+    _, extra = decode_request(_body(**fields))
+    assert {name: loads(bytes(value)) for name, value in extra.items()} == fields
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

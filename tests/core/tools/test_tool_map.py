@@ -11,7 +11,10 @@ import pytest
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.tool_decoding import decode_tools
 from antiphon.core.tools import tool_map
+from antiphon.core.tools.choices import choose
 from antiphon.core.tools.tool_map import Offer, Target, ToolMap, ignored_tools
+from antiphon.errors import InvalidRequest
+from antiphon.types.tools import ToolChoice
 
 Json = dict[str, Any]
 
@@ -72,6 +75,17 @@ def test_a_custom_tool_takes_one_string() -> None:
     (offer,) = mapped([{"type": "custom", "name": "c", "description": "Does c.", "format": format}]).offers.values()
     assert loads(bytes(offer.parameters))["required"] == ["input"]
     assert offer.description == "Does c.\n\nThe input matches this regular expression:\na+"
+
+
+@pytest.mark.parametrize("choice", ["required", ToolChoice(type="allowed_tools", mode="required", tools=[])], ids=str)
+@pytest.mark.parametrize("tool", [function("a"), {"type": "custom", "name": "a"}, {"type": "shell"}], ids=str)
+def test_a_call_of_what_only_programs_may_call_is_not_forced(tool: Json, choice: str | ToolChoice) -> None:
+    """The refusal says what was asked for, and why nothing can be called."""
+    declared = decode_tools(raws([{**tool, "allowed_callers": ["programmatic"]}]))
+    asked = choice if isinstance(choice, str) else choice.type
+    with pytest.raises(InvalidRequest, match=f"'{asked}'.*allowed_callers") as caught:
+        choose(choice, ToolMap(declared, []), declared)
+    assert (caught.value.param, caught.value.code) == ("tool_choice", "tool_not_available")
 
 
 @pytest.mark.parametrize(

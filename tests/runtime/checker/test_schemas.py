@@ -114,7 +114,7 @@ def test_nothing_is_fetched_and_no_file_is_read(tmp_path: Path) -> None:
     secret = tmp_path / "secret.json"
     secret.write_text('{"const":"file-secret","type":"object"}')
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Counting)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     try:
         for uri in (f"http://127.0.0.1:{server.server_address[1]}/x", secret.as_uri(), f"{secret.as_uri()}#/x"):

@@ -198,7 +198,7 @@ class Slow(BaseHTTPRequestHandler):
 def test_the_backend_is_let_go_when_the_client_leaves(stream: bool) -> None:
     Slow.left.clear()
     upstream = Upstream(("127.0.0.1", 0), Slow)
-    thread = threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     with whole_server(f"http://127.0.0.1:{upstream.server_address[1]}/v1") as client:
         host, port = client.url.removeprefix("http://").split(":")
@@ -271,7 +271,7 @@ def test_a_client_that_stops_reading_is_let_go(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(direct_exchange, "STALLED", 0.5)
     Flood.left.clear()
     upstream = Upstream(("127.0.0.1", 0), Flood)
-    thread = threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     with whole_server(f"http://127.0.0.1:{upstream.server_address[1]}/v1") as client:
         host, port = client.url.removeprefix("http://").split(":")

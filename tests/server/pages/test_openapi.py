@@ -64,7 +64,8 @@ def test_it_is_sound(spec):
     for path, operation in operations:
         variables = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"]
         assert variables == re.findall(r"\{(\w+)\}", path)
-        assert operation["summary"] and operation["responses"]["default"] == {"$ref": "#/components/responses/Error"}
+        assert re.fullmatch(r"[A-Z][^/`{}]*[^.]", operation["summary"]), f"{path}: {operation['summary']} is no title"
+        assert operation["responses"]["default"] == {"$ref": "#/components/responses/Error"}
 
 
 def test_schemas_are_valid_json_schema(spec):

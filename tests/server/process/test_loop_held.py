@@ -12,6 +12,7 @@ import re
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.client import HTTPConnection
 from typing import Any
 
@@ -139,9 +140,9 @@ NECESSARY: dict[str, object] = {
 """Fields without which a route looks no further."""
 
 
-def bodies(document: Any) -> dict[str, tuple[str, bytes]]:
-    """Return the largest bodies of each route with a body, in several shapes: an unknown field, and one of each kind."""
-    found: dict[str, tuple[str, bytes]] = {}
+def bodies(document: Any) -> dict[str, Make]:
+    """Return how to make the largest bodies of each route with a body: an unknown field, and one of each kind."""
+    found: dict[str, Make] = {}
     for path, methods in document["paths"].items():
         content = methods.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json")
         if content is None:
@@ -153,11 +154,17 @@ def bodies(document: Any) -> dict[str, tuple[str, bytes]]:
         named |= {name: ("text",) for name, schema in properties.items() if "enum" in str(schema)[:300]}
         for name, shapes in named.items():
             for shape in shapes if name == "zzz" or name in properties else ():
-                others = json.dumps({key: value for key, value in fields.items() if key != name}).encode()
-                comma = b"," if len(others) > 2 else b""
-                body = others[:-1] + comma + b'"%b":%b}' % (name.encode(), SHAPES[shape]())
-                found[f"{path} {name} {shape}"] = (re.sub(r"\{\w+\}", "x_1", path), body)
+                others = {key: value for key, value in fields.items() if key != name}
+                found[f"{path} {name} {shape}"] = partial(
+                    body_with, re.sub(r"\{\w+\}", "x_1", path), others, name, shape
+                )
     return found
+
+
+def body_with(path: str, others: dict[str, object], name: str, shape: str) -> tuple[str, bytes, dict[str, str]]:
+    """Return a request with a large field beside others."""
+    beside = json.dumps(others).encode()[:-1]
+    return raw(beside + b'%b"%b":%b}' % (b"," if others else b"", name.encode(), SHAPES[shape]()), path)
 
 
 def _properties(document: Any, schema: Any) -> dict[str, Any]:
@@ -181,10 +188,10 @@ def test_no_body_of_any_route_holds_the_loop(server: Watched, part: int) -> None
     assert len({name.split()[0] for name in tried}) > 30
     found = {}
     for name in list(tried)[part::PARTS]:
-        path, body = tried[name]
+        request = tried[name]()
         server.held()
         try:
-            status = ask(server, raw(body, path))
+            status = ask(server, request)
         except ConnectionError:
             status = 413  # it is answered, and closed, before it is read
         held = server.held(by_threads=True)

@@ -170,6 +170,29 @@ def test_json_that_is_none(server: Client, path: str) -> None:
     assert answer.status == 415
 
 
+@pytest.mark.parametrize("value", [5, True, {}, [], None, "absent"], ids=repr)
+@pytest.mark.parametrize(
+    ("path", "name", "taken"),
+    [
+        ("/completions", "prompt", list),
+        ("/rerank", "query", dict),
+        ("/images/generations", "prompt", None),
+        ("/audio/speech", "input", None),
+        ("/images/edits", "prompt", None),
+    ],
+)
+def test_a_text_that_is_none(server: Client, path: str, name: str, taken: type | None, value: Any) -> None:
+    body = {"model": "m", "documents": ["a"], "images": [{"image_url": "data:image/png;base64,AA"}], name: value}
+    if value == "absent":
+        del body[name]
+    if type(value) is taken:
+        return  # for the backend to judge
+    seen = len(EveryRoute.seen)
+    answer = call(server.url, "POST", f"/v1{path}", json.dumps(body).encode(), {"authorization": "Bearer all"})
+    assert (answer.status, fault(answer.body)["param"]) == (400, name)
+    assert len(EveryRoute.seen) == seen
+
+
 def test_names_in_a_form_cannot_add_fields(server: Client) -> None:
     body = form("", model="whisper-small", file=SOUND)[1].replace(
         b'filename="a.bin"', b'filename="a%22%0D%0A%0D%0A--b%0D%0Acontent-disposition: form-data; name=%22language"'

@@ -99,7 +99,7 @@ def running() -> Iterator[str]:
     """Run the server of all kinds; gives its URL."""
     Handler.kinds = {one.name: one for one in KINDS}
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -78,7 +78,7 @@ def scripted(answer: Answer = lambda exchange: False, path: str = "/mcp") -> Ite
         do_GET = do_POST = do_DELETE = _serve  # noqa: N815  # names of the standard library
 
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
     thread.start()
     try:
         yield Scripted(f"http://127.0.0.1:{server.server_address[1]}{path}", asked)

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antiphon.backends.anthropic.cache_control import breakpoint_of
+from antiphon.backends.input_parts import file_data, file_name, image_url, part_text
 from antiphon.core.json_encoding import to_json
 from antiphon.core.media.file_types import BINARY, LONGEST_HEAD, as_text, is_data_url, is_text, kind_of, media_type
 from antiphon.core.text.pieces import from_base64, joined, text_json
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import (
-    InputAudio,
-    InputFile,
-    InputImage,
-    InputText,
-    OutputText,
-    Part,
-    PlainText,
-    ReasoningText,
-    Refusal,
-    SummaryText,
-)
+from antiphon.types.items import InputAudio, InputFile, InputImage, Part
 
 PDF = "application/pdf"
 
@@ -39,7 +29,7 @@ def texts_of(content: str | Sequence[Part]) -> list[str]:
     """Return the texts of a message; other parts are left out."""
     if isinstance(content, str):
         return [content]
-    return [_text(part) for part in content]
+    return [part_text(part) for part in content]
 
 
 def content_blocks(content: str | Sequence[Part]) -> list[bytes]:
@@ -50,36 +40,17 @@ def content_blocks(content: str | Sequence[Part]) -> list[bytes]:
     for part in content:
         match part:
             case InputImage():
-                blocks.append(_image(part))
+                blocks.append(_image_block(image_url(part)))
             case InputFile():
                 blocks += _file(part)
             case InputAudio():
                 raise InvalidRequest("This model cannot take audio.", param="input", code="unsupported_value")
             case _:
-                blocks += text_blocks([_text(part)])
+                blocks += text_blocks([part_text(part)])
         mark = getattr(part, "prompt_cache_breakpoint", None)
         if mark and blocks:
             blocks[-1] = breakpoint_of(blocks[-1], mark)
     return blocks
-
-
-def _text(part: Part) -> str:
-    match part:
-        case InputText() | PlainText() | OutputText() | ReasoningText() | SummaryText():
-            return part.text
-        case Refusal():
-            return part.refusal
-        case _:
-            return ""
-
-
-def _image(part: InputImage) -> bytes:
-    url = part.image_url
-    if not isinstance(url, str) or not url:
-        raise InvalidRequest(
-            "Invalid 'input': an image must have an 'image_url'.", param="input", code="missing_required_parameter"
-        )
-    return _image_block(url)
 
 
 def _image_block(url: str) -> bytes:
@@ -99,12 +70,8 @@ def _data(url: str) -> str:
 
 def _file(part: InputFile) -> list[bytes]:
     """Return a file as a document or an image. Raises InvalidRequest for a kind that the API does not know."""
-    data = part.file_data
-    if not isinstance(data, str):
-        raise InvalidRequest(
-            "Invalid 'input': a file must have 'file_data'.", param="input", code="missing_required_parameter"
-        )
-    name = part.filename if isinstance(part.filename, str) and part.filename else ""
+    data = file_data(part)
+    name = file_name(part)
     if is_data_url(data):
         kind, data = kind_of(data), _data(data)
     else:

@@ -130,7 +130,7 @@ def request(turn: Turn, options: MessagesOptions) -> MessagesCall:
     if config:
         fields["output_config"] = to_json(config)
     ignored = _add_sampling(fields, turn, wish)
-    _add_rest(fields, turn, drop)
+    ignored += _add_rest(fields, turn)
     ignored += _dropped(fields, drop, choice.mode)
     ignored += ["prompt_cache_breakpoint"] * (bool(marks) and not cache.on)
     if turn.reasoning_effort is not None and wish.taken != turn.reasoning_effort:
@@ -241,15 +241,20 @@ def _add_sampling(fields: dict[str, bytes], turn: Turn, wish: Thinking) -> list[
     return ignored
 
 
-def _add_rest(fields: dict[str, bytes], turn: Turn, drop: Collection[str]) -> None:
-    """Add whom the request is for, as a digest, and the extra fields, which never replace what is set here."""
+def _add_rest(fields: dict[str, bytes], turn: Turn) -> list[str]:
+    """Add whom the request is for, as a digest, and the extra fields, which never replace what is set here.
+
+    Returns those of the client that are not told for that reason.
+    """
     fields["stream"] = b"true"
     user = turn.request.safety_identifier or turn.request.user or turn.hints.owner
     if isinstance(user, str) and user:
         digest = blake2b(user.encode("utf-8", "surrogatepass"), digest_size=16, person=b"antiphon.user").hexdigest()
         fields["metadata"] = to_json({"user_id": digest})
+    untold = [name for name in turn.unknown if name in fields]
     for name, value in turn.extra.items():
         fields.setdefault(name, bytes(value))
+    return untold
 
 
 def _dropped(fields: dict[str, bytes], drop: Collection[str], mode: str) -> list[str]:

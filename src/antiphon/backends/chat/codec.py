@@ -124,7 +124,7 @@ def _request(turn: Turn, options: CodecOptions) -> tuple[_Body, ChatCall, Profil
         body.add("stream", b"true")
         if profile.stream_usage:
             body.add("stream_options", b'{"include_usage":true}')
-    body.extend(turn)
+    ignored += body.extend(turn)
     forced = choice.mode == "required" and bool(tools.offers)
     if profile.drop:
         forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
@@ -213,13 +213,18 @@ class _Body:
         if value is not None and value is not UNSET:
             self.fields[name] = to_json(value)
 
-    def extend(self, turn: Turn) -> None:
-        """Add the extra fields. They never replace what is set here; of `chat_template_kwargs`, both sides count."""
+    def extend(self, turn: Turn) -> tuple[str, ...]:
+        """Add the extra fields; return those of the client that are not told.
+
+        They never replace what is set here; of `chat_template_kwargs`, both sides count.
+        """
+        untold = tuple(name for name in turn.unknown if name in self.fields and name != TEMPLATE_FIELDS)
         for name, value in turn.extra.items():
             if name not in self.fields:
                 self.fields[name] = bytes(value)
             elif name == TEMPLATE_FIELDS:
                 self.fields[name] = merged_objects(self.fields[name], value, name)
+        return untold
 
     def frame(self) -> tuple[bytes, bytes]:
         """Return what stands before and behind the messages."""

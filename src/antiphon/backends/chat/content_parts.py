@@ -6,22 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from antiphon.backends.input_parts import file_data, file_name, image_url, part_text
 from antiphon.core.json_encoding import to_json
 from antiphon.core.media.file_types import BINARY, LONGEST_HEAD, is_text, kind_of, media_type
 from antiphon.core.text.pieces import from_base64, joined, text_json, to_text
-from antiphon.errors import InvalidRequest
-from antiphon.types.items import (
-    InputAudio,
-    InputFile,
-    InputImage,
-    OutputText,
-    Part,
-    PlainText,
-    ReasoningText,
-    Refusal,
-    SummaryText,
-)
-from antiphon.types.items import InputText as InputTextPart
+from antiphon.types.items import InputAudio, InputFile, InputImage, Part
 
 _IMAGE = b'{"type":"image_url","image_url":'
 _DETAILS = {"low": "low", "high": "high", "original": "high"}
@@ -63,7 +52,7 @@ def text_of(content: str | Sequence[Part]) -> str:
     """Return the text of a message; other parts are left out."""
     if isinstance(content, str):
         return content
-    return "\n".join(text for part in content if (text := _text(part)))
+    return "\n".join(text for part in content if (text := part_text(part)))
 
 
 def content(value: str | Sequence[Part]) -> Content:
@@ -75,34 +64,16 @@ def content(value: str | Sequence[Part]) -> Content:
     for part in value:
         match part:
             case InputImage():
-                media.append(_image(part))
+                media.append(_image_url(image_url(part), _DETAILS.get(part.detail or "")))
             case InputFile():
                 _file(part, texts, media)
             case InputAudio():
                 media.append(b'{"type":"input_audio","input_audio":%b}' % to_json(part.input_audio))
             case _:
-                text = _text(part)
+                text = part_text(part)
                 if text:
                     texts.append(text)
     return Content("\n".join(texts), tuple(media))
-
-
-def _text(part: Part) -> str:
-    match part:
-        case InputTextPart() | PlainText() | OutputText() | ReasoningText() | SummaryText():
-            return part.text
-        case Refusal():
-            return part.refusal
-        case _:
-            return ""
-
-
-def _image(part: InputImage) -> bytes:
-    if not isinstance(part.image_url, str) or not part.image_url:
-        raise InvalidRequest(
-            "Invalid 'input': an image must have an 'image_url'.", param="input", code="missing_required_parameter"
-        )
-    return _image_url(part.image_url, _DETAILS.get(part.detail or ""))
 
 
 def _image_url(url: str, detail: str | None) -> bytes:
@@ -112,12 +83,8 @@ def _image_url(url: str, detail: str | None) -> bytes:
 
 def _file(part: InputFile, texts: list[str], media: list[bytes]) -> None:
     """Text files become text, which every model reads; images become images; the rest stays a file."""
-    if not isinstance(part.file_data, str):
-        raise InvalidRequest(
-            "Invalid 'input': a file must have 'file_data'.", param="input", code="missing_required_parameter"
-        )
-    name = part.filename if isinstance(part.filename, str) and part.filename else "file"
-    url = part.file_data
+    url = file_data(part)
+    name = file_name(part) or "file"
     if not url.startswith("data:"):
         kind = media_type(name)
         url = f"data:{'application/pdf' if kind == BINARY else kind};base64,{url}"

@@ -40,6 +40,10 @@ from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
 
+MANY = 8  # events of one read, from which on they are looked at together
+FIRST = 2  # of them, from which is learned whether the others are more of one text
+MOST_LOOKS = 6  # in one read
+
 PREFILLING = frozenset(("llama_cpp", "vllm"))
 """Kinds of servers whose `/responses` goes on with a message of the assistant's, as measured."""
 
@@ -110,29 +114,48 @@ class RelayStream:
             if len(self._whole) > EVENT_LIMIT:
                 raise BackendError(502, "The backend's answer is too large.")
             return True
-        events = self._parser.feed(data)
-        if self._fast is not None and events:
-            texts = self._decoder.more(events, self._fast.like)
-            if texts is not None and self._fast.has_room(texts):
-                self._said += sum(map(len, texts))
-                self._check_size()
-                self._response.alive()
-                return self._fast.write(texts)
+        ready = self._feed_events(self._parser.feed(data))
+        fast = self._fast
+        if ready and fast is not None and fast.takes_reads and not self._parser.waiting:
+            self._response.shortcut = fast.take
+        return ready
+
+    def _feed_events(self, events: Sequence[bytes]) -> bool:
+        """Give what events say: those that are only more of one text by the fast path, all others as Deltas."""
+        at, ready, looks = 0, True, 0
+        while at < len(events) and not self._decoder.ended:
+            if self._fast is not None:
+                taken, wanted = self._fast.give(events[at:] if at else events)
+                at, ready = at + taken, ready and wanted
+                if taken:
+                    self._response.alive()
+                if at == len(events):
+                    break
+                self._leave_fast()
+            looks += 1
+            few = self._path is not None and looks <= MOST_LOOKS and len(events) - at > MANY
+            to = at + FIRST if few else len(events)
+            ready = self._feed_long(events[at:to]) and ready
+            at = to
+        return ready and not self._decoder.ended
+
+    def _leave_fast(self) -> None:
+        if self._fast is not None:
+            self._said += self._fast.said
             self._fast = None
+
+    def _feed_long(self, events: Sequence[bytes]) -> bool:
+        """Give what events say as Deltas; False once the taker wants no more for now."""
         deltas = self._decoder.feed(events)
         self._said += sum([len(delta.text) for delta in deltas if isinstance(delta, RelayedText)])
-        self._check_size()
-        if any(not (isinstance(delta, Relay) and delta.type in LIFE) for delta in deltas):
-            self._response.alive()
-        if not self._pass_on(deltas) or self._decoder.ended:
-            return False
-        if self._path is not None and deltas and type(like := deltas[-1]) is RelayedText:
-            self._fast = FastText.of(like, self._path)
-        return True
-
-    def _check_size(self) -> None:
         if self._said > MOST_SAID:
             raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
+        if any(not (isinstance(delta, Relay) and delta.type in LIFE) for delta in deltas):
+            self._response.alive()
+        ready = self._pass_on(deltas)
+        if self._path is not None and deltas and type(like := deltas[-1]) is RelayedText and not self._decoder.ended:
+            self._fast = FastText.of(like, self._path, MOST_SAID - self._said, self._response.pause)
+        return ready
 
     def _rest(self) -> Sequence[Delta]:
         if self._whole is not None:

@@ -38,7 +38,7 @@ MOST_OF_OUTPUT = 4_000
 _TYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
 
-class _TextEvent(msgspec.Struct, gc=False):
+class TextEvent(msgspec.Struct, gc=False):
     """The events that make up most of a stream, as the known servers send them."""
 
     type: str
@@ -50,7 +50,8 @@ class _TextEvent(msgspec.Struct, gc=False):
     logprobs: list[Raw] | None = None
 
 
-_text_event = msgspec.json.Decoder(_TextEvent)
+text_event = msgspec.json.Decoder(TextEvent).decode
+"""Raises what msgspec raises, ValueError and RecursionError for anything else."""
 
 
 _OF_ITEMS = ("response.output_item.added", "response.output_item.done")
@@ -110,25 +111,6 @@ class ResponsesEventDecoder:
                 self._fail(error)
         return deltas
 
-    def more(self, events: Sequence[bytes], like: RelayedText) -> list[str] | None:
-        """Return the texts of events that all go on with the text of a Delta, and say nothing else; None where one does not."""
-        texts: list[str] = []
-        item_id, index, part_index = like.item_id, like.output_index, like.part_index
-        for data in events:
-            if len(data) > LARGE:
-                return None
-            try:
-                event = _text_event.decode(data)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                return None
-            if event.type != like.type or event.item_id != item_id or event.output_index != index:
-                return None
-            at = event.content_index if event.summary_index is None else event.summary_index
-            if (at or 0) != part_index or event.logprobs or not event.delta:
-                return None
-            texts.append(event.delta)
-        return texts
-
     def whole(self, body: bytes) -> Sequence[Delta]:
         """Decode a response that came whole."""
         try:
@@ -159,7 +141,7 @@ class ResponsesEventDecoder:
         if len(data) > LARGE:
             return self._other(self._fields(data))
         try:
-            event = _text_event.decode(data)
+            event = text_event(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return () if data == b"[DONE]" else self._other(self._fields(data))
         if event.type not in TEXTS or event.logprobs:

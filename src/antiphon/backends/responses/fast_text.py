@@ -1,45 +1,160 @@
 """FastText: further pieces of one text, from a Responses backend's events to the client's frames, past Deltas and Events.
 
 Most events of a stream are such pieces. The same indexes go on to the same part of the same item; what is in any way different
-is left to the long way, which also joins the pieces from time to time.
+is left to the long way, which also joins the pieces from time to time. Pieces may come as the data of events (`give`), or as
+reads of the socket (`take`): HTTP chunks of one event each, whose HTTP and lines need no parser.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from antiphon.backends.responses.decoder import LARGE, TextEvent, text_event
 from antiphon.core.deltas import RelayedText
 from antiphon.core.fast_path import FastPath, Straight
 from antiphon.core.relay.parts import MOST_PIECES
 
 _encode = msgspec.json.Encoder().encode
+_END = b"\n\n\r\n"
+"""What a chunk of one event ends with."""
+
+_MOST_STARTS = 64  # lengths of chunks whose beginnings are kept
+_LARGEST = 4096  # bytes of such a chunk
+_TRIES = 4  # reads of which nothing is taken, in a row
 
 
 class FastText:
-    """The text that Deltas `like` the last one go on with."""
+    """The text that Deltas `like` the last one go on with. `said` counts its characters, of which there may be `room`.
 
-    __slots__ = ("_left", "_straight", "like")
+    `pause` is told when the client wants no more for now.
+    """
 
-    def __init__(self, like: RelayedText, straight: Straight) -> None:
-        self.like = like
+    __slots__ = ("_event", "_left", "_like", "_named", "_pause", "_room", "_starts", "_straight", "_tries", "said")
+
+    def __init__(self, like: RelayedText, straight: Straight, room: int, pause: Callable[[], None]) -> None:
+        self._like = like
         self._straight = straight
+        self._pause = pause
         self._left = MOST_PIECES
+        self._room, self.said = room, 0
+        self._event: TextEvent | None = None  # the last one, without its text: most are equal to it
+        self._tries = _TRIES
+        self._starts: dict[int, tuple[bytes, int]] = {}
+        self._named = b"event: %b\ndata: " % like.type.encode()
 
     @classmethod
-    def of(cls, like: RelayedText, path: FastPath) -> FastText | None:
+    def of(cls, like: RelayedText, path: FastPath, room: int, pause: Callable[[], None]) -> FastText | None:
         """Return None where such a text is not open, or something has to look at its pieces."""
         straight = path.relayed(like) if like.text and not like.logprobs else None
-        return cls(like, straight) if straight is not None else None
+        return cls(like, straight, room, pause) if straight is not None else None
 
-    def has_room(self, texts: Sequence[str]) -> bool:
-        """Tell whether some pieces may go this way, before the next one goes the long way."""
+    @property
+    def takes_reads(self) -> bool:
+        """Tell whether reads of the socket have been of use, or may be."""
+        return self._tries > 0
+
+    def give(self, events: Sequence[bytes]) -> tuple[int, bool]:
+        """Write the first of some events, by their data, that all go on with the text.
+
+        Return how many, and whether the client wants more.
+        """
+        texts: list[str] = []
+        for data in events:
+            text = self._text(data)
+            if not text:
+                break
+            texts.append(text)
+        size = sum(map(len, texts))
+        if not texts or len(texts) > self._left or self.said + size > self._room:
+            return 0, True
         self._left -= len(texts)
-        return self._left >= 0
-
-    def write(self, texts: list[str]) -> bool:
-        """Write pieces; False to pause."""
+        self.said += size
         if len(texts) == 1:
-            return self._straight.one(texts[0], _encode(texts[0]))
-        return self._straight.several(texts, [_encode(text) for text in texts])
+            return 1, self._straight.one(texts[0], _encode(texts[0]))
+        return len(texts), self._straight.several(texts, [_encode(text) for text in texts])
+
+    def _text(self, data: bytes) -> str:
+        """Return the text of an event that goes on with it, and says nothing else; "" of any other."""
+        if len(data) > LARGE:
+            return ""
+        try:
+            event = text_event(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return ""
+        text, event.delta = event.delta, ""
+        if event != self._event:
+            like = self._like
+            if event.type != like.type or event.item_id != like.item_id or event.output_index != like.output_index:
+                return ""
+            part_index = event.content_index if event.summary_index is None else event.summary_index
+            if (part_index or 0) != like.part_index or event.logprobs:
+                return ""
+            self._event = event
+        return text
+
+    def take(self, data: bytes) -> int:
+        """Take the whole chunks that a read begins with; return how many bytes they are. A shortcut of an HttpResponse."""
+        size = len(data)
+        try:
+            start, at = self._starts[size]
+        except KeyError:
+            start, at = self._start(data, size)
+        if data[:at] != start or data[-4:] != _END:
+            return self._take_several(data)
+        payload = data[at:-4]
+        try:
+            event = text_event(payload)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return 0
+        text, event.delta = event.delta, ""
+        said = self.said + len(text)
+        # Blanks between values may be line ends, which events have none of; `find`, as `in` takes ten times as long.
+        if event != self._event or not text or payload.find(b"\n") >= 0 or payload.find(b"\r") >= 0:
+            return 0
+        if self._left <= 0 or said > self._room:
+            return 0
+        self._left -= 1
+        self.said = said
+        if not self._straight.one(text, _encode(text)):
+            self._pause()
+        return size
+
+    def _take_several(self, data: bytes) -> int:
+        """Take chunks that came with one read."""
+        frames = data.split(_END)
+        frames.pop()
+        payloads: list[bytes] = []
+        size = 0
+        for frame in frames:
+            whole = len(frame) + len(_END)
+            start, at = self._starts.get(whole) or self._start(frame, whole)
+            if frame[:at] != start:
+                break
+            payloads.append(frame[at:])
+            size += whole
+        joined = b"".join(payloads)
+        if joined.find(b"\n") >= 0 or joined.find(b"\r") >= 0:
+            return 0
+        taken, ready = self.give(payloads)
+        if taken < len(payloads):
+            size = sum([len(frame) + len(_END) for frame in frames[:taken]])
+        if not ready:
+            self._pause()
+        self._tries = _TRIES if taken else self._tries - 1
+        return size
+
+    def _start(self, data: bytes, size: int) -> tuple[bytes, int]:
+        """Return what a chunk of so many bytes begins with, up to the JSON, and its length; what never fits if none can."""
+        for digits in (1, 2, 3, 4):
+            length = b"%x\r\n" % max(0, size - digits - 4)
+            if len(length) == digits + 2:
+                for head in (self._named, b"data: "):
+                    start = length + head
+                    if data.startswith(start) and size <= _LARGEST:
+                        if len(self._starts) >= _MOST_STARTS:
+                            self._starts.clear()
+                        self._starts[size] = start, len(start)
+                        return start, len(start)
+        return b"-", 0

@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 from antiphon.core.guards.asked import asked_moderation
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BRINGERS, BY_NAME, FUNCTION, is_other_item
+from antiphon.core.request.chat_fields import check_chat_fields
 from antiphon.core.request.other_items import check_other
 from antiphon.core.request.other_spellings import own_spelling
 from antiphon.core.request.text_format import PLAIN, ResolvedText, resolve_text
@@ -45,6 +46,7 @@ class _StrictRequest(CreateResponse, frozen=True, kw_only=True, forbid_unknown_f
 _strict_request = msgspec.json.Decoder(_StrictRequest)
 _request = msgspec.json.Decoder(CreateResponse)
 _unnamed_output = msgspec.json.Decoder(UnnamedOutput)
+_UNKNOWN = "Object contains unknown field"
 _OUTPUT = to_json(BY_NAME[FUNCTION].owes)
 _known_item: msgspec.json.Decoder[KnownItem] = msgspec.json.Decoder(KnownItem)
 _names = frozenset(field.encode_name for field in msgspec.structs.fields(CreateResponse))
@@ -82,7 +84,9 @@ def _on_one_line(body: bytes) -> bytes:
 def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]:
     try:
         return _strict_request.decode(body), {}
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
+        if not str(error).startswith(_UNKNOWN):
+            raise  # once is enough: its words repeat the value, which may have megabytes
         fields = decode_fields(body)
     extra = {name: value for name, value in fields.items() if name not in _names and bytes(value) != b"null"}
     if "messages" in extra and "input" not in fields:
@@ -91,12 +95,7 @@ def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]
             param="input",
             code="missing_required_parameter",
         )
-    if "max_tokens" in extra:
-        raise InvalidRequest(
-            "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_output_tokens' instead.",
-            param="max_tokens",
-            code="unsupported_parameter",
-        )
+    check_chat_fields(extra)
     if extra and unknown == "reject":
         name = next(iter(extra))
         raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")

@@ -50,6 +50,15 @@ def check_json(body: bytes, path: str = "", values: int = MOST_VALUES) -> bytes:
 
     `values`: how many it may have. Whether it is JSON at all is for the decoder to say. Lone surrogates become U+FFFD.
     """
+    check_bounds(body, path, values)
+    return mended(body)
+
+
+def check_bounds(body: bytes, path: str = "", values: int = MOST_VALUES) -> None:
+    """Raise what `check_json` raises. Lone surrogates stay: msgspec refuses them, also in what it skips or keeps raw.
+
+    So who tries to decode the body first, and decodes what `mended` returns if it is refused, need not search all of it.
+    """
     if not body.isascii():
         _check_encoding(body, path)
     if len(body) > FEW_CONTAINERS and _more_than_few(body):
@@ -58,6 +67,10 @@ def check_json(body: bytes, path: str = "", values: int = MOST_VALUES) -> bytes:
         _check_values(body, path, values)
     if len(body) > MOST_ESCAPES and _more_than(MOST_ESCAPES, body, b"\\"):
         raise _too_many(MOST_ESCAPES, "backslashes", path)
+
+
+def mended(body: bytes) -> bytes:
+    """Return a body without lone surrogates."""
     if body.find(b"\\") >= 0 and _SURROGATE.search(body):  # `in` would raise and catch an error first
         return without_lone_surrogates(body)
     return body

@@ -54,6 +54,7 @@ class CallNames:
 
     def _add(self, offer: Offer) -> None:
         namespace, name = offer.target.namespace, offer.target.name
+        namespace = None if namespace == name else namespace  # it is in none, but was searched for
         full = f"{namespace}__{name}" if namespace else name
         spelled = _spelled(full)
         for table, known in ((self._by_name, full), (self._by_spelling, spelled)):

@@ -76,7 +76,14 @@ def _check_runnable(choice: str | ToolChoice, declared: Sequence[Tool], tools: T
     if MCP in types:
         return  # its server says later what can be called
     ignored = next((type for type in types if type in tools.ignored), "")
-    raise _not_run(ignored or choice.type if isinstance(choice, ToolChoice) else ignored)
+    if ignored:
+        raise _not_run(ignored)
+    raise InvalidRequest(
+        f"Tool choice '{choice if isinstance(choice, str) else choice.type}' cannot be forced: "
+        "the model itself can call none of the declared tools ('allowed_callers').",
+        param="tool_choice",
+        code="tool_not_available",
+    )
 
 
 def _of_server(choice: ToolChoice, kind: CallKind, tools: ToolMap) -> list[Offer]:

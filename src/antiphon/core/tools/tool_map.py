@@ -210,8 +210,11 @@ class ToolMap:
         if tool.allowed_callers and not called_directly(tool):
             return
         if isinstance(tool, FunctionTool) and namespace is None:
-            self._declare_function(tool)
-            return
+            if found and tool.defer_loading is True and kinds.HOSTED_TOOL_SEARCH in self._run_here:
+                namespace = tool.name  # OpenAI's calls of a function that its own search has found name it so
+            else:
+                self._declare_function(tool)
+                return
         description = described(tool)
         if about:
             description = f"({namespace}: {about})\n{description}"
@@ -353,8 +356,9 @@ def _is_client_search(tool: Tool) -> bool:
 
 
 def full_name(target: Target) -> str:
-    """Return the name of a tool with its namespace."""
-    return f"{target.namespace}__{target.name}" if target.namespace else target.name
+    """Return the name of a tool with its namespace, once where both are the same: it is in none, but was searched for."""
+    own = target.namespace in (None, "", target.name)
+    return target.name if own else f"{target.namespace}__{target.name}"
 
 
 def free_name(target: Target, taken: Container[str]) -> str:

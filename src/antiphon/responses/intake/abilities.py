@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from antiphon.backends.base import Capabilities
 from antiphon.core.context import content_of
+from antiphon.core.kinds import UNTOLD
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
@@ -14,6 +15,7 @@ from antiphon.types.items import (
     InputImage,
     Item,
     Message,
+    OtherItem,
 )
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool
@@ -62,6 +64,14 @@ def beyond_chat(request: CreateResponse) -> Sequence[str]:
     if request.reasoning is not None and (request.reasoning.context or request.reasoning.mode):
         found += [f"reasoning.{name}" for name in ("context", "mode") if getattr(request.reasoning, name)]
     return found
+
+
+def untold(items: Sequence[Item]) -> Sequence[str]:
+    """Return the types of items that only a backend which speaks Responses itself can read; opened seals are not among them."""
+    if OtherItem not in set(map(type, items)):
+        return ()
+    types = dict.fromkeys(item.type for item in items if type(item) is OtherItem)
+    return [found for found in types if found in UNTOLD]
 
 
 MOST_MEDIA = 2_000

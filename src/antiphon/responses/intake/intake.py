@@ -32,7 +32,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.responses.calls.approvals import given
 from antiphon.responses.calls.hosted_calls import offered, told
 from antiphon.responses.compaction import threshold
-from antiphon.responses.intake.abilities import EFFORT, beyond_chat, check_capabilities, wants_effort
+from antiphon.responses.intake.abilities import EFFORT, beyond_chat, check_capabilities, untold, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
 from antiphon.responses.intake.history import Gathering, History, refers
@@ -276,8 +276,7 @@ class Intake:
             effort = None
             if wants_effort(request):
                 ignored = [*ignored, EFFORT]
-        beyond = beyond_chat(request)
-        if beyond and not route.runs_hosted_tools:
+        if not route.runs_hosted_tools and (beyond := [*beyond_chat(request), *untold(draft.shown)]):
             ignored = [*ignored, *beyond]
         sent = self._services.captures.of(response.id, draft.owner) if response.store else None
         turn = Turn(
@@ -295,6 +294,7 @@ class Intake:
             max_output_tokens=1 if prewarms(request) else response.max_output_tokens,
             reasoning_effort=effort,
             extra=with_operators(asked.extra, route.extra_body),
+            unknown=asked.extra.keys() if asked.extra else (),
             options=asked.options,
             stream=bool(request.stream),
             hints=replace(draft.hints, owner=draft.owner, response=response.id, sent=sent),

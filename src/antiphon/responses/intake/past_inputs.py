@@ -14,12 +14,16 @@ import time
 from collections.abc import Callable, Sequence
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
+from antiphon.core.context import check_ids
 from antiphon.core.json_encoding import to_json
+from antiphon.core.request.decoding import decode_items
+from antiphon.core.request.json_text import check_bounds
 from antiphon.core.text.encoded_texts import EncodedTexts
-from antiphon.responses.intake.asked import Asked
+from antiphon.responses.intake.asked import Asked, RequestDecoder
+from antiphon.runtime.offload import LARGE
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -53,10 +57,22 @@ _USUAL = frozenset((Message, FunctionCall, FunctionCallOutput, CustomToolCall, C
 """Items that have the same meaning in each request, and are not kept as JSON that is looked into again."""
 
 _Mark = tuple[int, bytes]
+_items = msgspec.json.Decoder(list[Raw])
+
+
+class Settled(msgspec.Struct, eq=False):
+    """What stood behind the items of a body that `decoder` has decoded, and what was asked there, without the items."""
+
+    tail: bytes
+    asked: Asked
+    decoder: RequestDecoder | None
 
 
 class PastInput(msgspec.Struct, eq=False):
-    """An input of an earlier request: its body in `pieces` up to the `end` of its last item; the first item is at `begin`."""
+    """An input of an earlier request: its body in `pieces` up to the `end` of its last item; the first item is at `begin`.
+
+    `settled` tells of the rest of that body, once a request has gone on from the input.
+    """
 
     owner: str
     pieces: list[bytes]
@@ -67,13 +83,21 @@ class PastInput(msgspec.Struct, eq=False):
     mark: _Mark
     size: int
     at: float
+    settled: Settled | None = None
 
 
 class Continued(msgspec.Struct, eq=False):
-    """A body that goes on where an earlier one's items ended. `short`: with one item in the place of those."""
+    """A body that goes on where an earlier one's items ended. `added`: the items behind those, once they are known."""
 
     past: PastInput
-    short: bytes
+    body: bytes
+    stand_in: bytes
+    added: Sequence[Raw] = ()
+
+    @property
+    def short(self) -> bytes:
+        """The body with one item in the place of those that are known."""
+        return b"".join((self.body[: self.past.begin], self.stand_in, self.body[self.past.end :]))
 
 
 class _Owned:
@@ -129,8 +153,31 @@ class PastInputs:
         for level in range(len(body).bit_length() - 1, _LEAST_LEVEL - 1, -1):
             for past in reversed(owned.marks.get(_mark(body, level), ())):
                 if past.end < len(body) and _begins(body, past) and past.at >= self._clock() - SECONDS:
-                    return Continued(past, b"".join((body[: past.begin], self._stand_in, body[past.end :])))
+                    return Continued(past, body, self._stand_in)
         return None
+
+    def with_more(self, continued: Continued, body: bytes, decoder: RequestDecoder) -> Asked | None:
+        """Return the request of a body that differs from the earlier one in further items alone; None where it does not.
+
+        Its other bytes are the same, so nothing but those items is decoded. Raises APIError.
+        """
+        past, settled = continued.past, continued.past.settled
+        if settled is None or settled.decoder is not decoder or not body.endswith(settled.tail):
+            return None
+        more = body[past.end : len(body) - len(settled.tail)]
+        if past.end + len(more) + len(settled.tail) != len(body) or len(more) >= LARGE or more[:1] not in (b",", b""):
+            return None
+        if more.find(b"\n") >= 0 or more.find(b"\r") >= 0:
+            return None
+        check_bounds(b'{"input":[%b]}' % more[1:])
+        try:
+            continued.added = _items.decode(b"[%b]" % more[1:])
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        items, asked = decode_items(continued.added), settled.asked
+        check_ids(items)
+        tools, extra = [*asked.tools], {**asked.extra}
+        return replace(asked, items=past.items + items, tools=tools, extra=extra, size=len(body), encoded=past.encoded)
 
     def whole(self, continued: Continued, asked: Asked, size: int) -> Asked | None:
         """Return the request of a whole body of this `size`, of which the short one was decoded; None where that is another.
@@ -140,15 +187,24 @@ class PastInputs:
         first = asked.items[0] if asked.items else None
         if type(first) is not Message or first.content != self._token:
             return None
+        raw = asked.request.input
+        continued.added = raw[1:] if isinstance(raw, list) else ()
         return replace(asked, items=continued.past.items + asked.items[1:], size=size, encoded=continued.past.encoded)
 
-    def keep(self, owner: str, body: bytes, asked: Asked, continued: Continued | None) -> Asked:
+    def keep(
+        self,
+        owner: str,
+        body: bytes,
+        asked: Asked,
+        continued: Continued | None = None,
+        decoder: RequestDecoder | None = None,
+    ) -> Asked:
         """Remember the input of a request that was decoded, and return the request with what is kept beside its items."""
+        if continued is not None:
+            self._go_on(continued, body, asked, decoder)
+            return asked
         raw = asked.request.input
         if not self._limit or type(raw) is not list:
-            return asked
-        if continued is not None:
-            self._go_on(continued.past, body, asked, raw)
             return asked
         share = self._limit // OWNERS_SHARE
         if len(body) * _FORMS > share or not self._seems_to_go_on(owner, body) or len(raw) != len(asked.items):
@@ -176,11 +232,12 @@ class PastInputs:
             del seen[next(iter(seen))]
         return found
 
-    def _go_on(self, past: PastInput, body: bytes, asked: Asked, raw: Sequence[Raw]) -> None:
+    def _go_on(self, continued: Continued, body: bytes, asked: Asked, decoder: RequestDecoder | None) -> None:
         """Let an input grow by the items that a request has added."""
+        past, raw = continued.past, continued.added
         known = len(past.items)
         count = _usual(asked.items[known:])
-        piece = b"".join([part for one in raw[1 : count + 1] for part in (b",", one)])
+        piece = b"".join([part for one in raw[:count] for part in (b",", one)])
         owned = self._owners.get(past.owner)
         if owned is None or id(past) not in owned.inputs:
             return  # another request has gone on from it meanwhile, or it was dropped
@@ -193,9 +250,12 @@ class PastInputs:
             pieces = [b"".join(pieces)]
         mark = _mark(body, end.bit_length() - 1)
         items = asked.items[: known + count]
-        size = end * _FORMS + _ENTRY
+        settled = _settled(past.settled, body[end:], asked, decoder) if count == len(raw) else None
+        size = end * _FORMS + _ENTRY + (0 if settled is None else (past.begin + len(body) - past.end) * _FORMS)
         if size <= self._limit // OWNERS_SHARE:
-            self._add(PastInput(past.owner, pieces, past.begin, end, items, past.encoded, mark, size, self._clock()))
+            at = self._clock()
+            grown = PastInput(past.owner, pieces, past.begin, end, items, past.encoded, mark, size, at, settled)
+            self._add(grown)
 
     def _add(self, past: PastInput) -> None:
         owned = self._owners.get(past.owner)
@@ -226,6 +286,15 @@ class PastInputs:
         self._size -= past.size
         if not owned.inputs:
             self._owners.pop(past.owner, None)
+
+
+def _settled(known: Settled | None, tail: bytes, asked: Asked, decoder: RequestDecoder | None) -> Settled | None:
+    """Return what is kept of a request beside its items; None where a template has a part in it, which may change."""
+    if known is not None and known.tail == tail and known.decoder is decoder:
+        return known
+    if asked.request.prompt is not None or len(tail) > MOST_BEHIND:
+        return None
+    return Settled(tail, replace(asked, items=[], encoded=None, request=replace(asked.request, input=UNSET)), decoder)
 
 
 def _usual(items: Sequence[Item]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from difflib import get_close_matches
+from functools import lru_cache
 from urllib.parse import unquote
 
 import msgspec
@@ -191,7 +192,7 @@ def _prefix(raw_path: bytes) -> str:
 def _refusal(template: _Template, method: str, prefix: str) -> APIError:
     if method == "GET" and template.upgrades:
         return upgrade_required()
-    message = f"Method {method} is not allowed on {prefix}{template.path}."
+    message = f"Method {method} is not allowed on {prefix}{template.path.replace(':path}', '}')}."
     return APIError(405, message, code="method_not_allowed", headers={"allow": template.allow()})
 
 
@@ -210,6 +211,7 @@ def _nearest(path: str, templates: Iterable[str]) -> str:
     return next(iter(begun or get_close_matches(path, fixed, n=1, cutoff=0.75)), "")
 
 
+@lru_cache(maxsize=512)
 def _pattern(path: str) -> re.Pattern[str]:
     """Compile a template: a plain variable ends at a slash, `{name:path}` doesn't."""
     parts, end = [], 0

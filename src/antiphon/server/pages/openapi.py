@@ -18,7 +18,7 @@ from antiphon.server.http.messages import Reply, Request
 from antiphon.server.http.router import HttpRoute, RouteTable
 from antiphon.server.pages.event_words import event_schemas
 from antiphon.server.pages.fields import describe_fields
-from antiphon.server.pages.kept_operations import TAGS
+from antiphon.server.pages.kept_operations import READ, TAGS
 from antiphon.server.pages.log_operations import SERVER, Item
 from antiphon.server.pages.operation import Operation
 from antiphon.server.pages.operations import OPERATIONS
@@ -107,11 +107,14 @@ def document(routes: Sequence[HttpRoute]) -> Json:
 
 
 def from_docstring(route: HttpRoute) -> Operation:
-    """Return the Operation of a route that OPERATIONS lacks: its summary is the first line of the handler's docstring."""
+    """Return the Operation of a route that OPERATIONS lacks: its summary, or its words, are the handler's docstring."""
     words = (inspect.getdoc(route.handler) or route.path).splitlines()[0]
-    summary = re.sub(r"^[A-Z]+ \S*?[.:]? (?=\S)", "", words)
+    said = re.sub(r"^[A-Z]+ \S+?[.:]?( (?=\S)|$)", "", words)
+    said = said[:1].upper() + said[1:]
     first = route.path.split("/")[1]
-    return Operation(tag=TAGS.get(first) or first.capitalize() or SERVER, summary=summary[:1].upper() + summary[1:])
+    tag = TAGS.get(first) or first.capitalize() or SERVER
+    summary = READ.get((route.method, _template(route.path)))
+    return Operation(tag=tag, summary=summary, words=said) if summary else Operation(tag=tag, summary=said or words)
 
 
 def scopes_needed(route: HttpRoute) -> str:

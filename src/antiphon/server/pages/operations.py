@@ -105,7 +105,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     **KEPT,
     ("POST", "/responses"): Operation(
         tag=RESPONSES,
-        summary="Make a response",
+        summary="Create a response",
         words='JSON, or server-sent events with `"stream": true`. With `"background": true` it is queued and polled.',
         body=CreateResponse,
         answer=Response,
@@ -134,7 +134,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         example={"model": "", "input": "Say hello in five languages."},
     ),
     ("POST", "/responses/compact"): Operation(
-        tag=RESPONSES, summary="Make a context shorter", body=CreateResponse, answer=Compaction
+        tag=RESPONSES, summary="Compact a context", body=CreateResponse, answer=Compaction
     ),
     ("POST", "/conversations"): Operation(
         tag=CONVERSATIONS,
@@ -145,16 +145,19 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("GET", "/conversations/{id}"): Operation(tag=CONVERSATIONS, summary="Read a conversation", answer=Conversation),
     ("POST", "/conversations/{id}"): Operation(
-        tag=CONVERSATIONS, summary="Replace its metadata", body=UpdateConversation, answer=Conversation
+        tag=CONVERSATIONS,
+        summary="Replace the metadata of a conversation",
+        body=UpdateConversation,
+        answer=Conversation,
     ),
     ("DELETE", "/conversations/{id}"): Operation(
         tag=CONVERSATIONS, summary="Delete a conversation and its items", answer=Deleted
     ),
     ("GET", "/conversations/{id}/items"): Operation(
-        tag=CONVERSATIONS, summary="List its items", answer=ItemList, query=PAGE
+        tag=CONVERSATIONS, summary="List the items of a conversation", answer=ItemList, query=PAGE
     ),
     ("POST", "/conversations/{id}/items"): Operation(
-        tag=CONVERSATIONS, summary="Add items, 20 at most", body=AddItems, answer=ItemList
+        tag=CONVERSATIONS, summary="Add items to a conversation, 20 at most", body=AddItems, answer=ItemList
     ),
     ("GET", "/conversations/{id}/items/{item_id}"): Operation(tag=CONVERSATIONS, summary="Read one item", answer=Item),
     ("DELETE", "/conversations/{id}/items/{item_id}"): Operation(
@@ -183,7 +186,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         tag=MODELS, summary="Read a stored chat completion", answer=ChatCompletion
     ),
     ("POST", "/chat/completions/{id}"): Operation(
-        tag=MODELS, summary="Replace its metadata", body=UpdateConversation, answer=ChatCompletion
+        tag=MODELS, summary="Replace the metadata of a conversation", body=UpdateConversation, answer=ChatCompletion
     ),
     ("DELETE", "/chat/completions/{id}"): Operation(tag=MODELS, summary="Delete it", answer=Deleted),
     ("GET", "/chat/completions/{id}/messages"): Operation(

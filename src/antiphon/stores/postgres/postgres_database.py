@@ -5,13 +5,12 @@ Frequent writes are committed in groups; reads run on pooled connections.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 from antiphon.stores.condition import Census, Measure
+from antiphon.stores.expiry import Expiry
 from antiphon.stores.postgres.connection import upkeep
 from antiphon.stores.postgres.connection.address import read_address
 from antiphon.stores.postgres.connection.batcher import Batcher
@@ -24,9 +23,6 @@ Values = Mapping[str, Any]
 
 Purge = Callable[[int], Awaitable[int]]
 """Deletes up to `PURGE_GROUP` rows that have expired by a time; returns how many of them count."""
-
-Sweep = Callable[[int], Awaitable[None]]
-"""Deletes what is of no use by a time."""
 
 PURGE_GROUP = 100  # rows deleted in one transaction
 
@@ -44,9 +40,10 @@ class PostgresDatabase:
         self.condition = self.pool.condition
         self.listener = Listener(self.address, self.pool)
         self._batchers: list[Batcher[Any, Any]] = []
-        self._purges: list[Purge] = []
-        self._purged = 0
-        self._sweeps: list[Sweep] = []
+        # As long as a group takes, others have the disk.
+        self._expiry: Expiry[Purge] = Expiry(lambda purge, now: purge(now), group=PURGE_GROUP, rest=1.0)
+        self.expires = self._expiry.expires
+        self.sweeps = self._expiry.sweeps
 
     # For nouns
 
@@ -60,33 +57,11 @@ class PostgresDatabase:
         self._batchers.append(batcher)
         return batcher
 
-    def expires(self, purge: Purge, *, first: bool = False) -> None:
-        """Register the function `purge`, called until it deletes nothing; `first`: before the others."""
-        self._purges.insert(0 if first else len(self._purges), purge)
-
-    def sweeps(self, sweep: Sweep) -> None:
-        """Register the coroutine function `sweep`, which deletes what the purges leave behind, in steps of its own."""
-        self._sweeps.append(sweep)
-
     # The store as a whole
 
     async def purge(self, now: int) -> int:
         """Delete what has expired; return how many rows that count."""
-        total = sum([await self._purge(purge, now) for purge in self._purges])
-        for sweep in self._sweeps:
-            await sweep(now)
-        return total
-
-    async def _purge(self, some: Purge, now: int) -> int:
-        total = 0
-        while True:
-            began = perf_counter()
-            deleted = await some(now)
-            total += deleted
-            self._purged += deleted
-            if deleted < PURGE_GROUP:
-                return total
-            await asyncio.sleep(perf_counter() - began)  # others have the disk meanwhile
+        return await self._expiry.purge(now)
 
     async def census(self, now: float) -> Census:
         """Count what waits."""
@@ -96,7 +71,7 @@ class PostgresDatabase:
 
     def measures(self) -> Iterable[Measure]:
         """Return the figures of the connections, and how many rows were deleted."""
-        return upkeep.measures(self.pool, self.listener.listening, self._purged)
+        return upkeep.measures(self.pool, self.listener.listening, self._expiry.deleted)
 
     async def close(self) -> None:
         """Finish pending writes and close the connections."""

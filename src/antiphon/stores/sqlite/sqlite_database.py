@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from sqlite3 import Connection
-from time import perf_counter
 from typing import Concatenate, ParamSpec, TypeVar
 
 from antiphon.stores.condition import Census, Condition, Labels, Measure
+from antiphon.stores.expiry import Expiry
 from antiphon.stores.sqlite.database import Synchronous, connect_reader, open_database
 from antiphon.stores.sqlite.disk.keeper import WAL_LIMIT, Keeper
 from antiphon.stores.sqlite.disk.upkeep import census
@@ -27,9 +27,6 @@ P = ParamSpec("P")
 
 Purge = Callable[[Connection, int, int], int]
 """Deletes rows that have expired by a time, at most so many; returns how many of them count."""
-
-Sweep = Callable[[int], Awaitable[None]]
-"""Deletes what is of no use by a time."""
 
 SHALLOW = 16  # turns of history, or items by their ids, that are read on the event loop
 READ_SECONDS = 0.25  # that a read on the event loop waits for another program
@@ -55,9 +52,9 @@ class SQLiteDatabase:
         self._synchronous: Synchronous = synchronous
         self.condition = Condition(str(self._path))
         self.keeper = Keeper(self._path, self._open, self.condition, wal_limit=wal_limit)
-        self._purges: list[Purge] = []
-        self._purged = 0
-        self._sweeps: list[Sweep] = []
+        self._expiry: Expiry[Purge] = Expiry(self._delete, group=PURGE_GROUP, rest=PURGE_REST)
+        self.expires = self._expiry.expires
+        self.sweeps = self._expiry.sweeps
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="antiphon-store-reader")
         self.writer = WriterThread(self.keeper)
 
@@ -84,35 +81,18 @@ class SQLiteDatabase:
         except sqlite3.Error as error:
             raise self.keeper.told(error) from error
 
-    def expires(self, purge: Purge, *, first: bool = False) -> None:
-        """Register the function `purge`, called until it deletes nothing; `first`: before the others."""
-        self._purges.insert(0 if first else len(self._purges), purge)
-
-    def sweeps(self, sweep: Sweep) -> None:
-        """Register the coroutine function `sweep`, which deletes what the purges leave behind, in steps of its own."""
-        self._sweeps.append(sweep)
-
     # The store as a whole
 
     async def purge(self, now: int) -> int:
         """Delete what has expired; return how many rows that count."""
-        total = sum([await self._purge(purge, now) for purge in self._purges])
-        for sweep in self._sweeps:
-            await sweep(now)
-        return total
+        return await self._expiry.purge(now, behind=self._empty_log)
 
-    async def _purge(self, some: Purge, now: int) -> int:
-        total = 0
-        while True:
-            began = perf_counter()
-            deleted = await self.writer.submit(lambda connection: some(connection, now, PURGE_GROUP))
-            total += deleted
-            self._purged += deleted
-            if deleted < PURGE_GROUP:
-                if total:  # once: to empty the log holds up whoever writes
-                    await self.writer.submit(lambda connection: None, erases=True)
-                return total
-            await asyncio.sleep(PURGE_REST * (perf_counter() - began))
+    async def _delete(self, purge: Purge, now: int) -> int:
+        return await self.writer.submit(lambda connection: purge(connection, now, PURGE_GROUP))
+
+    async def _empty_log(self) -> None:
+        """Overwrite the log; once for each purge, as it holds up whoever writes."""
+        await self.writer.submit(lambda connection: None, erases=True)
 
     async def census(self, now: float) -> Census:
         """Count what waits."""
@@ -129,7 +109,7 @@ class SQLiteDatabase:
             name="purged_total",
             help="Expired responses and files that this process has deleted.",
             kind="counter",
-            values={(): float(self._purged)},
+            values={(): float(self._expiry.deleted)},
         )
 
     async def close(self) -> None:

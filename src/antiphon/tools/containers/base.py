@@ -36,7 +36,8 @@ class ContainerBounds(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of containers.
 
     `memory`: the most that one may be given; `idle`: seconds after which one expires; `per_owner`, `total`: sandboxes that run
-    at the same time in this process; `stored`: containers of an owner; `call_seconds`: of one call.
+    at the same time in this process; `stored`: containers of an owner; `call_seconds`: of one call; `lease`: seconds after
+    which the container of a call whose server has died is free again.
     """
 
     memory: int = GIB
@@ -45,6 +46,7 @@ class ContainerBounds(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 16
     stored: int = 100
     call_seconds: float = 60.0
+    lease: float = 15.0
 
 
 def check_file_size(size: int, param: str) -> None:

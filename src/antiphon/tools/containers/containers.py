@@ -26,10 +26,8 @@ from antiphon.tools.containers.base import (
 )
 from antiphon.tools.containers.bench import Bench, HeldSandbox
 from antiphon.tools.containers.bundles import unpacked
+from antiphon.tools.containers.claims import Claims
 from antiphon.tools.sandbox.base import Ended, Output, Sandbox, SandboxError, SandboxFileError, SandboxSource
-
-LEASE_SPARE = 60.0  # seconds of a lease beyond the call's own, for files and starts
-WAIT_SECONDS = 0.1  # between two looks whether another server has given a container back
 
 PROGRAM_GIVEN, PROGRAM_LEFT = ".program.json", ".left.json"  # below the folder, as `sandbox.inside.program` has them
 Perform = Callable[[Sandbox], Awaitable[Ended]]
@@ -53,7 +51,7 @@ class Containers:
         self.seconds = 0.0
         self.bench = Bench(source, bounds, time.monotonic)
         self._new_id_base = new_id_base
-        self._holder = new_id_base()
+        self._claims = Claims(store, clock, new_id_base(), bounds.lease)
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     def new_id(self) -> str:
@@ -145,7 +143,7 @@ class Containers:
             await self.bench.drop(id)
 
     async def _call(self, container: StoredContainer, seconds: float, perform: Perform) -> Done:
-        async with self._alone(container.id), self._claimed(container, seconds) as claimed:
+        async with self._alone(container.id), self._claims.claimed(container) as claimed:
             held, fresh = await self._sandbox(container, claimed)
             held.busy = True
             began = time.monotonic()
@@ -157,6 +155,9 @@ class Containers:
                 seconds = time.monotonic() - started
                 held.calls = claimed + 1
                 files, left_out = await self._take(held, container.id, ended)
+            except BaseException:
+                held.calls = -1  # what it holds may be neither the store's nor that of the next call on another server
+                raise
             finally:
                 held.busy = False
                 held.used = time.monotonic()
@@ -186,23 +187,6 @@ class Containers:
             lock, users = self._locks.pop(id)
             if users > 1:
                 self._locks[id] = (lock, users - 1)
-
-    @contextlib.asynccontextmanager
-    async def _claimed(self, container: StoredContainer, seconds: float) -> AsyncIterator[int]:
-        """Take a container for a call, waiting for another server that has it; gives the number of calls before."""
-        while True:
-            now = self.clock()
-            until = now + seconds + LEASE_SPARE
-            calls = await self.store.claim(container.id, container.owner, self._holder, now, until)
-            if calls is not None:
-                break
-            if await self.store.get(container.id, container.owner, now) is None:
-                raise container_not_found(container.id, "container")
-            await asyncio.sleep(WAIT_SECONDS)
-        try:
-            yield calls
-        finally:
-            await asyncio.shield(self.store.release(container.id, self._holder, self.clock(), calls + 1))
 
     # Files
 

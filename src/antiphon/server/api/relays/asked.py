@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Raw
@@ -44,6 +44,9 @@ class AskedHead(msgspec.Struct, frozen=True):
     n: Annotated[int, Meta(ge=1)] | None = None
 
 
+JsonShape = Literal["text", "array", "object"]
+_FIRST: Mapping[JsonShape, bytes] = {"text": b'"', "array": b"[", "object": b"{"}
+
 _head = msgspec.json.Decoder(AskedHead)
 _of_form = msgspec.json.Decoder(AskedHead, strict=False)
 
@@ -77,6 +80,14 @@ class AskedRelay(msgspec.Struct, frozen=True, kw_only=True):
         absent = next((name for name in names if not self.has(name)), None)
         if absent is not None:
             raise missing(absent)
+
+    def require_text(self, name: str, other: JsonShape | None = None) -> None:
+        """Refuse a request whose field is neither a text nor, in JSON, of the `other` shape. Raises InvalidRequest."""
+        self.require(name)
+        shapes: tuple[JsonShape, ...] = ("text", other) if other else ("text",)
+        if not self.parts and not bytes(self.fields[name]).startswith(tuple(_FIRST[shape] for shape in shapes)):
+            wanted = " or ".join(shapes)
+            raise InvalidRequest(f"Invalid value for '{name}': expected {wanted}.", param=name, code="invalid_type")
 
     def demand(self, most: int | None = None) -> Demand:
         """Return what it will use in tokens, as far as it can be told: files count as nothing. `most`: of the answer."""

@@ -37,7 +37,7 @@ class ImageEdits:
 
     def check(self, asked: AskedRelay) -> None:
         """Refuse what no backend would take. Raises InvalidRequest."""
-        asked.require("prompt")
+        asked.require_text("prompt")
 
     def forms(self, asked: AskedRelay) -> Sequence[RelayedForm]:
         """Return the request as it came; JSON, for servers that take forms only, as one too."""

@@ -83,7 +83,7 @@ class Rerank:
 
     def check(self, asked: AskedRelay) -> None:
         """Refuse what no backend would take. Raises InvalidRequest."""
-        asked.require("query")
+        asked.require_text("query", "object")
         _documents(_wishes(asked))
 
     def forms(self, asked: AskedRelay) -> Sequence[RelayedForm]:

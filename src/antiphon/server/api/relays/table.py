@@ -17,7 +17,7 @@ from antiphon.core.model_types import (
     TRANSCRIPTION,
 )
 from antiphon.core.relayed_request import RelayedForm
-from antiphon.server.api.relays.asked import AskedRelay
+from antiphon.server.api.relays.asked import AskedRelay, JsonShape
 from antiphon.server.api.relays.edits import ImageEdits
 from antiphon.server.api.relays.embeddings import MOST_NUMBERS, Embeddings
 from antiphon.server.api.relays.passing import EVENTS, JSON, ReadAnswer, check_answer, is_text
@@ -47,15 +47,19 @@ class RouteShape(Protocol):
 
 
 class PlainShape(msgspec.Struct, frozen=True):
-    """A route that is passed on as it is: fields that must be there, and the one that its answer must have."""
+    """A route that is passed on as it is: the field that must be there, and the one that its answer must have.
+
+    `other`: what the field may be in JSON beside a text.
+    """
 
     endpoint: str
-    required: tuple[str, ...]
+    required: str
     answered: str = ""
+    other: JsonShape | None = None
 
     def check(self, asked: AskedRelay) -> None:
-        """Refuse a request without these fields. Raises InvalidRequest."""
-        asked.require(*self.required)
+        """Refuse a request without this field, or with one that is no text. Raises InvalidRequest."""
+        asked.require_text(self.required, self.other)
 
     def forms(self, asked: AskedRelay) -> Sequence[RelayedForm]:
         """Return the request as it is."""
@@ -124,7 +128,7 @@ ROUTES = (
         operation="text_completion",
         scope=CHAT,
         type=TEXT_GENERATION,
-        shape=PlainShape("/completions", ("prompt",), "choices"),
+        shape=PlainShape("/completions", "prompt", "choices", other="array"),
         defaults=_SAMPLING,
     ),
     RelayedRoute(
@@ -145,7 +149,7 @@ ROUTES = (
         operation="generate_content",
         scope=IMAGES,
         type=IMAGE_GENERATION,
-        shape=PlainShape("/images/generations", ("prompt",), "data"),
+        shape=PlainShape("/images/generations", "prompt", "data"),
         unnamed=True,
         most=MOST_LARGE,
         large="b64_json",
@@ -170,7 +174,7 @@ ROUTES = (
         operation="generate_content",
         scope=IMAGES,
         type=IMAGE_GENERATION,
-        shape=PlainShape("/images/variations", ("image",), "data"),
+        shape=PlainShape("/images/variations", "image", "data"),
         takes="form",
         unnamed=True,
         most=MOST_LARGE,
@@ -183,7 +187,7 @@ ROUTES = (
         operation="generate_content",
         scope=AUDIO,
         type=SPEECH,
-        shape=PlainShape("/audio/speech", ("input",)),
+        shape=PlainShape("/audio/speech", "input"),
         gives="sound",
     ),
     RelayedRoute(
@@ -192,7 +196,7 @@ ROUTES = (
         operation="generate_content",
         scope=AUDIO,
         type=TRANSCRIPTION,
-        shape=PlainShape("/audio/transcriptions", ("file",), "text"),
+        shape=PlainShape("/audio/transcriptions", "file", "text"),
         takes="form",
         gives="text",
     ),
@@ -202,7 +206,7 @@ ROUTES = (
         operation="generate_content",
         scope=AUDIO,
         type=TRANSCRIPTION,
-        shape=PlainShape("/audio/translations", ("file",), "text"),
+        shape=PlainShape("/audio/translations", "file", "text"),
         takes="form",
         gives="text",
     ),

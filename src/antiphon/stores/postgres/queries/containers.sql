@@ -24,10 +24,10 @@ ORDER BY number DESC LIMIT :limit
 SELECT count(*) FROM antiphon.containers WHERE owner = :owner AND expires_at > :now::double precision
 
 -- name: claim
-UPDATE antiphon.containers SET holder = :holder, held_until = :until::double precision, last_active_at = floor(:now::double precision),
+UPDATE antiphon.containers SET holder = :holder, held_until = clock(:until), last_active_at = floor(:now::double precision),
     expires_at = ceil(greatest(:now::double precision, :until::double precision)) + idle
 WHERE id = :id AND owner = :owner AND expires_at > :now::double precision
-    AND (held_until <= :now::double precision OR holder = :holder)
+    AND (held_until <= clock(:now) OR holder = :holder)
 RETURNING calls
 
 -- name: release

@@ -13,7 +13,7 @@ from antiphon.stores.owned import OwnedChild, OwnedTable, line
 from antiphon.stores.sqlite.database import open_database
 from antiphon.stores.sqlite.vectors import vector_chunks, vector_embeddings
 
-_SHELF_FILES = "file IN (SELECT number FROM vector_store_files WHERE store = :key)"
+_STORE_FILES = "file IN (SELECT number FROM vector_store_files WHERE store = :key)"
 
 TABLES = (
     OwnedTable("keys", ""),
@@ -48,7 +48,7 @@ TABLES = (
     OwnedTable(
         "vector_stores",
         children=(
-            OwnedChild("vector_drafts", _SHELF_FILES),
+            OwnedChild("vector_drafts", _STORE_FILES),
             OwnedChild("file_batches", "store = :key"),
             OwnedChild("vector_store_files", "store = :key"),
         ),

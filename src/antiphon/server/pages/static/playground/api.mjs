@@ -12,9 +12,10 @@ export const key = () => sessionStorage.getItem(KEY) ?? "";
 export const setKey = (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY));
 
 export class ApiError extends Error {
-  constructor(status, error, requestId) {
+  // `body` is the answer as it came.
+  constructor(status, error, requestId, body = null) {
     super(error.message ?? `HTTP ${status}`);
-    Object.assign(this, { status, code: error.code ?? "", param: error.param ?? "", requestId });
+    Object.assign(this, { status, code: error.code ?? "", param: error.param ?? "", requestId, body });
   }
 }
 
@@ -26,7 +27,7 @@ async function send(method, path, { body, signal, headers = {} } = {}) {
   const answer = await fetch(root + path, { method, headers: all, signal, body: body === undefined || form ? body : JSON.stringify(body) });
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
-  throw new ApiError(answer.status, problem.error ?? {}, answer.headers.get("x-request-id"));
+  throw new ApiError(answer.status, problem.error ?? {}, answer.headers.get("x-request-id"), problem);
 }
 
 export const call = async (method, path, body) => (await send(method, path, { body })).json();

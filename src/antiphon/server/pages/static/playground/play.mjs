@@ -251,7 +251,7 @@ export class Playground {
   }
 
   #showFigures(lane, { first, total, tokens, exact, time }) {
-    const figure = (value, name) => h("span", {}, h("b", {}, value), ` ${name}`);
+    const figure = (value, name) => (value === "–" || value === "≈ 0" ? "" : h("span", {}, h("b", {}, value), ` ${name}`)); // what there is not yet is left out
     (lane.figures ?? $("figures")).replaceChildren(figure(seconds(first), "first token"), figure(`${exact ? "" : "≈ "}${tokens.toLocaleString("en")}`, "tokens"), figure(rate(tokens, time), "tokens/s"), figure(seconds(total), "total"));
   }
 

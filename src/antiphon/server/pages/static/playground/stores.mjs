@@ -60,7 +60,7 @@ export class Stores {
       const { data } = await call("GET", "/v1/vector_stores?limit=100");
       const files = await Promise.all(data.map((one) => this.#files(one)));
       const state = JSON.stringify([data.map((one) => [one.id, one.name, one.file_counts]), files]);
-      if (state !== this.#drawn) $("store-list").replaceChildren(...data.map((one, index) => this.#view(one, files[index])));
+      if (state !== this.#drawn) $("store-list").replaceChildren(...(data.length ? data.map((one, index) => this.#view(one, files[index])) : [h("p.note", {}, "No vector stores yet.")]));
       this.#drawn = state; // what has not changed is not drawn anew, under the pointer of whoever clicks there
       if (this.#shown && data.some((one) => one.file_counts.in_progress)) this.#timer = setTimeout(() => this.#look(), PACE);
     } catch (error) {

@@ -6,6 +6,9 @@ const count = (value) => value.toLocaleString("en");
 
 export const cost = (value) => (value >= 0.01 ? value.toFixed(2) : value.toPrecision(2));
 
+// The first words of an answer without the commonest marks of Markdown, for a line of the list.
+export const unmarked = (text) => (text ?? "").replace(/(\*{1,3}|`+)(?=\S)([^*`]*\S)\1/g, "$2").replace(/(^|\s)#{1,6} /g, "$1");
+
 export const STATUSES = ["completed", "incomplete", "failed", "cancelled", "in_progress", "queued"];
 
 export const status = (name) => h(`span.status.${name}`, {}, name.replace("_", " "));
@@ -19,14 +22,14 @@ export function row(entry, href, picked, { open = false, owners = false } = {}) 
   return h("li.entry", { id: `entry-${entry.id}` }, box,
     h("a", { href, "aria-current": open ? "page" : null },
       h("span.question", {}, entry.question || short(entry.id)),
-      h("span.said", {}, said || "–"),
+      h("span.said", {}, entry.reason?.message ? said : unmarked(said) || "–"),
       h("span.facts", {},
         status(entry.status),
         entry.background ? h("span", {}, "background") : null,
         h("span.model", {}, entry.model),
         owners && entry.owner !== "local" ? h("span.owner", { title: entry.owner }, entry.owner) : null,
         usage.total_tokens ? h("span.figure", { title: `${usage.input_tokens} input, ${usage.output_tokens} output tokens` }, `${count(usage.total_tokens)} tokens`) : null,
-        entry.cost ? h("span.figure", {}, cost(entry.cost)) : null,
+        entry.cost ? h("span.figure", {}, `cost ${cost(entry.cost)}`) : null,
         entry.duration !== null && entry.duration !== undefined ? h("span.figure", {}, seconds(entry.duration)) : null,
         h("time", {}, when(entry.created_at)))));
 }

@@ -123,7 +123,7 @@ export class LogList {
     if (first) $("log-rows").replaceChildren(...rows);
     else $("log-rows").append(...rows);
     const any = FILTERS.some((name) => filters[name]);
-    $("log-note").textContent = this.#entries.length ? (this.#next === null ? `${this.#entries.length} in all` : "") : any ? "Nothing found." : "No responses yet.";
+    $("log-note").textContent = this.#entries.length ? (this.#next === null ? `${this.#entries.length} total` : "") : any ? "Nothing found." : "No responses yet.";
     $("log-clear").hidden = !any;
     $("log-owner-field").hidden = !all;
     this.#bar();

@@ -10,7 +10,7 @@ const MEASURES = { cost: ["Cost", 4], tokens: ["Tokens", 0], requests: ["Request
 const SPANS = [7, 30, 90];
 const MS = 86_400_000;
 
-const wanted = { by: "owner", what: "cost", days: 30 };
+const wanted = { by: "owner", what: "", days: 30 }; // what: cost, where there is any
 
 const measure = (row) => (wanted.what === "tokens" ? row.input_tokens + row.output_tokens : row[wanted.what]);
 const told = (value) => figure(value, wanted.what === "cost" && value < 100 ? 4 : 0);
@@ -21,6 +21,7 @@ export async function showUsage(place) {
   const days = Array.from({ length: wanted.days }, (_, at) => date(today - (wanted.days - 1 - at) * MS));
   const span = `start=${days[0]}&end=${days.at(-1)}`;
   const { data } = await call("GET", `/admin/usage?group_by=day,${wanted.by}&${span}`);
+  wanted.what ||= data.some((row) => row.cost) ? "cost" : "tokens";
   const again = () => showUsage(place).catch((error) => place.append(h("p.note", { role: "alert" }, error.message)));
   const csv = h("button.quiet", { type: "button", onclick: () => download(`/admin/usage?group_by=day,${wanted.by}&${span}&format=csv`, "usage.csv") }, "CSV");
   const sums = totals(data);
@@ -31,7 +32,7 @@ export async function showUsage(place) {
   place.replaceChildren(
     h("div.actions", {}, choice("by", "By", GROUPS, again), choice("what", "Show", Object.keys(MEASURES), again, (one) => MEASURES[one][0]), choice("days", "Days", SPANS, again), csv),
     h("h2", {}, title),
-    data.length ? h("figure.usage", {}, bars(`${title}; the table below has the numbers`, days, series, told), legend(series)) : h("p.note", {}, "Nothing was used."),
+    sums.some((one) => measure(one)) ? h("figure.usage", {}, bars(`${title}; the table below has the numbers`, days, series, told, place.clientWidth), legend(series)) : h("p.note", {}, wanted.what === "cost" && data.length ? "Nothing has cost anything: prices are settings of models (price_input, price_output)." : "Nothing was used."),
     table(`Usage by ${wanted.by}`, columns(), sums, "No usage in this time."),
     data.length ? byDay(days, data) : "");
 }

@@ -63,12 +63,19 @@ export class Run {
   async #read(work) {
     try {
       await work();
-      if (!this.end) this.error = new ApiError(0, { message: "The stream ended before the response was complete." });
+      if (!this.end) this.#fail(new ApiError(0, { message: "The stream ended before the response was complete." }));
     } catch (error) {
-      if (error.name !== "AbortError") this.error = error;
+      if (error.name !== "AbortError") this.#fail(error);
     }
     if (this.end || this.error?.status) this.#forget();
     this.end ??= this.#now();
+  }
+
+  // Where no event tells of the failure, the request and the answer to it do.
+  #fail(error) {
+    this.error = error;
+    if (this.sequence < 0) this.take(0, { exchange: { name: "request", value: this.body } });
+    this.take(this.#now(), { exchange: { name: error.status ? `HTTP ${error.status}` : "no answer", value: error.body ?? { message: error.message }, bad: true } });
   }
 
   #now() {

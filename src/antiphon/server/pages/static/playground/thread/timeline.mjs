@@ -63,10 +63,10 @@ export class Timeline {
   }
 
   // `at` is in seconds since the request was sent.
-  add(at, { event, said }) {
-    if (event) this.#events += 1;
-    this.#marks.push([at, event ? kind(event.type) : "said"]);
-    this.#waiting.push([at, event, said]);
+  add(at, frame) {
+    if (frame.event) this.#events += 1;
+    this.#marks.push([at, kindOf(frame)]);
+    this.#waiting.push([at, frame]);
     this.#later();
   }
 
@@ -112,12 +112,17 @@ export class Timeline {
   }
 }
 
-function row([at, event, said]) {
-  const value = event ?? said;
-  const name = event ? event.type.replace(/^response\./, "") : "backend";
-  const text = (event ? glimpse(event) : heard(said)).slice(0, 80).replaceAll("\n", "↵").replace(/^ +$/, "␣");
+// An event, a word of the backend, or an HTTP request and its answer where there are no events.
+const kindOf = ({ event, exchange }) => (event ? kind(event.type) : exchange ? (exchange.bad ? "bad" : "life") : "said");
+
+function row([at, frame]) {
+  const { event, said, exchange } = frame;
+  const value = event ?? exchange?.value ?? said;
+  const name = event ? event.type.replace(/^response\./, "") : (exchange?.name ?? "backend");
+  const number = event ? String(event.sequence_number) : exchange && !exchange.bad ? "→" : "←";
+  const text = (event ? glimpse(event) : exchange ? (value.error?.message ?? value.message ?? "POST /v1/responses") : heard(said)).slice(0, 80).replaceAll("\n", "↵").replace(/^ +$/, "␣");
   const details = h("details", {}, h("summary", {},
-    h("time", {}, at.toFixed(3)), h("span.number", {}, event ? String(event.sequence_number) : "←"), h("span.type", {}, name), h("span.glimpse", {}, text)));
+    h("time", {}, at.toFixed(3)), h("span.number", {}, number), h("span.type", {}, name), h("span.glimpse", {}, text)));
   details.addEventListener("toggle", () => details.append(h("pre", { tabIndex: 0, "aria-label": name }, pretty(value))), { once: true });
-  return h(`li.${event ? kind(event.type) : "said"}`, {}, details);
+  return h(`li.${kindOf(frame)}`, {}, details);
 }

@@ -6,7 +6,7 @@ const KEY = "antiphon-panes";
 const BOUNDS = { settings: [200, 560], events: [220, 900] }; // pixels
 const STEP = 24;
 
-const state = { settings: 296, events: 400, closed: [], ...JSON.parse(localStorage.getItem(KEY) ?? "{}") };
+const state = { settings: 304, events: 400, closed: [], ...JSON.parse(localStorage.getItem(KEY) ?? "{}") };
 
 export function setUpPanes(narrow) {
   for (const name of Object.keys(BOUNDS)) {
