@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import email
+import json
 import re
 import sys
 import tarfile
@@ -16,7 +17,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}(?:(?:a|b|rc)\d{1,3})?")
-PLACES = (("pyproject.toml", 'version = "{}"'), ("src/antiphon/__init__.py", '__version__ = "{}"'))
+PLACES = (
+    ("pyproject.toml", 'version = "{}"'),
+    ("src/antiphon/__init__.py", '__version__ = "{}"'),
+    ("sbom.cdx.json", '"name": "antiphon",\n      "type": "application",\n      "version": "{}"'),
+    ("deploy/helm/antiphon/values.yaml", "tag: {}"),
+    ("deploy/helm/antiphon/Chart.yaml", "\nversion: {}"),
+    ("deploy/helm/antiphon/Chart.yaml", 'appVersion: "{}"'),
+)
+"""Files and how each writes the version; Helm's charts have semantic versions, 1.2.3-rc1 for 1.2.3rc1."""
+
 UNRELEASED = "## [Unreleased]\n"
 LARGEST = 10_000_000
 """Bytes that a wheel has at most: most of it is the demo model."""
@@ -29,6 +39,11 @@ def current() -> str:
     return found[1]
 
 
+def spelled(name: str, form: str, version: str) -> str:
+    """Return a version as a place writes it."""
+    return form.format(re.sub(r"(?=[abr])", "-", version, count=1) if name.endswith("Chart.yaml") else version)
+
+
 def set_version(root: Path, old: str, new: str, today: datetime.date) -> None:
     """Write a version into all places, and date the changelog. Raises ValueError."""
     if not VERSION.fullmatch(new):
@@ -36,9 +51,10 @@ def set_version(root: Path, old: str, new: str, today: datetime.date) -> None:
     for name, form in PLACES:
         path = root / name
         text = path.read_text()
-        if text.count(form.format(old)) != 1:
-            raise ValueError(f"{name} does not say {form.format(old)} once")
-        path.write_text(text.replace(form.format(old), form.format(new)))
+        said, says = spelled(name, form, old), spelled(name, form, new)
+        if text.count(said) != 1:
+            raise ValueError(f"{name} does not say {said} once")
+        path.write_text(text.replace(said, says))
     log = root / "CHANGELOG.md"
     text = log.read_text()
     head, mark, rest = text.partition(UNRELEASED)
@@ -60,6 +76,10 @@ def faults(dist: Path, version: str) -> list[str]:
         found += [
             f"the wheel has no {part}" for part in ("py.typed", "sbom.cdx.json", "LICENSE") if not _one(names, part)
         ]
+        bill = json.loads(wheel.read(_one(names, "sbom.cdx.json")) if _one(names, "sbom.cdx.json") else "{}")
+        told = bill.get("metadata", {}).get("component", {}).get("version")
+        if told != version:
+            found.append(f"the bill of materials is of {told!r}, not {version!r}")
         found += [f"{name} does not belong into the wheel" for name in names if name.startswith(("tests/", "bench/"))]
     if wheels[0].stat().st_size > LARGEST:
         found.append(f"the wheel has {wheels[0].stat().st_size} bytes, over {LARGEST}")

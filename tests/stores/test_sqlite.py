@@ -15,6 +15,7 @@ from antiphon.errors import APIError, InvalidRequest
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_sqlite
 from antiphon.stores.sqlite import responses
+from antiphon.stores.sqlite.database import open_database
 from antiphon.stores.sqlite.sql import FOLDER, queries
 
 from . import databases, processes
@@ -245,3 +246,11 @@ async def test_a_history_is_read_within_bounds(tmp_path: Path, monkeypatch: pyte
         assert caught.value.param == "previous_response_id"
     finally:
         await store.close()
+
+
+def test_a_folder_that_was_not_there_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "antiphon"):
+        open_database(tmp_path / "there.db").close()
+        assert caplog.messages == []
+        open_database(tmp_path / "typo/store.db").close()
+    assert caplog.messages == [f"store {tmp_path}/typo/store.db: made its folder, which was not there"]

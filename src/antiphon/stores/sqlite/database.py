@@ -34,7 +34,9 @@ def create(path: Path) -> None:
     if left and not path.exists():
         log.warning("store %s: file is missing although %s exists; creating an empty store", path, " and ".join(left))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            log.info("store %s: made its folder, which was not there", path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise ConfigError(f"The store {path} cannot be opened: {error.strerror}.") from error
