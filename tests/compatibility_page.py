@@ -105,9 +105,19 @@ was said before are checked, as the application's own API gives them.
 | Qwen Code | 0.24.4 | chat | answer, a file read and written, `--continue` | all right |
 | Cline CLI | 3.0.65 | Responses | set-up, answer, two commands | all right; drops thoughts |
 | Continue CLI | 1.5.47 | Responses | answer, a file read and written, `--resume` | all right; drops thoughts |
+| Open WebUI | 0.12.4 | Responses, chat | connection, models, answer, stream, a tool of the caller (streamed, whole), a picture, a saved chat, its own two tools | all right; its install takes minutes, so it is played where it is named; drops thoughts |
+| Google ADK | 2.13.0 | chat, Responses by LiteLLM | answer with usage, stream, two tools (streamed, whole), structured output, session | all right |
+| OpenLLMetry | 0.62.4 | Responses, chat | model, tokens, answer and calls in spans: whole, streamed, stream helper | all right |
+| Logfire | 5.4.0 | Responses, chat | the same | all right |
+| Langfuse | 5.0.4 | Responses, chat | the same, as they arrive over OTLP at a server | all right |
 | aider | 0.86.2 | chat | an edit, streamed and whole | all right |
 
 Thoughts that a client drops are found again by the ids of its calls (`recall_bytes`).
+
+Not in this run: n8n 2.35.7, whose packages take longer to install than all others together, and which needs a compiler for SQLite;
+played by hand before, its agent with tools, output parser and JSON schema and its OpenAI node work over the Responses API, and over chat
+completions it sends an assistant turn without content after a reply with thoughts, which some backends refuse. Goose, LibreChat, Jan
+and Zed come neither from PyPI nor from npm; Crush's npm package does not install without GitHub.
 
 ## Conformance suites
 

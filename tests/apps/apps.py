@@ -51,5 +51,14 @@ APPS = {
     "cline": App("Cline CLI", "play_cline", npm=["cline@3.0.65"], library=False),
     "continue": App("Continue CLI", "play_continue_cli", npm=["@continuedev/cli@1.5.47"], library=False),
     "dspy": App("DSPy", "play_dspy", ["dspy==3.4.1"]),
+    "openllmetry": App(
+        "OpenLLMetry",
+        "play_openllmetry",
+        ["opentelemetry-instrumentation-openai==0.62.4", "openai==3.57.0", "opentelemetry-sdk"],
+    ),
+    "logfire": App("Logfire", "play_logfire", ["logfire==5.4.0", "openai==3.57.0"]),
+    "langfuse": App("Langfuse", "play_langfuse", ["langfuse==5.0.4", "openai==3.57.0"]),
+    "google-adk": App("Google ADK", "play_google_adk", ["google-adk==2.13.0", "litellm==1.110.2"]),
+    "open-webui": App("Open WebUI", "play_open_webui", ["open-webui==0.12.4"], library=False, slow=True),
     "aider": App("aider", "play_aider", ["aider-chat==0.86.2"], library=False),
 }

@@ -34,11 +34,13 @@ def case(name: str, limit: str = "") -> Callable[[Callable[[], Any]], Callable[[
     return add
 
 
-def run() -> None:
-    """Run the cases in their order, and end the process."""
+def run(*ended: Callable[[], Any]) -> None:
+    """Run the cases in their order, call what ends other processes, and end this one."""
     for name, (body, limit) in _cases.items():
         print(f"\n{_verdict(name, body, limit)}", flush=True)  # on a line of its own, whatever the application prints
     print(f"{ALL} {len(_cases)}", flush=True)
+    for one in ended:
+        one()
     os._exit(0)
 
 
