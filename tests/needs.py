@@ -77,6 +77,11 @@ NEEDS: Mapping[str, Need] = {
         lambda: _runs("bwrap", "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "true"),
         "bubblewrap is not installed, or may make no name spaces (apt-get install bubblewrap)",
     ),
+    "sandlock": Need(
+        lambda: sys.platform == "linux" and _packages("sandlock"),
+        "the package sandlock is not installed (pip install sandlock==0.9.0), or this is not Linux",
+        system=True,
+    ),
     "history": Need(
         lambda: _runs("git", "-C", str(Path(__file__).parent), "cat-file", "-e", OLDER),
         "the repository's history is not here (a shallow clone, or an archive)",

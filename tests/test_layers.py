@@ -38,7 +38,7 @@ MAY_IMPORT = {
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
 SEAMS = {
     "backends": "base",
-    "stores": "base records audit_records log_records batch_records usage_records webhook_records condition",
+    "stores": "base records item_ids audit_records log_records batch_records usage_records webhook_records condition",
     "tools": "base server_budget",
     "tools.sandbox": "base",
 }

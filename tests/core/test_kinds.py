@@ -82,6 +82,7 @@ def test_mcp_is_spelled_in_its_row_and_its_folder() -> None:
         "types/tool_items.py",  # tags of the structs
         "tools/base.py",  # the same, of the declaration
         "config/tables.py",  # a kind of configured server
+        "config/tools.py",  # what runs code: a tool of such a server
         "config/web_search.py",  # a provider: a tool of such a server
         "config/rules.py",  # the same
         "tools/web/search.py",  # the same

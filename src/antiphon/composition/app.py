@@ -21,10 +21,10 @@ from antiphon.composition.backends import make_backends, make_registry
 from antiphon.composition.batches import make_batches
 from antiphon.composition.engine import Loadable
 from antiphon.composition.from_settings import (
+    code_source,
     container_bounds,
     file_bounds,
     image_server,
-    make_sandboxes,
     make_tokens,
     schema_bounds,
     sealing_secrets,
@@ -128,7 +128,7 @@ class Parts:
         self.decision_counts, self.guard_counts = DecisionCounts(), GuardCounts()
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
-        self.sandboxes = make_sandboxes(config.tools.code_interpreter)
+        self.sandboxes = code_source(config, lambda: self.mcp)
         self.containers = Containers(
             self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
         )

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,15 @@ from antiphon.errors import ConfigError
 from antiphon.runtime.checker.pool import Bounds
 from antiphon.server.api.incoming import FileBounds
 from antiphon.stores.open import is_url, shared_secret
+from antiphon.tools.base import ToolServers
 from antiphon.tools.containers.base import MEMORY, ContainerBounds
 from antiphon.tools.images.server import MOST_STREAMED, ImageServer
+from antiphon.tools.remote_code import RemoteSandboxes
 from antiphon.tools.sandbox.base import SandboxKind, SandboxLimits
 from antiphon.tools.sandbox.bubblewrap import Bubblewrap
 from antiphon.tools.sandbox.engine import ContainerEngine
 from antiphon.tools.sandbox.pool import Sandboxes
+from antiphon.tools.sandbox.sandlock import Sandlock
 from antiphon.tools.sandbox.seatbelt import Seatbelt
 
 if TYPE_CHECKING:
@@ -38,11 +41,18 @@ def make_sandboxes(settings: CodeInterpreterConfig) -> Sandboxes:
         "auto": (Bubblewrap(), Seatbelt()),
         "bwrap": (Bubblewrap(),),
         "seatbelt": (Seatbelt(),),
+        "sandlock": (Sandlock(),),
         "docker": (ContainerEngine("docker", settings.image, settings.runtime),),
         "podman": (ContainerEngine("podman", settings.image, settings.runtime),),
         "off": (),
     }
-    return Sandboxes(kinds[settings.sandbox], limits, python=settings.python, off=off)
+    return Sandboxes(kinds.get(settings.sandbox, ()), limits, python=settings.python, off=off)
+
+
+def code_source(config: Config, servers: Callable[[], ToolServers]) -> Sandboxes | RemoteSandboxes:
+    """Return what runs the code of models: sandboxes of this machine, or a tool of an MCP server. Nothing is tried yet."""
+    settings = config.tools.code_interpreter
+    return RemoteSandboxes(servers, settings.tool) if settings.tool else make_sandboxes(settings)
 
 
 def image_server(config: Config) -> ImageServer | None:

@@ -53,6 +53,7 @@ def check(config: Config) -> None:
         _default_models,
         _mcp_servers,
         _web_search,
+        _code_interpreter,
         _image_generation,
         _guards,
     ):
@@ -292,6 +293,18 @@ def _mcp_servers(config: Config) -> None:
         check_plugin(TOOLS, server.kind, f"mcp_servers.{quoted(label)}.kind", (MCP,))
         if server.kind == MCP and bool(server.command) == bool(server.url):
             raise ConfigError(f"mcp_servers.{quoted(label)}: expected either a command or a url")
+
+
+def _code_interpreter(config: Config) -> None:
+    settings, path = config.tools.code_interpreter, "tools.code_interpreter"
+    label, _, tool = settings.tool.partition("/")
+    if settings.sandbox == "mcp" and (label not in config.mcp_servers or not tool):
+        raise ConfigError(
+            f"{path}.tool: '{settings.tool}' is not LABEL/TOOL with the label of an entry of mcp_servers, which"
+            ' sandbox = "mcp" needs'
+        )
+    if settings.tool and settings.sandbox != "mcp":
+        raise ConfigError(f'{path}.tool: is for sandbox = "mcp" alone')
 
 
 def _web_search(config: Config) -> None:

@@ -69,12 +69,20 @@ class CodeInterpreterConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """The code interpreter and its containers."""
 
     sandbox: Annotated[
-        Literal["auto", "bwrap", "seatbelt", "docker", "podman", "off"],
+        Literal["auto", "bwrap", "seatbelt", "sandlock", "docker", "podman", "mcp", "off"],
         Meta(
-            description="What encloses the code: `auto` takes bubblewrap (Linux) or sandbox-exec (macOS). Whatever it is has to"
-            " pass its probes on this machine, else the tool is off."
+            description="What encloses the code: `auto` takes bubblewrap (Linux) or sandbox-exec (macOS); `sandlock` needs"
+            " no name spaces (the package sandlock, docs/security.md); `mcp` is the `tool` of an MCP server. Whatever it is has"
+            " to pass its probes on this machine, else the tool is off."
         ),
     ] = "auto"
+    tool: Annotated[
+        str,
+        Meta(
+            description="What runs the code where `sandbox` is `mcp`: `LABEL/TOOL`, an entry of `mcp_servers` and its tool that"
+            " takes Python and keeps its variables between calls of a connection."
+        ),
+    ] = ""
     image: Annotated[
         str, Meta(description="The image of containers of `docker` and `podman`, with a `python3`; it is not pulled.")
     ] = "python:3.12-slim"

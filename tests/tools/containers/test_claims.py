@@ -11,7 +11,7 @@ from antiphon.errors import APIError, NotFound
 from antiphon.stores.base import ContainerStore
 from antiphon.stores.open import open_store
 from antiphon.stores.records import StoredContainer
-from antiphon.tools.containers.claims import Claims
+from antiphon.tools.containers.claims import ContainerClaims
 from antiphon.tools.sandbox.base import SandboxError
 
 pytestmark = pytest.mark.slow  # they wait for leases
@@ -27,8 +27,8 @@ async def containers() -> ContainerStore:
     return containers
 
 
-def server(containers: ContainerStore, name: str, lease: float = LEASE) -> Claims:
-    return Claims(containers, time.time, name, lease)
+def server(containers: ContainerStore, name: str, lease: float = LEASE) -> ContainerClaims:
+    return ContainerClaims(containers, time.time, name, lease)
 
 
 async def test_calls_are_counted(containers: ContainerStore) -> None:

@@ -12,10 +12,11 @@ from antiphon.tools.sandbox.base import Ended, Sandbox, SandboxKind, SandboxLimi
 from antiphon.tools.sandbox.bubblewrap import Bubblewrap
 from antiphon.tools.sandbox.interior import interiors
 from antiphon.tools.sandbox.process import SandboxProcess, start
+from antiphon.tools.sandbox.sandlock import Sandlock
 
 LIMITS = SandboxLimits(memory=512 << 20, disk=24 << 20, processes=40)
 
-KINDS: dict[str, Callable[[], SandboxKind]] = {"bwrap": Bubblewrap}
+KINDS: dict[str, Callable[[], SandboxKind]] = {"bwrap": Bubblewrap, "sandlock": Sandlock}
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -29,7 +30,7 @@ Ask = Callable[..., Awaitable[Asked]]
 
 
 async def started(kind: SandboxKind, limits: SandboxLimits = LIMITS) -> SandboxProcess:
-    user = kind.user if isinstance(kind, Bubblewrap) else None
+    user = kind.user if isinstance(kind, Bubblewrap | Sandlock) else None
     return await start(kind, next(interiors("", user)), limits)
 
 

@@ -118,7 +118,7 @@ async def test_an_engine_that_encloses_nothing_is_not_used(notes: Path) -> None:
     await sandboxes.close()
 
 
-@pytest.mark.parametrize("name", ["docker", "podman", "seatbelt", "bwrap"])
+@pytest.mark.parametrize("name", ["docker", "podman", "seatbelt", "bwrap", "sandlock"])
 def test_the_settings_name_one_kind(name: str) -> None:
     sandboxes = make_sandboxes(CodeInterpreterConfig(sandbox=name))  # type: ignore[arg-type]
     assert [kind.name for kind in sandboxes._kinds] == [name]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from antiphon.tools.sandbox.base import Command, Interior, SandboxError, SandboxLimits
+from antiphon.tools.sandbox.base import NOTHING_KNOWN, Command, Interior, SandboxError, SandboxLimits
 from antiphon.tools.sandbox.bubblewrap import Bubblewrap
 from antiphon.tools.sandbox.pool import Sandboxes
 from antiphon.tools.sandbox.probes import QUICK
@@ -22,6 +22,7 @@ class Open:
     """No sandbox at all: the probes find it open."""
 
     name = "open"
+    known: Mapping[str, str] = NOTHING_KNOWN
 
     def unusable(self) -> str | None:
         return None

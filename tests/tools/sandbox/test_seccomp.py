@@ -76,3 +76,17 @@ def test_arguments_that_decide(machine: Architecture) -> None:
         assert verdict(filter, machine.ioctl, audit, 0, wish) == refused(errno.EPERM)
         assert verdict(filter, machine.ioctl, audit, 0, wish | 1 << 32) == refused(errno.EPERM)
     assert verdict(filter, machine.ioctl, audit, 0, 0x5401) == ALLOW
+
+
+def test_without_sockets_there_are_connected_pairs_alone(machine: Architecture) -> None:
+    """A pair of datagram sockets could be sent on to any other socket of the machine."""
+    filter = program(machine, sockets=False)
+    for family in range(46):
+        assert verdict(filter, machine.socket, machine.audit, family, 1) == refused(errno.EAFNOSUPPORT)
+        for kind in range(1, 6):
+            for flags in (0, 0o2000000, 0o4000, 0o2004000):
+                expected = ALLOW if (family, kind) == (1, 1) else refused(errno.EAFNOSUPPORT)
+                assert verdict(filter, machine.socketpair, machine.audit, family, kind | flags) == expected
+    for number in range(NEWEST):
+        if number not in (machine.socket, machine.socketpair):
+            assert verdict(filter, number, machine.audit) == verdict(program(machine), number, machine.audit)

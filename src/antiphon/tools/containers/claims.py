@@ -1,4 +1,4 @@
-"""Claims: a container is one call's at a time, on all servers; a server that dies lets it go within a lease."""
+"""ContainerClaims: a container is one call's at a time, on all servers; a server that dies lets it go within a lease."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAIT_SECONDS = 0.1  # between two looks whether another server has given a conta
 BEATS = 3  # renewals within a lease
 
 
-class Claims:
+class ContainerClaims:
     """Takes containers for calls, as `holder`, and keeps them by renewing a lease of so many seconds."""
 
     def __init__(self, store: ContainerStore, clock: Callable[[], float], holder: str, lease: float) -> None:

@@ -26,7 +26,7 @@ from antiphon.tools.containers.base import (
 )
 from antiphon.tools.containers.bench import Bench, HeldSandbox
 from antiphon.tools.containers.bundles import unpacked
-from antiphon.tools.containers.claims import Claims
+from antiphon.tools.containers.claims import ContainerClaims
 from antiphon.tools.sandbox.base import Ended, Output, Sandbox, SandboxError, SandboxFileError, SandboxSource
 
 PROGRAM_GIVEN, PROGRAM_LEFT = ".program.json", ".left.json"  # below the folder, as `sandbox.inside.program` has them
@@ -51,7 +51,7 @@ class Containers:
         self.seconds = 0.0
         self.bench = Bench(source, bounds, time.monotonic)
         self._new_id_base = new_id_base
-        self._claims = Claims(store, clock, new_id_base(), bounds.lease)
+        self._claims = ContainerClaims(store, clock, new_id_base(), bounds.lease)
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     def new_id(self) -> str:

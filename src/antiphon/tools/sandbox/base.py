@@ -49,8 +49,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     `own_processes`: it sees the processes of its sandbox alone. `user` is the uid it runs under, None for the server's own.
     `keep` are open files that the command needs; they are closed once it runs. `folder` is where the files are. `stdio`: it
-    speaks over its standard input and output, the engine that runs it counts its processes, and the Python is that of an image.
-    `end` is the command that removes what is left of it.
+    speaks over its standard input and output. `image`: the engine that runs it counts its processes, and the Python is that of
+    an image. `filter`: system calls that its first process is to refuse, as base64; the process around it becomes `user` itself,
+    keeps signals inside, and ends all that is left where the server lets go of it. `end` is the command that removes the rest.
     """
 
     arguments: Sequence[str]
@@ -60,13 +61,19 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     keep: Sequence[int] = ()
     folder: str = FOLDER
     stdio: bool = False
+    image: bool = False
+    filter: str = ""
     end: Sequence[str] = ()
 
 
+NOTHING_KNOWN: Mapping[str, str] = {}
+
+
 class SandboxKind(Protocol):
-    """One way to enclose processes."""
+    """One way to enclose processes. `known`: probes that it lets through by its nature, and what that means."""
 
     name: str
+    known: Mapping[str, str]
 
     def unusable(self) -> str | None:
         """Say why it cannot be used here, as far as that is known without trying."""

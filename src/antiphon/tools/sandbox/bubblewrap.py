@@ -6,11 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from antiphon.tools.sandbox import seccomp
-from antiphon.tools.sandbox.base import FOLDER, SKILLS, Command, Interior, SandboxError, SandboxLimits
+from antiphon.tools.sandbox.base import FOLDER, NOTHING_KNOWN, SKILLS, Command, Interior, SandboxError, SandboxLimits
 
 NOBODY = 65534
 """The uid of sandboxes where the server runs as root: root's processes are not limited in number."""
@@ -47,6 +47,7 @@ class Bubblewrap:
     """Starts sandboxes with `bwrap`: name spaces of their own, the system read-only, everything else in sized memory."""
 
     name = "bwrap"
+    known: Mapping[str, str] = NOTHING_KNOWN
 
     def __init__(self, path: str | None = None, root: bool | None = None) -> None:
         beside = Path(sys.executable).parent / "bwrap"

@@ -12,10 +12,10 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from antiphon.tools.sandbox import seccomp
-from antiphon.tools.sandbox.base import FOLDER, SKILLS, Command, Interior, SandboxError, SandboxLimits
+from antiphon.tools.sandbox.base import FOLDER, NOTHING_KNOWN, SKILLS, Command, Interior, SandboxError, SandboxLimits
 from antiphon.tools.sandbox.bubblewrap import ENVIRONMENT, HOME, NOBODY, SMALL
 
 ASK_SECONDS = 15
@@ -24,6 +24,8 @@ OWN_PROCESSES = 8  # the supervisor, the interpreter, and what they need
 
 class ContainerEngine:
     """Starts sandboxes as containers of an `image`; `runtime` is the engine's, such as runsc."""
+
+    known: Mapping[str, str] = NOTHING_KNOWN
 
     def __init__(self, name: str, image: str, runtime: str = "", path: str | None = None) -> None:
         self.name = name
@@ -80,6 +82,7 @@ class ContainerEngine:
             environment=_environment(),
             own_processes=True,
             stdio=True,
+            image=True,
             end=(self._path, "rm", "--force", name),
         )
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from antiphon.tools.sandbox.base import BEING_TRIED, Interior, Sandbox, SandboxError, SandboxKind, SandboxLimits
+from antiphon.tools.sandbox.endings import run_quietly
 from antiphon.tools.sandbox.interior import interiors
 from antiphon.tools.sandbox.probes import QUICK, Ground, failing
-from antiphon.tools.sandbox.process import SandboxProcess, run_quietly, start
+from antiphon.tools.sandbox.process import SandboxProcess, start
 
 log = logging.getLogger("antiphon.tools.sandbox")
 
@@ -146,7 +147,7 @@ class Sandboxes:
             await asyncio.to_thread(run_quietly, user.end)
         try:
             candidates = [Interior(python=self._python or "python3")]
-            if not user.stdio:
+            if not user.image:
                 candidates = await asyncio.to_thread(lambda: list(interiors(self._python, user.user)))
         except SandboxError as error:
             return None, str(error)
@@ -159,7 +160,8 @@ class Sandboxes:
                 continue
             try:
                 ground = Ground(server=0 if user.own_processes else os.getpid())
-                open_ones = await failing(sandbox, QUICK, ground, linux=True)
+                probes = [probe for probe in QUICK if probe.name not in kind.known]
+                open_ones = await failing(sandbox, probes, ground, linux=True)
             except SandboxError as error:
                 reason = str(error)
                 continue

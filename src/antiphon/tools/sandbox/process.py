@@ -31,13 +31,13 @@ from antiphon.tools.sandbox.base import (
     SandboxKind,
     SandboxLimits,
 )
+from antiphon.tools.sandbox.endings import await_end, run_quietly
 from antiphon.tools.sandbox.inside.frames import HEAD, pack
 from antiphon.tools.sandbox.interior import program
 
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0  # for a sandbox to end what runs in it; then all of it is ended
 FILE_SECONDS = 30.0
-END_SECONDS = 30.0  # for a container engine to remove what is left
 WATCH_SECONDS = 0.1
 MOST_OUTPUT = 100_000
 MOST_JSON = 2 << 20
@@ -57,6 +57,8 @@ class SandboxProcess:
         connection: socket.socket,
         limits: SandboxLimits,
         end: Sequence[str] = (),
+        *,
+        ends_itself: bool = False,
     ) -> None:
         self.kind = kind
         self.version = ""
@@ -64,6 +66,7 @@ class SandboxProcess:
         self._connection = connection
         self._limits = limits
         self._end = end
+        self._ends_itself = ends_itself
         self._turn = asyncio.Lock()
         self._reason = ""
 
@@ -123,7 +126,10 @@ class SandboxProcess:
     def abandon(self) -> None:
         """End it, without a chance for other tasks in between: what is left of it takes a moment. Idempotent."""
         self._connection.close()
-        if self._popen.poll() is None:
+        if self._ends_itself:
+            self._ends_itself = False
+            threading.Thread(target=await_end, args=(self._popen, STOP_SECONDS), daemon=True).start()
+        elif self._popen.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
             self._popen.wait()
@@ -262,14 +268,6 @@ class SandboxProcess:
         return said[-1][:300] if said else ""
 
 
-def run_quietly(command: Sequence[str]) -> None:
-    """Run a command that removes what is left of a sandbox."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        subprocess.run(  # noqa: S603 (the kind's own)
-            list(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=END_SECONDS, check=False
-        )
-
-
 def _ended(message: dict[str, Any], blob: bytes, timed_out: bool) -> Ended:
     """Return a call's end. Raises what its fields raise where they are not what they should be."""
     if "error" in message:
@@ -301,8 +299,8 @@ def _how(died: object) -> str:
     return f"status {died}" if isinstance(died, int) else str(died)[:100]
 
 
-Spawned = tuple[subprocess.Popen[bytes], Sequence[str]]
-"""A process, and the command that ends what is left of it."""
+Spawned = tuple[subprocess.Popen[bytes], Sequence[str], bool]
+"""A process, the command that ends what is left of it, and whether it ends all of that itself."""
 
 
 async def start(kind: SandboxKind, interior: Interior, limits: SandboxLimits) -> SandboxProcess:
@@ -311,14 +309,14 @@ async def start(kind: SandboxKind, interior: Interior, limits: SandboxLimits) ->
     ours.setblocking(False)
     spawning = asyncio.get_running_loop().run_in_executor(None, _spawn, kind, interior, limits, theirs)
     try:
-        popen, end = await asyncio.shield(spawning)
+        popen, end, ends_itself = await asyncio.shield(spawning)
     except OSError as error:
         ours.close()
         raise SandboxError(f"{kind.name} cannot be started: {error.strerror}") from None
     except BaseException:  # nobody waits for it any more, and it may come to be all the same
         spawning.add_done_callback(partial(_let_go, kind.name, ours, limits))
         raise
-    sandbox = SandboxProcess(kind.name, popen, ours, limits, end)
+    sandbox = SandboxProcess(kind.name, popen, ours, limits, end, ends_itself=ends_itself)
     await sandbox.ready()
     return sandbox
 
@@ -327,8 +325,8 @@ def _let_go(kind: str, ours: socket.socket, limits: SandboxLimits, spawning: asy
     if spawning.cancelled() or spawning.exception() is not None:
         ours.close()
         return
-    popen, end = spawning.result()
-    SandboxProcess(kind, popen, ours, limits, end).abandon()
+    popen, end, ends_itself = spawning.result()
+    SandboxProcess(kind, popen, ours, limits, end, ends_itself=ends_itself).abandon()
 
 
 def _spawn(kind: SandboxKind, interior: Interior, limits: SandboxLimits, theirs: socket.socket) -> Spawned:
@@ -348,17 +346,18 @@ def _spawned(kind: SandboxKind, interior: Interior, limits: SandboxLimits, their
     }
     command = kind.command(interior, limits, [], number)
     try:
-        settings |= {"own_processes": command.own_processes, "folder": command.folder}
+        settings |= {"own_processes": command.own_processes, "folder": command.folder, "filter": command.filter}
         settings |= {"socket": None if command.stdio else number, "processes": _process_limit(limits, command)}
         command = replace(command, arguments=[*command.arguments, *program(settings)])
-        return _popen(command, theirs), command.end
+        return _popen(command, theirs), command.end, bool(command.filter)
     finally:
         _close(command)
 
 
 def _popen(command: Command, theirs: socket.socket) -> subprocess.Popen[bytes]:
     number = theirs.fileno()
-    groups: Sequence[int] | None = None if command.user is None else []
+    user = None if command.filter else command.user
+    groups: Sequence[int] | None = None if user is None else []
     return subprocess.Popen(  # noqa: S603 (our own program)
         list(command.arguments),
         stdin=number if command.stdio else subprocess.DEVNULL,
@@ -368,8 +367,8 @@ def _popen(command: Command, theirs: socket.socket) -> subprocess.Popen[bytes]:
         env=dict(command.environment),
         pass_fds=command.keep if command.stdio else (number, *command.keep),
         start_new_session=True,
-        user=command.user,
-        group=command.user,
+        user=user,
+        group=user,
         extra_groups=groups,
     )
 
@@ -381,9 +380,9 @@ def _close(command: Command) -> None:
 
 def _process_limit(limits: SandboxLimits, command: Command) -> int | None:
     """Return the limit of processes to set inside. Older kernels count all of the user's; elsewhere there is none."""
-    if sys.platform != "linux" or command.stdio:
+    if sys.platform != "linux" or command.image:
         return None
     version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2] if part.isdecimal())
-    if command.own_processes and version >= COUNTED_APART:
+    if command.own_processes and not command.filter and version >= COUNTED_APART:
         return limits.processes
     return limits.processes + watch.tasks_of(os.geteuid() if command.user is None else command.user)

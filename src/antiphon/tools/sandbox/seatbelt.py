@@ -11,9 +11,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from antiphon.tools.sandbox.base import Command, Interior, SandboxError, SandboxLimits
+from antiphon.tools.sandbox.base import NOTHING_KNOWN, Command, Interior, SandboxError, SandboxLimits
 from antiphon.tools.sandbox.bubblewrap import ENVIRONMENT
 
 PROGRAM = "/usr/bin/sandbox-exec"
@@ -38,6 +38,7 @@ class Seatbelt:
     """Starts sandboxes with `sandbox-exec`; each has a folder of its own below `folder`, which ends with the server's process."""
 
     name = "seatbelt"
+    known: Mapping[str, str] = NOTHING_KNOWN
 
     def __init__(self, path: str = PROGRAM, platform: str = sys.platform) -> None:
         self._path = path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import platform
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ _NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct secc
 
 _NAMESPACES = 0x7E020080  # CLONE_NEW…: cgroup, uts, ipc, user, pid, net, mount, time
 _SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6; AF_VSOCK is in no name space, and reaches the machine's host
+_STREAMS = tuple(1 | close | block for close in (0, 0o2000000) for block in (0, 0o4000))  # SOCK_STREAM, with flags
 _TERMINAL = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into the terminal that started the server
 _LAST_FAMILY = 63
 NEWEST = 463  # what a newer kernel adds from here on is unknown here
@@ -165,8 +166,11 @@ def architecture() -> Architecture | None:
     return ARCHITECTURES.get(platform.machine().lower())
 
 
-def program(machine: Architecture) -> bytes:
-    """Return the filter: what is not named is allowed; what it refuses fails with an error and ends nothing."""
+def program(machine: Architecture, *, sockets: bool = True) -> bytes:
+    """Return the filter: what is not named is allowed; what it refuses fails with an error and ends nothing.
+
+    Without `sockets` there are none but connected pairs: where no name space holds, one would reach the machine's own.
+    """
     steps: list[_Step] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, machine.audit),
@@ -181,7 +185,8 @@ def program(machine: Architecture) -> bytes:
         (_ANY_BIT, 0, 1, _NAMESPACES),
         (_RETURN, 0, 0, _REFUSE | errno.EPERM),
         (_RETURN, 0, 0, _ALLOW),
-        *_only(machine.socket, _FIRST, _SOCKETS, errno.EAFNOSUPPORT),
+        *_only(machine.socket, _FIRST, _SOCKETS if sockets else (), errno.EAFNOSUPPORT),
+        *(() if sockets else _unless(machine.socketpair, _SECOND, _STREAMS, errno.EAFNOSUPPORT)),
         *_only(machine.socketpair, _FIRST, _SOCKETS[:1], errno.EAFNOSUPPORT),
         *_never(machine.ioctl, _SECOND, _TERMINAL),
     ]
@@ -197,6 +202,14 @@ def _only(number: int, offset: int, values: Iterable[int], error: int) -> list[_
     for value in values:
         steps += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
     steps.append((_RETURN, 0, 0, _REFUSE | error))
+    return [(_EQUAL, 0, len(steps), number), *steps]
+
+
+def _unless(number: int, offset: int, values: Sequence[int], error: int) -> list[_Step]:
+    """Return steps that refuse a call without one of these values as an argument, and leave the others to further steps."""
+    steps: list[_Step] = [(_LOAD, 0, 0, offset)]
+    steps += [(_EQUAL, len(values) - index, 0, value) for index, value in enumerate(values)]
+    steps += [(_RETURN, 0, 0, _REFUSE | error), (_LOAD, 0, 0, _NUMBER)]
     return [(_EQUAL, 0, len(steps), number), *steps]
 
 

@@ -25,6 +25,26 @@ def names_a_file(path: str) -> bool:
     )
 
 
+def counted(folders: list[str], files: int, size: int) -> bool:
+    """Tell whether there are more than so many files in some folders, or more than so many bytes."""
+    waiting = list(folders)
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:
+            continue
+        for entry in entries:
+            files -= 1
+            with contextlib.suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    size -= entry.stat(follow_symlinks=False).st_blocks * 512
+        if files < 0 or size < 0:
+            return True
+    return False
+
+
 class Folder:
     """A folder and what is known of its files: so that those which a call has changed are found."""
 

@@ -14,10 +14,11 @@ import resource
 import select
 import signal
 import socket
+import struct
 import sys
 
 from antiphon.tools.sandbox.inside import interpreter
-from antiphon.tools.sandbox.inside.files import Folder
+from antiphon.tools.sandbox.inside.files import Folder, counted
 from antiphon.tools.sandbox.inside.frames import Message, Stdio, receive, send
 
 TYPE_CHECKING = False
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 PR_SET_DUMPABLE = 4
 PR_SET_PDEATHSIG = 1
+PR_SET_SECCOMP = 22
+PR_SET_NO_NEW_PRIVS = 38
+SECCOMP_MODE_FILTER = 2
 PIECE = 1 << 16
 OPEN_FILES = 256
 MOST_INODES = 50_000
@@ -191,7 +195,7 @@ class InnerSupervisor:
                 answer, ended = {"stopped": True}, True
             elif not ready and self._crowded():
                 self._end_all()
-                answer, ended = {"died": f"more than {MOST_INODES} files"}, True
+                answer, ended = {"died": self._too_much()}, True
             elif child.connection is not None and child.connection in ready:
                 answer, content = self._answer(child)
                 ended = True
@@ -207,7 +211,12 @@ class InnerSupervisor:
                 return {**answer, "dropped": dropped}, content
 
     def _crowded(self) -> bool:
-        """Tell whether there are more files than there may be: they take memory even where they are empty."""
+        """Tell whether there are more files than there may be: they take memory even where they are empty.
+
+        Where folders have no size of their own, what is in them is counted, too.
+        """
+        if self._settings["filter"]:
+            return counted(self._settings["folders"], MOST_INODES, 2 * self._settings["disk"])
         for folder in self._settings["folders"]:
             try:
                 here = os.statvfs(folder)
@@ -216,6 +225,9 @@ class InnerSupervisor:
             if here.f_files - here.f_ffree > MOST_INODES:
                 return True
         return False
+
+    def _too_much(self) -> str:
+        return f"more than {MOST_INODES} files" + (", or files that are too large" if self._settings["filter"] else "")
 
     def _answer(self, python: Child) -> tuple[Message, bytes]:
         assert python.connection is not None
@@ -293,8 +305,9 @@ class InnerSupervisor:
 
 
 def alone(settings: Message) -> bool:
-    """Tell whether all processes that this one sees are of its sandbox. It is then one of the first of a name space."""
-    return bool(settings["own_processes"]) and os.getpid() <= FIRST_PROCESSES
+    """Tell whether all processes that this one reaches are of its sandbox: it is one of the first of a name space, or `close_in`
+    has seen that no signal leaves."""
+    return bool(settings["own_processes"]) and (bool(settings["filter"]) or os.getpid() <= FIRST_PROCESSES)
 
 
 def confine(settings: Message) -> None:
@@ -323,7 +336,28 @@ def confine(settings: Message) -> None:
         except OSError:
             pass
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        _set_readable(False)
+        _set_readable(bool(settings["filter"]))  # what encloses it there reads the paths that it opens
+
+
+def close_in(settings: Message) -> None:
+    """Refuse system calls, where nothing else has done so yet. Raises OSError where signals reach the processes outside."""
+    if not settings["filter"]:
+        return
+    try:
+        os.kill(os.getppid(), 0)
+    except PermissionError:
+        pass
+    else:
+        raise OSError("signals leave the sandbox")
+    import base64
+
+    steps = base64.b64decode(settings["filter"])
+    kept = ctypes.create_string_buffer(steps, len(steps))
+    given = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(kept)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    for call in ((PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, given, 0, 0)):
+        if libc.prctl(*call):
+            raise OSError(ctypes.get_errno(), "system calls cannot be refused")
 
 
 def _set_readable(readable: bool) -> None:
@@ -338,6 +372,9 @@ def main(settings: Message) -> None:
     os.umask(0o022)
     try:
         confine(settings)
+        close_in(settings)
+        if settings["filter"]:
+            os.chdir(settings["folder"])
         connection = Stdio() if settings["socket"] is None else socket.socket(fileno=settings["socket"])
         InnerSupervisor(connection, settings).serve()
     except EOFError:
