@@ -51,6 +51,7 @@ def test_the_hint_names_the_right_field() -> None:
         decode_request(_body(max_tokens=5))
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_bytes_of_any_kind_are_refused_politely(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
