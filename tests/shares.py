@@ -1,4 +1,4 @@
-"""Shares of the test files: `--share 2/4` runs each fourth file, from the second on, of those that are sorted by size.
+"""Shares of the test files: `--share 2/4` runs the second of four shares that are of nearly one size.
 
 Each process collects its own files alone, and tells nobody of each test: that is a third cheaper than pytest-xdist, whose
 workers collect all files each. It evens out nothing while it runs; with more shares than processors the system does.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+
+PARSES = "from tests.package_source import"
 
 _SHARE = re.compile(r"([1-9]\d{0,2})/([1-9]\d{0,2})")
 
@@ -22,10 +24,15 @@ def parsed(text: str) -> tuple[int, int]:
 
 
 def others(files: Iterable[Path], number: int, of: int) -> set[Path]:
-    """Return the files of all other shares. Sizes even out: the shares are dealt forward and back by turns."""
-    found = set()
-    for place, path in enumerate(sorted(files, key=lambda path: (-path.stat().st_size, path))):
-        turn, position = divmod(place, of)
-        if (position if turn % 2 == 0 else of - 1 - position) != number - 1:
+    """Return the files of all other shares: the largest file is dealt first, each to the share that has least by then.
+
+    The first share gets those that read the package's source, which is parsed once in a process.
+    """
+    loads, found = [0] * of, set()
+    parsing = {path: PARSES in path.read_text() for path in files}
+    for path in sorted(parsing, key=lambda path: (not parsing[path], -path.stat().st_size, path)):
+        share = 0 if parsing[path] else loads.index(min(loads))
+        loads[share] += path.stat().st_size
+        if share != number - 1:
             found.add(path)
     return found

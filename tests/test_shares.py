@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shares import others, parsed
+from tests.shares import PARSES, others, parsed
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 4, 16])
@@ -18,6 +18,13 @@ def test_each_file_is_in_one_share(tmp_path: Path, of: int) -> None:
     assert sorted(path for share in shares for path in share) == sorted(files)
     sizes = [sum(path.stat().st_size for path in share) for share in shares]
     assert max(sizes) - min(sizes) < 50  # less than the largest file
+
+
+def test_files_that_read_the_source_are_together(tmp_path: Path) -> None:
+    files = [tmp_path / f"test_{number}.py" for number in range(20)]
+    for number, path in enumerate(files):
+        path.write_text(f"{PARSES} nodes\n" if number % 5 == 0 else "x" * 40)
+    assert not others(files, 1, 4) & set(files[::5])
 
 
 def test_a_share_is_a_number_of_a_number() -> None:

@@ -156,6 +156,7 @@ async def test_packed_answers_are_refused() -> None:
         assert await refused(f"{server.url}/bomb") == "url_not_reachable"
 
 
+@pytest.mark.slow
 async def test_servers_that_do_not_answer_well() -> None:
     async def serve(call: Call) -> None:
         if call.path == "/missing":

@@ -17,6 +17,7 @@ from .upstream import Call, until
 # Pressure
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_stops_the_backend() -> None:
     written = 0
 

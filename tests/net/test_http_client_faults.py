@@ -140,6 +140,7 @@ async def test_silence_in_the_middle() -> None:
         assert caught.value.code == "backend_timeout"
 
 
+@pytest.mark.slow
 async def test_a_long_wait_for_the_first_byte_is_not_cut_by_the_idle_timeout() -> None:
     async def slow(call: Call) -> None:
         await asyncio.sleep(0.3)

@@ -134,6 +134,7 @@ def test_it_can_be_off() -> None:
         assert whole["sent"] == [] and "capture_bytes" in whole["sent_missing"]
 
 
+@pytest.mark.slow
 def test_another_worker_of_the_server_is_asked(tmp_path: Path) -> None:
     """Whichever worker gets the request: it finds what any of them has sent. Without metrics, too."""
     with recording() as (url, bodies):

@@ -69,7 +69,7 @@ class Answering(BaseHTTPRequestHandler):
 @contextmanager
 def busy() -> Iterator[Busy]:
     server = Busy()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.005], daemon=True).start()
     try:
         yield server
     finally:

@@ -182,6 +182,7 @@ ASKED: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_texts_session_and_user_are_there_where_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with traced(monkeypatch, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="true") as client:
         conversation = client.post("/v1/conversations")[1]["id"]
@@ -199,6 +200,7 @@ def test_texts_session_and_user_are_there_where_they_are_asked_for(monkeypatch: 
     assert json.loads(found["gen_ai.system_instructions"]) == [{"type": "text", "content": "Be brief."}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["", "false", "no_content"])
 def test_no_text_is_there_otherwise(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     with traced(monkeypatch, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=value) as client:
@@ -208,6 +210,7 @@ def test_no_text_is_there_otherwise(monkeypatch: pytest.MonkeyPatch, value: str)
     assert SECRET not in str(Taking.spans) and not any("messages" in name for name in found)
 
 
+@pytest.mark.slow
 def test_texts_of_tools_images_and_long_ones_are_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"a":1}'}
     image = {"type": "input_image", "image_url": "data:image/png;base64," + "A" * 1000}

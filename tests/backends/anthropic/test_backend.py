@@ -105,6 +105,7 @@ async def test_what_is_said_comes_before_the_answer_has_ended() -> None:
         assert text_of(await read_all(stream)) == "lo"
 
 
+@pytest.mark.slow
 async def test_pings_are_signs_of_life_and_comments_are_none() -> None:
     async def handle(call: Call) -> None:
         await call.start()

@@ -172,6 +172,7 @@ async def test_odd_texts_are_the_same_both_ways() -> None:
         await same_both_ways(cut)
 
 
+@pytest.mark.slow
 async def test_events_between_are_the_same_both_ways() -> None:
     dice = random.Random(16)
     odd: list[Json] = [

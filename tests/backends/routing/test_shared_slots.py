@@ -101,6 +101,7 @@ async def test_the_store_is_asked_less_than_once_per_call() -> None:
         assert store.asked.total() == before, "a slot is kept for a moment"
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_always_busy_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_slots, "TURN", 0.05)
     store = Slots()
@@ -133,6 +134,7 @@ async def test_without_the_store_one_call_at_a_time() -> None:
     assert store.taken == 0
 
 
+@pytest.mark.slow
 async def test_idle_slots_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_slots, "LINGER", 0.01)
     store = Slots()

@@ -140,6 +140,7 @@ def test_a_recorded_answer_is_the_same_both_ways(name: str) -> None:
         same_both_ways(found.get("response", found))
 
 
+@pytest.mark.slow
 def test_whatever_stands_in_an_answer_is_the_same_both_ways() -> None:
     dice = random.Random(16)
     odd = [

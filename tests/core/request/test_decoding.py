@@ -57,6 +57,7 @@ def test_what_a_chat_model_can_do_in_one_text_is_passed_on(fields: Json) -> None
     assert {name: loads(bytes(value)) for name, value in extra.items()} == fields
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_bytes_of_any_kind_are_refused_politely(body: bytes) -> None:
     with pytest.raises(InvalidRequest):

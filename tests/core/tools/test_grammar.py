@@ -233,6 +233,7 @@ _pieces = st.lists(
 ).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(_pieces)
 def test_whatever_is_written_there_is_no_other_error(text: str) -> None:

@@ -107,6 +107,7 @@ def conversation(turns: int, **fields: Any) -> Json:
     }
 
 
+@pytest.mark.slow
 def test_an_agent_loop_is_decoded_from_where_it_goes_on() -> None:
     reader = Reader()
     found = [reader.short(dumped(conversation(turns))) for turns in range(1, 200)]
@@ -309,6 +310,7 @@ def test_whatever_comes_behind_is_understood_as_in_a_whole_body(rest: bytes) -> 
         reader.short(body)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=40), st.integers(0, len(REST)))
 def test_no_bytes_behind_are_understood_otherwise(inserted: bytes, at: int) -> None:
     reader = Reader()

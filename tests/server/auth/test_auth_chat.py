@@ -101,6 +101,7 @@ async def test_a_refused_request_costs_nothing() -> None:
         assert [(await ask(client, max_tokens=900)).status_code for _ in range(3)] == [400] * 3
 
 
+@pytest.mark.slow
 async def test_a_backend_that_is_away_costs_nothing() -> None:
     async def hang_up(call: Call) -> None:
         call.hang_up()

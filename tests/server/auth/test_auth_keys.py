@@ -175,6 +175,7 @@ def test_a_server_that_requires_a_key_is_never_open(tmp_path: Path, quick: None)
         assert get(url, make(tmp_path).secret, "/v1/models").status == 200
 
 
+@pytest.mark.slow
 def test_a_key_expires(tmp_path: Path, quick: None) -> None:
     made = make(tmp_path, expires_at=time.time() + 0.6)
     with server(settings(tmp_path)) as url:

@@ -150,6 +150,7 @@ def test_several_that_fail_lose_no_other(server: Client) -> None:
     assert found[5:] == [EXPECTED[2], EXPECTED[0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 429, 500])
 def test_where_all_fail_it_is_the_backends_error(
     server: Client, upstream: tuple[str, type[Judge]], status: int
@@ -161,6 +162,7 @@ def test_where_all_fail_it_is_the_backends_error(
     assert len(upstream[1].requests) < 50  # the rest is not asked any more
 
 
+@pytest.mark.slow
 def test_the_deadline_loses_no_answer() -> None:
     with judge() as (url, _), whole_server(url, decisions=DecisionsConfig(timeout=1.0)) as client:
         found = answers(client, [{**PREDICATE, "instructions": "HANG p=0.5"}, SCORE])
@@ -194,6 +196,7 @@ def test_an_owner_has_so_many_calls_at_once(upstream: tuple[str, type[Judge]]) -
         assert upstream[1].most == 2
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_is_not_worked_for(upstream: tuple[str, type[Judge]]) -> None:
     with whole_server(upstream[0], decisions=DecisionsConfig(concurrent=1)) as client:
         upstream[1].requests.clear()

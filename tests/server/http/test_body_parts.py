@@ -81,6 +81,7 @@ def test_a_handler_that_does_not_read_holds_the_client_back(serve):
         assert answer["size"] == size and answer["largest"] < 1_000_000
 
 
+@pytest.mark.slow
 def test_each_part_has_its_own_time(serve, mode):
     served = serve(make_app(opened(), body_timeout=0.6), mode=mode)
     with served.connect() as sock:

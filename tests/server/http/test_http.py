@@ -281,6 +281,7 @@ def test_a_head_that_does_not_end_is_a_408(serve):
     assert b" 408 Request Timeout" in served.exchange(b"GET /echo HTTP/1.1\r\nhost:")
 
 
+@pytest.mark.slow
 def test_the_deadline_ends_with_the_body(serve):
     probe = Probe()
     served = serve(make_app(probe, body_timeout=0.2))

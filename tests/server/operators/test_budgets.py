@@ -92,7 +92,7 @@ class Receiver(BaseHTTPRequestHandler):
 def receiver() -> Iterator[tuple[str, type[Receiver]]]:
     kind = type("Noting", (Receiver,), {"events": [], "signed": []})
     heard = ThreadingHTTPServer(("127.0.0.1", 0), kind)
-    threading.Thread(target=heard.serve_forever, daemon=True).start()
+    threading.Thread(target=heard.serve_forever, args=[0.005], daemon=True).start()
     try:
         yield f"http://127.0.0.1:{heard.server_address[1]}/", kind
     finally:

@@ -61,6 +61,7 @@ def respond(url: str, key: str) -> Answer:
     return ask(url, "POST", "/v1/responses", key, {"model": "scripted", "input": "hi"})
 
 
+@pytest.mark.slow
 def test_a_key_is_made_used_changed_rotated_and_revoked(tmp_path: Path) -> None:
     with server(tmp_path) as url:
         wanted = {"name": "laptop", "owner": "team-a", "limits": ["60 requests/minute"], "models": ["script*"]}
@@ -153,6 +154,7 @@ def test_an_ended_key_is_not_changed_or_rotated(tmp_path: Path) -> None:
             assert (answer.status, answer.error()["code"]) == (409, "key_revoked"), answer.body
 
 
+@pytest.mark.slow
 def test_the_first_key_of_an_open_server_can_make_others(tmp_path: Path) -> None:
     with server(tmp_path, keys={}) as url:
         refused = ask(url, "POST", "/admin/keys", "", {"scopes": ["responses"]})

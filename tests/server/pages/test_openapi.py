@@ -68,6 +68,7 @@ def test_it_is_sound(spec):
         assert operation["responses"]["default"] == {"$ref": "#/components/responses/Error"}
 
 
+@pytest.mark.slow
 def test_schemas_are_valid_json_schema(spec):
     for schema in spec["components"]["schemas"].values():
         jsonschema_rs.validator_for({**schema, "components": spec["components"]})

@@ -157,7 +157,7 @@ class Web(BaseHTTPRequestHandler):
 def web() -> Iterator[str]:
     """Run the web; yield its base URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.005], daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
