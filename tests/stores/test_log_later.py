@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from pathlib import Path
 from sqlite3 import Connection, OperationalError
 
@@ -126,17 +127,29 @@ async def test_another_process_finds_them_a_moment_later(tmp_path: Path) -> None
     await store.close()
 
 
-def test_more_than_may_wait_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("never")
+async def test_where_many_wait_entries_are_written_with_their_responses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(behind, "MOST", 2)
+    store, other = open_sqlite(tmp_path / "store.db"), open_sqlite(tmp_path / "store.db")
+    await put(store, 1, 2, 3, 4)
+    assert await ids(other) == [response(4).id, response(3).id]
+    assert await ids(store) == [response(number).id for number in (4, 3, 2, 1)]
+    await put(store, 5)
+    assert response(5).id not in await ids(other)
+    await other.close()
+    await store.close()
+
+
+def test_ids_are_written_once_and_in_order() -> None:
     written: list[str] = []
     waits = Behind(lambda connection, ids: written.extend(ids))
-    for id in ("a", "b", "a"):
+    for id in ("a", "b", "a", "c"):
         waits.add(id)
-        assert waits.due_at > 0
-    waits.add("c")
-    assert waits.due_at < 0
+    assert waits.due_at < inf
     waits.step(_run)
-    assert (written, waits.waiting, waits.due_at) == (["a", "b", "c"], 0, float("inf"))
+    assert (written, waits.waiting, waits.due_at) == (["a", "b", "c"], 0, inf)
 
 
 def test_a_group_that_fails_is_tried_one_by_one() -> None:

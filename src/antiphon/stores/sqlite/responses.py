@@ -268,6 +268,8 @@ class SQLiteResponses:
 
         if later is not None:
             self._make_entry = later
+            if self._writer.behind.is_full:
+                entry, later = later(response), None
         await self._writer.submit(operation, behind="" if later is None else response.id)
 
     async def enqueue(

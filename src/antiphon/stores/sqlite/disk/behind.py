@@ -10,16 +10,16 @@ from time import monotonic
 
 GROUP = 32
 """Ids of one transaction: about a millisecond."""
-PAUSE = 0.1
-"""Seconds between two groups while others write: groups take one per cent of the time, then."""
-IDLE_PAUSE = 0.005
+PAUSE = 0.25
+"""Seconds between two groups while others write: groups take half a per cent of the time, then."""
+IDLE_PAUSE = 0.02
 """The same while nobody writes."""
 MOST = 16_384
-"""Ids that may wait, at 110 bytes each; while there are more, each group of others' writes is followed by one of these."""
+"""Ids that may wait, at 110 bytes each. Where so many do, what comes is written with its row: to read it again costs more."""
 
 
 class Behind:
-    """Ids of rows that wait, the oldest first. All but `waiting` belongs to the writer's thread.
+    """Ids of rows that wait, the oldest first. All but `waiting` and `is_full` belongs to the writer's thread.
 
     An id counts as waiting until what it stands for is committed: who finds none waiting finds everything in the file.
     """
@@ -31,6 +31,11 @@ class Behind:
         self.due_at = inf
 
     @property
+    def is_full(self) -> bool:
+        """Tell whether no more may wait."""
+        return len(self._ids) >= MOST
+
+    @property
     def waiting(self) -> int:
         """How many wait; it may be asked for in any thread."""
         return len(self._ids)
@@ -40,8 +45,6 @@ class Behind:
         if not self._ids:
             self.due_at = monotonic() + PAUSE
         self._ids[id] = None
-        if len(self._ids) > MOST:
-            self.due_at = -inf
 
     def step(self, run: Callable[[Callable[[Connection], object]], bool], *, idle: bool = False) -> None:
         """Write a group. `run` commits an operation, and tells whether it could. `idle`: nothing else is written.
@@ -56,15 +59,7 @@ class Behind:
         finally:
             for id in group:
                 del self._ids[id]
-            self._next(idle)
-
-    def _next(self, idle: bool) -> None:
-        if not self._ids:
-            self.due_at = inf
-        elif len(self._ids) > MOST:
-            self.due_at = -inf
-        else:
-            self.due_at = monotonic() + (IDLE_PAUSE if idle else PAUSE)
+            self.due_at = monotonic() + (IDLE_PAUSE if idle else PAUSE) if self._ids else inf
 
     def _operation(self, ids: Sequence[str]) -> Callable[[Connection], object]:
         return lambda connection: self._write(connection, ids)
