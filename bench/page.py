@@ -163,7 +163,7 @@ METHOD = """## Method
 
 - `scripts/bench` runs everything and writes this page; `scripts/bench --only ordinary --repeats 1` takes half a minute.
 - `scripts/bench --instructions` counts instructions instead: see [Instructions](#instructions).
-- `scripts/bench --against COMMIT` measures a commit and this checkout by turns: A64, B, C, D8, E, and A64 stored.
+- `scripts/bench --against COMMIT --loads L,C:passed` measures a commit and this checkout by turns; loads as for `--instructions`.
 - Sections of what other programs measure are written by hand, in `bench/notes`.
 - `bench/harness` holds the mock backend and the load generator (C), and `bench.py`, which can hold any other server
   against them: `python3 bench/harness/bench.py run --base-url URL --pid PID`.
