@@ -107,6 +107,7 @@ was said before are checked, as the application's own API gives them.
 | Continue CLI | 1.5.47 | Responses | answer, a file read and written, `--resume` | all right; drops thoughts |
 | Open WebUI | 0.12.4 | Responses, chat | connection, models, answer, stream, a tool of the caller (streamed, whole), a picture, a saved chat, its own two tools | all right; its install takes minutes, so it is played where it is named; drops thoughts |
 | Google ADK | 2.13.0 | chat, Responses by LiteLLM | answer with usage, stream, two tools (streamed, whole), structured output, session | all right |
+| promptfoo | 0.123.1 | Responses, chat | answer with usage, call, structured output, by its own assertions | all right |
 | OpenLLMetry | 0.62.4 | Responses, chat | model, tokens, answer and calls in spans: whole, streamed, stream helper | all right |
 | Logfire | 5.4.0 | Responses, chat | the same | all right |
 | Langfuse | 5.0.4 | Responses, chat | the same, as they arrive over OTLP at a server | all right |

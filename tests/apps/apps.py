@@ -59,6 +59,7 @@ APPS = {
     "logfire": App("Logfire", "play_logfire", ["logfire==5.4.0", "openai==3.57.0"]),
     "langfuse": App("Langfuse", "play_langfuse", ["langfuse==5.0.4", "openai==3.57.0"]),
     "google-adk": App("Google ADK", "play_google_adk", ["google-adk==2.13.0", "litellm==1.110.2"]),
+    "promptfoo": App("promptfoo", "play_promptfoo", npm=["promptfoo@0.123.1"], library=False),
     "open-webui": App("Open WebUI", "play_open_webui", ["open-webui==0.12.4"], library=False, slow=True),
     "aider": App("aider", "play_aider", ["aider-chat==0.86.2"], library=False),
 }
