@@ -10,6 +10,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from antiphon.tools.sandbox.pool import Sandboxes
 from tests import needs, shares
@@ -23,6 +24,10 @@ for name in ("HF_HUB_CACHE", "LLAMA_CACHE"):
     os.environ[name] = "/nonexistent"  # models of this machine's user are no part of a test
 
 be_quick()
+
+# How long an example takes, and how long it takes to make one, is a matter of what else runs on the machine.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
