@@ -80,6 +80,7 @@ def _agentic_api(place: Place) -> Sequence[str]:
 
 def _transformers(place: Place) -> Sequence[str]:
     model = str(model_folder("transformers"))
+    (CACHE / "hf/hub").mkdir(parents=True, exist_ok=True)  # without it, its list of models is a 500
     address = ["--host", "127.0.0.1", "--port", str(place.port)]
     return [program_of("transformers", "transformers"), "serve", model, "--device", "cpu", *address]
 
