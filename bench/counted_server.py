@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 from antiphon import cli
 from antiphon.server.process import loop_watch
 from antiphon.telemetry import access_log, log
@@ -19,8 +16,6 @@ def _not_watched(watch: object) -> None:
 
 vars(access_log)["BEAT"] *= SLOWER
 vars(log)["BEAT"] *= SLOWER
-if find_spec("antiphon.stores.sqlite.disk.behind") is not None:  # an earlier commit has none
-    vars(import_module("antiphon.stores.sqlite.disk.behind"))["PAUSE"] *= SLOWER
 loop_watch.LoopWatch.start = _not_watched  # type: ignore[method-assign, assignment]
 
 if __name__ == "__main__":

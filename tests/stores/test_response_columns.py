@@ -24,7 +24,6 @@ WHOLE = response(
     background=True,
     foreign_ids={"x": 1},
     model_texts=b"{}",
-    noted=b"{}",
 )
 
 
@@ -79,4 +78,4 @@ def test_marks_become_lists() -> None:
     assert text.startswith("id, owner, model, ")
     assert ":expires_at::bigint, " in text
     assert "id = :id, owner" not in text
-    assert text.endswith("noted = :noted")
+    assert text.endswith("model_texts = :model_texts")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from antiphon.core.context import LONGEST_ID, item_id, split_array
 from antiphon.core.json_encoding import to_json
 from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import NotFound, StoreUnknown
-from antiphon.responses.log.entries import UNTIMED, Timing, log_entry, noted
+from antiphon.responses.log.entries import UNTIMED, Timing, log_entry, request_parameters
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import LARGE, by_size
@@ -38,18 +37,15 @@ async def commit(
     Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError.
     """
     days, size = services.config.store_days, max(plan.turn.size, len(body))
-    entry, later = None, None
     if size < LARGE:
-        response = stored_response(plan, body, output, days, texts, thoughts, timing)
+        response = stored_response(plan, body, output, days, texts, thoughts)
+        entry = log_entry(response, services.cost, timing, request_parameters(plan))
     else:
-        response = await by_size(size, stored_response, plan, body, output, days, texts, thoughts, timing)
-    if size < LARGE and not fence:
-        later = partial(log_entry, cost=services.cost)
-    else:
-        entry = await by_size(size, log_entry, response, services.cost)
+        response = await by_size(size, stored_response, plan, body, output, days, texts, thoughts)
+        entry = await by_size(size, log_entry, response, services.cost, timing, request_parameters(plan))
     joined = items_of(response) if joins and plan.conversation_id is not None else []
     try:
-        await services.store.responses.put(response, conversation_items=joined, fence=fence, entry=entry, later=later)
+        await services.store.responses.put(response, conversation_items=joined, fence=fence, entry=entry)
     except StoreUnknown:
         raise NotFound(
             f"Conversation with id '{plan.conversation_id}' was deleted while the response was being generated.",
@@ -65,9 +61,8 @@ def stored_response(
     days: float,
     texts: ModelTexts = NO_TEXTS,
     thoughts: Mapping[str, int] = NO_IDS,
-    timing: Timing = UNTIMED,
 ) -> StoredResponse:
-    """Return what the store keeps of a response: its body as sent, its own input, texts for the model, what is noted of it."""
+    """Return what the store keeps of a response: its body as sent, its own input, and the texts for the model."""
     response = plan.response
     own = plan.own_input()
     foreign = {**own.foreign_ids, **_foreign_ids(output, plan.id_base, own.count)}
@@ -88,7 +83,6 @@ def stored_response(
         background=response.background,
         model_texts=model_texts_json(texts),
         foreign_ids=foreign,
-        noted=noted(plan, timing),
     )
 
 

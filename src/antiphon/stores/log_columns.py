@@ -40,7 +40,6 @@ LOG_COLUMNS = {
 
 SHOWN = tuple(LOG_COLUMNS)[:-1]
 _shown = attrgetter(*SHOWN)
-_PAIRS = SHOWN.index("pairs")
 NO_ENTRY: Mapping[str, Any] = {**dict.fromkeys(LOG_COLUMNS), "pairs": [], "has_entry": False}
 FIRST_ID, LAST_ID = "", "~"
 """Sort before and behind every id."""
@@ -48,13 +47,9 @@ FIRST_ID, LAST_ID = "", "~"
 
 def log_columns(entry: LogEntry, pairs: Callable[[Sequence[str]], Any]) -> dict[str, Any]:
     """Return the value of each column; `pairs` makes of the metadata's pairs what the database keeps."""
-    return dict(zip(LOG_COLUMNS, log_values(entry, pairs), strict=True))
-
-
-def log_values(entry: LogEntry, pairs: Callable[[Sequence[str]], Any]) -> tuple[Any, ...]:
-    """Return the values of all columns, in order: `log_columns` without names."""
-    shown = _shown(entry)
-    return (*shown[:_PAIRS], pairs(entry.pairs), *shown[_PAIRS + 1 :], entry.folded)
+    values = dict(zip(SHOWN, _shown(entry), strict=True))
+    values["pairs"], values["folded"] = pairs(entry.pairs), entry.folded
+    return values
 
 
 def entry_of(row: Sequence[Any], pairs: Callable[[Any], Sequence[str]], text: Callable[[str], str] = str) -> LogEntry:

@@ -53,9 +53,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def folded(self) -> str:
         """What is searched: all its words without upper and lower case."""
-        return (
-            f"{_folded(self.question)}\n{_folded(self.answer)}\n{self.reason.casefold()}\n{self.error_code.casefold()}"
-        )
+        return "\n".join(map(_folded, (self.question, self.answer, self.reason, self.error_code)))
 
 
 def _folded(text: str) -> str:

@@ -19,7 +19,6 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     `foreign_ids` maps item ids that are not derived from the response's id (a client's or another server's)
     to their position: `input` items count from 0, `output` items follow. An `expires_at` of None means never.
     `model_texts` is a JSON object: ids of output items → what the model sees of them that the client does not; b"" for none.
-    `noted` is a JSON object of what its body does not tell and the log wants to know (`responses/log/entries`); b"" for nothing.
     """
 
     id: str
@@ -36,7 +35,6 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
     foreign_ids: Mapping[str, int] = {}
     model_texts: bytes = b""
-    noted: bytes = b""
 
     @property
     def output(self) -> bytes:

@@ -26,7 +26,6 @@ COLUMNS = {
     "input": "bytea",
     "body": "bytea",
     "model_texts": "bytea",
-    "noted": "bytea",
 }
 """Column → its type in PostgreSQL."""
 
@@ -55,14 +54,13 @@ def columns(response: StoredResponse) -> dict[str, Any]:
         "input": response.input,
         "body": response.body,
         "model_texts": response.model_texts or None,
-        "noted": response.noted or None,
     }
 
 
 def response_of(row: Sequence[Any], text: Callable[[str], str] = str) -> StoredResponse:
     """Return the response of a row that has the values of COLUMNS, in order. `text` reads a text as the database keeps it."""
     id, owner, model, status, created_at, expires_at, background, previous, conversation, *rest = row
-    start, end, foreign, input, body, texts, noted = rest
+    start, end, foreign, input, body, texts = rest
     return StoredResponse(
         id=text(id),
         owner=text(owner),
@@ -78,15 +76,13 @@ def response_of(row: Sequence[Any], text: Callable[[str], str] = str) -> StoredR
         input=input,
         body=body,
         model_texts=texts or b"",
-        noted=noted or b"",
     )
 
 
 def spelled(statement: str, value: str, update: str) -> str:
     """Return a statement whose marks are replaced by lists of the columns.
 
-    `{columns}`: the names. `{values}`: `value` for each. `{updates}`: `update` for each that is not KEPT; `{changes}`: each of
-    these takes the value that was not inserted. In `value` and `update`
+    `{columns}`: the names. `{values}`: `value` for each. `{updates}`: `update` for each that is not KEPT. In `value` and `update`
     `{0}` is the column and `{1}` its type. With `log_` before them they are the columns of the response log; `{log_shown}` are
     those that a LogEntry has.
     """
@@ -94,9 +90,8 @@ def spelled(statement: str, value: str, update: str) -> str:
     for before, table in (("", COLUMNS), ("log_", LOG_COLUMNS)):
         lists[f"{{{before}columns}}"] = ", ".join(table)
         lists[f"{{{before}values}}"] = ", ".join(value.format(name, type) for name, type in table.items())
-        changed = [name for name in table if name not in KEPT]
-        lists[f"{{{before}updates}}"] = ", ".join(update.format(name, table[name]) for name in changed)
-        lists[f"{{{before}changes}}"] = ", ".join(f"{name} = excluded.{name}" for name in changed)
+        changed = [update.format(name, type) for name, type in table.items() if name not in KEPT]
+        lists[f"{{{before}updates}}"] = ", ".join(changed)
     for mark, list in lists.items():
         statement = statement.replace(mark, list)
     return statement

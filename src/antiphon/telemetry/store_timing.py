@@ -21,6 +21,7 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "get": "get_conversation",
         "update": "update_conversation",
         "delete": "delete_conversation",
+        "list": "conversations",
         "list_items": "conversation_items",
     },
     "jobs": {"release": "release_job", "finish": "finish_job", "cancel": "cancel_job"},

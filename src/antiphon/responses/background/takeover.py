@@ -20,7 +20,7 @@ from antiphon.core.stream.terms import terminal_type
 from antiphon.errors import APIError
 from antiphon.responses.background.event_log import WORKING, kept_until, logged
 from antiphon.responses.background.job_request import unpacked
-from antiphon.responses.log.entries import log_entry
+from antiphon.responses.log.entries import UNTIMED, log_entry
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
@@ -113,9 +113,9 @@ class Takeover:
         span = output_span(body, stream.output)
         texts = model_texts_json(stream.model_texts)
         ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span, model_texts=texts)
-        entry = await by_size(len(body), log_entry, ended, self._services.cost)
-        if not ended.noted and (before := await self._store.responses.entry(ended.id)) is not None:
-            entry = msgspec.structs.replace(entry, parameters=before.parameters)  # an older version has queued it
+        before = await self._store.responses.entry(stored.id)
+        parameters = before.parameters if before is not None else ""
+        entry = await by_size(len(body), log_entry, ended, self._services.cost, UNTIMED, parameters)
         await self._store.responses.put(ended, fence=job.fence, entry=entry)
         await self._append(job, response.status, [*stream.take(), stream.terminal], state.sequence_number)
 

@@ -60,14 +60,6 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
 UNTIMED = Timing()
 
 
-class _Noted(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What a stored response's body does not tell: its Timing, and what its request set (`LogEntry.parameters`)."""
-
-    duration: float | None = None
-    first_token: float | None = None
-    parameters: str = ""
-
-
 class _LoggedItem(msgspec.Struct, gc=False):
     type: str | None = None
     role: str | None = None
@@ -121,25 +113,16 @@ _content = msgspec.json.Decoder(str | list[Raw])
 _part = msgspec.json.Decoder(_LoggedPart)
 _text = msgspec.json.Decoder(str)
 _body = msgspec.json.Decoder(_LoggedBody)
-_noted = msgspec.json.Decoder(_Noted)
-NOTHING = _Noted()
 
 
-def noted(plan: Plan, timing: Timing = UNTIMED) -> bytes:
-    """Return what is noted of a response, for its entry in the log."""
-    return to_json(_Noted(timing.duration, timing.first_token, request_parameters(plan)))
-
-
-def log_entry(stored: StoredResponse, cost: Costing) -> LogEntry:
-    """Return what the log says of a response. What of it cannot be read is left out."""
-    start, end = stored.output_span
-    body = _read(_body, b"%b[]%b" % (stored.body[:start], stored.body[end:])) or _LoggedBody()
-    seen = (_read(_noted, stored.noted) if stored.noted else None) or NOTHING
+def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED, parameters: str = "") -> LogEntry:
+    """Return what the log says of a response. What of it cannot be read is left out. `parameters`: see LogEntry."""
+    body = _read(_body, stored.body) or _LoggedBody()
     usage = body.usage or Usage()
     problem = body.error or _LoggedError()
     reason = problem.message or (body.incomplete_details and body.incomplete_details.reason) or ""
     output = _items(stored.output)
-    duration = seen.duration
+    duration = timing.duration
     if duration is None and body.completed_at:
         duration = max(body.completed_at - stored.created_at, 0.0)
     return LogEntry(
@@ -163,8 +146,8 @@ def log_entry(stored: StoredResponse, cost: Costing) -> LogEntry:
         reasoning_tokens=usage.output_tokens_details.reasoning_tokens,
         cost=cost(stored.model, usage) if body.usage is not None else 0.0,
         duration=duration,
-        first_token=seen.first_token,
-        parameters=seen.parameters,
+        first_token=timing.first_token,
+        parameters=parameters,
     )
 
 
@@ -259,13 +242,7 @@ def _said(content: Raw | str | list[_LoggedPart] | None) -> str:
         return content
     if not content:
         return ""
-    if len(content) == 1:
-        return _part_said(content[0])
-    return "\n".join(map(_part_said, content))
-
-
-def _part_said(part: _LoggedPart) -> str:
-    return part.text or part.refusal or f"[{part.type.removeprefix('input_')}]"
+    return "\n".join(part.text or part.refusal or f"[{part.type.removeprefix('input_')}]" for part in content)
 
 
 def _parts(array: Sequence[Raw]) -> list[_LoggedPart]:

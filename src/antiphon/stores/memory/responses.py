@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -48,7 +48,6 @@ class MemoryResponses:
         conversation_items: Sequence[StoredItem] = (),
         fence: int = 0,
         entry: LogEntry | None = None,
-        later: Callable[[StoredResponse], LogEntry] | None = None,
     ) -> None:
         if fence:
             self._jobs.held(response.id, fence)
@@ -57,7 +56,7 @@ class MemoryResponses:
             raise StoreConflict(response.id)
         if conversation_items:
             self._conversations.append(response.conversation_id or "", response.owner, conversation_items)
-        self._keep(response, old, later(response) if later is not None else entry)
+        self._keep(response, old, entry)
         while len(self._responses) > self._max_responses:
             self._remove(next(iter(self._responses.values())).response)
 

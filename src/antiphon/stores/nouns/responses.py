@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
@@ -19,12 +19,10 @@ class ResponseStore(Protocol):
         conversation_items: Sequence[StoredItem] = (),
         fence: int = 0,
         entry: LogEntry | None = None,
-        later: Callable[[StoredResponse], LogEntry] | None = None,
     ) -> None:
         """Insert or replace a response.
 
-        `conversation_items` join its conversation, and its `entry` the log, in the same transaction. With `later`
-        the entry is made of the response, perhaps some time after it and in another thread; who asks here finds it all the same.
+        `conversation_items` join its conversation, and its `entry` the log, in the same transaction.
         With a `fence` the response is a background one: raises FenceError if the lease was lost.
         Raises StoreUnknown if the conversation that items are to join is gone, StoreConflict if the id is another owner's.
         """
@@ -86,7 +84,7 @@ class ResponseStore(Protocol):
     # The log of responses
 
     async def log(self, query: LogQuery) -> LogPage:
-        """Return the entries that are wanted, `query.limit` at most; those that another process makes later may come later.
+        """Return the entries that are wanted, `query.limit` at most.
 
         A page looks at `SCANNED` entries at most, so that it may have fewer, or none, and yet a next one. Sorted by something
         else than their age are the newest `SORTED`. Raises StoreUnknown where the `after` of such a list is gone.

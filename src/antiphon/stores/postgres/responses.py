@@ -5,7 +5,7 @@ Alone among the nouns it uses others' statements: what it writes with conversati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -47,9 +47,8 @@ class PostgresResponses:
         conversation_items: Sequence[StoredItem] = (),
         fence: int = 0,
         entry: LogEntry | None = None,
-        later: Callable[[StoredResponse], LogEntry] | None = None,
     ) -> None:
-        values = _values(response, later(response) if later is not None else entry)
+        values = _values(response, entry)
         if fence or conversation_items:
             refusal = await self._bound_puts.submit({**values, **_bound_values(conversation_items, fence)})
         else:

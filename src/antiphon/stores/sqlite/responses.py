@@ -6,13 +6,12 @@ Alone among the nouns it uses others' statements: what it writes with conversati
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any
 
 import msgspec
 
-from antiphon.core.json_encoding import to_json
 from antiphon.core.tools.call_thoughts import BY_CALL
 from antiphon.errors import AntiphonError, InvalidRequest, StoreConflict
 from antiphon.runtime.offload import LARGE
@@ -21,7 +20,6 @@ from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
 from antiphon.stores.records import Job, LoggedEvent, StoredItem, StoredResponse
 from antiphon.stores.response_columns import COLUMNS, columns, response_of
 from antiphon.stores.sqlite import conversations, jobs
-from antiphon.stores.sqlite.disk.behind import Behind
 from antiphon.stores.sqlite.jobs import Claim
 from antiphon.stores.sqlite.listing import response_log
 from antiphon.stores.sqlite.sql import by_position, queries
@@ -243,14 +241,6 @@ class SQLiteResponses:
         self._database = database
         self._writer = database.writer
         database.expires(purge)
-        self._make_entry: Callable[[StoredResponse], LogEntry] | None = None
-        self._writer.behind = Behind(self._log_later)
-
-    def _log_later(self, connection: Connection, ids: Sequence[str]) -> None:
-        """Write the entries of responses that are there."""
-        assert self._make_entry is not None  # their `put` has brought it
-        rows = connection.execute(SQL["named"], {"ids": to_json(ids).decode()}).fetchall()
-        response_log.fill(connection, [self._make_entry(response_of(row)) for row in rows])
 
     async def put(
         self,
@@ -259,18 +249,13 @@ class SQLiteResponses:
         conversation_items: Sequence[StoredItem] = (),
         fence: int = 0,
         entry: LogEntry | None = None,
-        later: Callable[[StoredResponse], LogEntry] | None = None,
     ) -> None:
         def operation(connection: Connection) -> None:
             put(connection, response, conversation_items, fence)
             if entry is not None:
                 response_log.put(connection, entry)
 
-        if later is not None:
-            self._make_entry = later
-            if self._writer.behind.is_full:
-                entry, later = later(response), None
-        await self._writer.submit(operation, behind="" if later is None else response.id)
+        await self._writer.submit(operation)
 
     async def enqueue(
         self,
@@ -326,15 +311,12 @@ class SQLiteResponses:
         return await self._database.read_long(lambda connection: model_texts(connection, ids, owner))
 
     async def log(self, query: LogQuery) -> LogPage:
-        await self._writer.settle()
         return await self._database.read_long(lambda connection: response_log.page(connection, query))
 
     async def entry(self, id: str) -> LogEntry | None:
-        await self._writer.settle()
         return self._database.read(response_log.get, id)
 
     async def unlogged(self, before: str, since: str, limit: int) -> Sequence[tuple[str, str]]:
-        await self._writer.settle()
         return await self._database.read_long(
             lambda connection: response_log.unlogged(connection, before, since, limit)
         )
@@ -343,4 +325,4 @@ class SQLiteResponses:
         return await self._database.read_long(lambda connection: response_log.outdated(connection, limit))
 
     async def fill(self, entry: LogEntry) -> None:
-        await self._writer.submit(lambda connection: response_log.fill(connection, [entry]))
+        await self._writer.submit(lambda connection: response_log.fill(connection, entry))

@@ -3,7 +3,6 @@
 Waiting writes go into one transaction; one call into the event loop completes all of their futures.
 The thread is woken only when it sleeps; while it works, enqueueing costs a list append.
 Between two groups, and once a second where there are none, it looks after the file: see `keeper`.
-What is derived from others' rows is written behind their commits: see `behind`.
 """
 
 from __future__ import annotations
@@ -23,8 +22,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from antiphon.errors import AntiphonError
 from antiphon.stores.condition import unavailable
-from antiphon.stores.sqlite.disk.behind import GROUP as DERIVED
-from antiphon.stores.sqlite.disk.behind import Behind
 from antiphon.stores.sqlite.disk.keeper import Keeper
 
 T = TypeVar("T")
@@ -36,22 +33,17 @@ log = logging.getLogger("antiphon.stores.sqlite.disk")
 
 
 class Write(NamedTuple):
-    """A caller's operation and its future. `erases`: it deletes text. `behind`: an id for `Behind`, "" for none.
-
-    `settles`: some of what waits there is written before it.
-    """
+    """A caller's operation and its future. `erases`: it deletes text."""
 
     operation: Callable[[Connection], Any]
-    future: Future[Any] | None = None
-    erases: bool = False
-    behind: str = ""
-    settles: bool = False
+    future: Future[Any]
+    erases: bool
 
 
 class Outcome(NamedTuple):
-    """Result or exception of a Write; without a future nobody waits for it."""
+    """Result or exception of a Write."""
 
-    future: Future[Any] | None
+    future: Future[Any]
     value: Any
     error: Exception | None
 
@@ -61,10 +53,9 @@ class TornError(AntiphonError):
 
 
 class WriterThread:
-    """Runs operations on the keeper's writing connection. `behind`: what is derived from their rows later."""
+    """Runs operations on the keeper's writing connection."""
 
     def __init__(self, keeper: Keeper) -> None:
-        self.behind = Behind(_derive_nothing)
         self._keeper = keeper
         self._queue: SimpleQueue[Write | None] = SimpleQueue()
         self._closing = False
@@ -72,28 +63,18 @@ class WriterThread:
         self._thread = Thread(target=self._run, name="antiphon-store", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Callable[[Connection], T], *, erases: bool = False, behind: str = "") -> Future[T]:
-        """Enqueue; the future is done after the commit. The id `behind` has its turn some time after it, if it succeeds.
+    def submit(self, operation: Callable[[Connection], T], *, erases: bool = False) -> Future[T]:
+        """Enqueue; the future is done after the commit.
 
         An operation may run twice (its transaction is rolled back in between): it touches nothing but the database.
         Its exception is the future's, and undoes what it wrote, but not what its neighbours wrote. Where the file, the
         disk or another program is at fault, it is APIError 503.
         """
-        future: Future[T] = asyncio.get_running_loop().create_future()
-        self._put(Write(operation, future, erases, behind))
-        return future
-
-    async def settle(self) -> None:
-        """Wait until all is written that waits now to be written behind commits; others' writes come in between."""
-        for _ in range(0, self.behind.waiting, DERIVED):
-            future: Future[None] = asyncio.get_running_loop().create_future()
-            self._put(Write(_nothing, future, settles=True))
-            await future
-
-    def _put(self, write: Write) -> None:
         if self._closing:
             raise RuntimeError("The store is closed.")
-        self._queue.put(write)
+        future: Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(Write(operation, future, erases))
+        return future
 
     async def close(self) -> None:
         """Run the waiting writes and close the connection."""
@@ -112,24 +93,19 @@ class WriterThread:
                 open = False
             try:
                 self._work([task for task in tasks if task is not None])
-                if self.behind.due_at <= monotonic():
-                    self.behind.step(self._succeeds, idle=not tasks)
                 if self._scrub_at is not None and monotonic() >= self._scrub_at:
                     self._scrub()
                 self._keeper.look()
             except Exception:  # nobody else would write from then on
                 log.exception("store: writer failed")
                 _hand_over([Outcome(task.future, None, unavailable()) for task in tasks if task is not None])
-        while self.behind.waiting:
-            self.behind.step(self._succeeds)
         self._scrub()
         self._keeper.connection.close()
 
     def _next_tasks(self) -> list[Write | None]:
         """Wait for a task (or until it is time to scrub, or to look after the file) and take all that have come."""
         tasks: list[Write | None] = []
-        at = min(self._keeper.look_at, self.behind.due_at)
-        at = at if self._scrub_at is None else min(self._scrub_at, at)
+        at = self._keeper.look_at if self._scrub_at is None else min(self._scrub_at, self._keeper.look_at)
         with suppress(Empty):
             tasks.append(self._queue.get(timeout=max(0.001, at - monotonic())))
             while len(tasks) < GROUP:
@@ -139,19 +115,10 @@ class WriterThread:
     def _work(self, tasks: Sequence[Write]) -> None:
         if not tasks:
             return
-        if any(task.settles for task in tasks):
-            self.behind.step(self._succeeds)
         outcomes = self._transact(tasks)
-        for task, outcome in zip(tasks, outcomes, strict=True):
-            if task.behind and outcome.error is None:
-                self.behind.add(task.behind)  # before anybody knows of the commit
         if self._scrub_at is None and any(task.erases for task in tasks):
             self._scrub_at = monotonic() + SCRUB_SECONDS
         _hand_over(outcomes)
-
-    def _succeeds(self, operation: Callable[[Connection], object]) -> bool:
-        """Commit an operation that nobody waits for; tell whether it could be."""
-        return self._transact([Write(operation)])[0].error is None
 
     def _transact(self, tasks: Sequence[Write]) -> list[Outcome]:
         connection = self._keeper.connection
@@ -192,8 +159,7 @@ class WriterThread:
 def _hand_over(outcomes: Sequence[Outcome]) -> None:
     by_loop: defaultdict[AbstractEventLoop, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        if outcome.future is not None:
-            by_loop[outcome.future.get_loop()].append(outcome)
+        by_loop[outcome.future.get_loop()].append(outcome)
     for loop, its in by_loop.items():
         with suppress(RuntimeError):  # the loop was closed: nobody waits any more
             loop.call_soon_threadsafe(_settle, its)
@@ -201,17 +167,9 @@ def _hand_over(outcomes: Sequence[Outcome]) -> None:
 
 def _settle(outcomes: list[Outcome]) -> None:
     for future, value, error in outcomes:
-        if future is None or future.done():  # its caller was cancelled
+        if future.done():  # its caller was cancelled
             continue
         if error is None:
             future.set_result(value)
         else:
             future.set_exception(error)
-
-
-def _nothing(connection: Connection) -> None:
-    """Write nothing."""
-
-
-def _derive_nothing(connection: Connection, ids: Sequence[str]) -> None:
-    """Stand in until somebody says what is derived."""

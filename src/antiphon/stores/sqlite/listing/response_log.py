@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any
 
@@ -15,7 +14,7 @@ from antiphon.stores.log_columns import (
     entry_of,
     from_json_pairs,
     json_pairs,
-    log_values,
+    log_columns,
     position_of,
     wanted,
 )
@@ -24,25 +23,17 @@ from antiphon.stores.sqlite.sql import by_position, queries
 
 SQL = queries("response_log")
 PUT = by_position(SQL["put"], LOG_COLUMNS)
-ROWS = 16
-"""Entries that one statement writes."""
-_NAMED, _ROW = (f"({', '.join(of(name) for name in LOG_COLUMNS)})" for of in (":{}".format, lambda _: "?"))
-FILL, FILL_MANY = (SQL["fill"].replace(_NAMED, ", ".join([_ROW] * rows)) for rows in (1, ROWS))
 FARTHEST = -1e308
 
 
 def put(connection: Connection, entry: LogEntry) -> None:
     """Write a response's entry."""
-    connection.execute(PUT, log_values(entry, json_pairs))
+    connection.execute(PUT, tuple(log_columns(entry, json_pairs).values()))
 
 
-def fill(connection: Connection, entries: Iterable[LogEntry]) -> None:
-    """Write entries of responses that have none, or that have ended since, and that nobody has deleted meanwhile."""
-    rows = [log_values(entry, json_pairs) for entry in entries]
-    whole = len(rows) - len(rows) % ROWS
-    for start in range(0, whole, ROWS):
-        connection.execute(FILL_MANY, [*chain.from_iterable(rows[start : start + ROWS])])
-    connection.executemany(FILL, rows[whole:])
+def fill(connection: Connection, entry: LogEntry) -> None:
+    """Write the entry of a response that an older version has stored or ended."""
+    connection.execute(SQL["fill"], log_columns(entry, json_pairs))
 
 
 def get(connection: Connection, id: str) -> LogEntry | None:

@@ -67,9 +67,6 @@ SELECT entry.id, entry.owner FROM response_log AS entry JOIN responses ON respon
 WHERE entry.status IN ('queued', 'in_progress') AND responses.status <> entry.status LIMIT :limit
 
 -- name: fill
--- An entry of a response that is as the entry says it is; more of them have more rows. OR FAIL: without it SQLite keeps copies
--- of pages, to undo the statement alone.
-WITH filled ({log_columns}) AS (VALUES ({log_values}))
-INSERT OR FAIL INTO response_log ({log_columns}) SELECT {log_columns} FROM filled
-WHERE EXISTS (SELECT 1 FROM responses WHERE id = filled.id AND owner = filled.owner AND status = filled.status)
-ON CONFLICT (id) DO UPDATE SET {log_changes} WHERE response_log.status <> excluded.status
+INSERT INTO response_log ({log_columns}) SELECT {log_values}
+WHERE EXISTS (SELECT 1 FROM responses WHERE id = :id AND owner = :owner AND status = :status)
+ON CONFLICT (id) DO UPDATE SET {log_updates} WHERE response_log.status <> :status

@@ -26,9 +26,6 @@ UPDATE responses SET {updates} WHERE id = :id
 -- name: get
 SELECT {columns} FROM responses WHERE id = :id AND owner = :owner
 
--- name: named
-SELECT {columns} FROM responses WHERE id IN (SELECT value FROM json_each(:ids))
-
 -- name: rowid
 SELECT rowid FROM responses WHERE id = :id AND owner = :owner
 
