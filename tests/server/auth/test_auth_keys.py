@@ -64,7 +64,8 @@ def make(folder: Path, **rights: Any) -> Made:
 
 
 def ask(url: str, key: str, path: str = "/v1/responses", **fields: Any) -> Answer:
-    body = {"model": "scripted", "input": "Hi.", "messages": [], **fields}
+    asked = {"messages": []} if path.startswith("/v1/chat") else {"input": "Hi."}
+    body = {"model": "scripted", **asked, **fields}
     return call(url, "POST", path, json.dumps(body), {"authorization": f"Bearer {key}"})
 
 
