@@ -14,6 +14,9 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
+import msgspec
+from msgspec import Raw
+
 from antiphon.errors import InvalidRequest
 from antiphon.tools.base import McpTool, ToolServer, ToolServerError, ToolServers
 from antiphon.tools.sandbox.base import (
@@ -47,6 +50,14 @@ _ASKING = """
 import json as _json, sys as _sys, base64 as _base64
 _sys.modules[{state!r}].answer(_json.loads(_base64.b64decode({wish!r})))
 """
+
+
+class _Arguments(msgspec.Struct):
+    properties: dict[str, Raw] = {}
+    required: list[str] = []
+
+
+_schema = msgspec.json.Decoder(_Arguments)
 
 
 class RemoteSandbox:
@@ -254,9 +265,12 @@ class RemoteSandboxes:
         """Return the name of the argument that takes the code: `code`, or the only one that has to be given."""
         for tool in await server.list():
             if tool.name == self._tool:
-                schema = json.loads(bytes(tool.input_schema))
-                needed = schema.get("required", [])
-                return "code" if "code" in schema.get("properties", {}) or len(needed) != 1 else str(needed[0])
+                try:
+                    schema = _schema.decode(tool.input_schema)
+                except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                    raise ToolServerError(f"the schema of its tool '{self._tool}' cannot be read") from error
+                one = len(schema.required) == 1 and "code" not in schema.properties
+                return schema.required[0] if one else "code"
         raise ToolServerError(f"it has no tool '{self._tool}'")
 
     async def _look(self) -> None:

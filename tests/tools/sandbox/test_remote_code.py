@@ -157,3 +157,16 @@ def test_the_settings_choose_it(tmp_path: Path) -> None:
     config = settings("mcp", "code/python")
     check(config)
     assert isinstance(code_source(config, lambda: Servers("apart")), RemoteSandboxes)
+
+
+@pytest.mark.parametrize("schema", [b"[]", b'{"required":[3]}', b'{"properties":[]}', b"{", b"[" * 100_000])
+async def test_a_schema_that_is_none_is_told(schema: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tools(connection: Connection) -> Sequence[RemoteTool]:
+        return [RemoteTool(server_label="code", name="python", input_schema=Raw(schema))]
+
+    monkeypatch.setattr(Connection, "list", tools)
+    servers = Servers("apart")
+    source = RemoteSandboxes(lambda: servers, "code/python")
+    assert "the schema of its tool 'python' cannot be read" in await source.usable()
+    await source.close()
+    await servers.close()
