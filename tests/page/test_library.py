@@ -48,6 +48,25 @@ def test_a_conversation_is_begun_read_and_gone_on_with(page: Page, server: Clien
     assert page.js("document.querySelector('#conversation').value") == conversation
 
 
+def test_conversations_of_the_store_are_listed_and_found_by_a_word(page: Page, server: Client) -> None:
+    for number in range(60):
+        item = {"role": "user", "content": f"{'Carmen' if number == 7 else 'Faust'}, rehearsal {number}"}
+        assert server.post("/v1/conversations", items=[item])[0] == 200
+    page.js("location.hash = 'library/conversations'")
+    page.wait("document.querySelectorAll('#talk-rows a').length === 50")
+    page.js("document.querySelector('.shelf').scrollTo(0, 1e6)")
+    page.wait("document.querySelectorAll('#talk-rows a').length >= 60")
+    assert "Faust, rehearsal 59" in page.text("#talk-rows li")
+    page.js("const q = document.querySelector('#talk-q'); q.value = 'carmen 7'; q.dispatchEvent(new Event('input'))")
+    page.wait("document.querySelectorAll('#talk-rows a').length === 1")
+    assert page.text("#talk-note") == "1 total" and page.js("location.hash") == "#library/conversations?q=carmen+7"
+    page.click("#talk-rows a")
+    page.wait("document.querySelectorAll('#reading .item').length === 1")
+    assert page.js("document.querySelector('#talk-rows [aria-current]') !== null")
+    page.js("q.value = 'opera'; q.dispatchEvent(new Event('input'))")
+    page.wait("document.querySelector('#talk-note').textContent === 'Nothing found.'")
+
+
 def test_a_background_response_of_another_is_watched(page: Page, server: Client) -> None:
     id = made_by_another(server, "/delay 0.03\n/repeat 60 word", background=True)
     page.js(f"location.hash = 'library/{id}'")

@@ -6,12 +6,14 @@ import { showConversations } from "./form.mjs";
 import { itemView, problem } from "./items.mjs";
 import { detail, readWhole, table } from "./log/detail.mjs";
 import { LogList } from "./log/list.mjs";
+import { TalkList } from "./log/talks.mjs";
 import { address, readAddress } from "./log/query.mjs";
 import { conversations, responses } from "./memory.mjs";
 import { WORKING } from "./thread/run.mjs";
 
 export class Library {
   #list = new LogList();
+  #talks = new TalkList();
   #open = null; // [id, what was read]
 
   constructor(playground) {
@@ -22,7 +24,7 @@ export class Library {
       if (wanted) location.hash = address(wanted, {});
       $("find-id").value = "";
     });
-    $("reading-close").addEventListener("click", () => (location.hash = address("", readAddress().filters)));
+    $("reading-close").addEventListener("click", () => (location.hash = address(readAddress().id.startsWith("conv") ? "conversations" : "", readAddress().filters)));
     $("list-conversations").addEventListener("click", () => (location.hash = "library/conversations"));
     $("list-responses").addEventListener("click", () => (location.hash = "library"));
   }
@@ -36,7 +38,7 @@ export class Library {
     $("talks").hidden = !talks;
     const key = wanted === "conversations" ? "" : wanted;
     $("library").classList.toggle("reads", Boolean(key));
-    if (talks) this.#talks(key);
+    if (talks) this.#talks.show(key, { force });
     else this.#list.show({ force });
     if (key === this.#open) return;
     this.#open = key;
@@ -73,13 +75,6 @@ export class Library {
 
   // Conversations
 
-  #talks(open) {
-    const known = conversations.list();
-    $("talk-rows").replaceChildren(...known.map((one) => h("li", {}, h("a", { href: `#library/${one.id}`, "aria-current": one.id === open ? "page" : null },
-      h("span.title", {}, one.title || one.id), h("span.note", {}, when(one.created_at))))));
-    $("talk-note").textContent = known.length ? "" : "Conversations that are begun on this page are listed here; others can be opened by id.";
-  }
-
   async #conversation(key) {
     const path = `/v1/conversations/${id(key)}`;
     const [conversation, items] = await Promise.all([call("GET", path), call("GET", `${path}/items?order=asc&limit=100`)]);
@@ -96,7 +91,8 @@ export class Library {
       await call("DELETE", path);
       conversations.remove(key);
       showConversations();
-      location.hash = "library/conversations";
+      location.hash = address("conversations", readAddress().filters);
+      this.show(true);
     } catch (error) {
       this.#fill(problem(error.message, error.code));
     }

@@ -1,11 +1,11 @@
-// Whose responses this key sees: those of all owners with the scope admin, else its own. Asked once for each key.
+// Whose responses and conversations this key sees: those of all owners with the scope admin, else its own. Asked once for each key.
 
 import { ApiError, call, id, key } from "../api.mjs";
 
 let known = null; // [key, promise of the paths]
 
-const OPERATORS = { list: "/admin/responses", one: (name) => `/admin/responses/${id(name)}`, all: true };
-const OWN = { list: "/v1/responses", one: (name) => `/v1/responses/${id(name)}/log`, all: false };
+const OPERATORS = { list: "/admin/responses", talks: "/admin/conversations", one: (name) => `/admin/responses/${id(name)}`, all: true };
+const OWN = { list: "/v1/responses", talks: "/v1/conversations", one: (name) => `/v1/responses/${id(name)}/log`, all: false };
 
 export function access() {
   if (known?.[0] !== key()) known = [key(), asked()];
