@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -217,6 +218,11 @@ def test_one_page_tells_of_all_workers(upstream: str, tmp_path: Path) -> None:
         for _ in range(8):
             client.create(model="text", input="hi", store=False)
         seen = scrape(client)
+        while (
+            sum(series.startswith("process_start_time_seconds{") for series in seen) < 2
+        ):  # the second one still starts
+            time.sleep(0.05)
+            seen = scrape(client)
         assert command.stop() == 0
     made = [seen.get(f'antiphon_responses_total{{model="text",status="completed",worker="{n}"}}', 0) for n in (0, 1)]
     assert sum(made) == 8

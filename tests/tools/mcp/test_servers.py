@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import sys
 import textwrap
@@ -16,8 +17,9 @@ from antiphon.config import McpServerConfig
 from antiphon.errors import InvalidRequest
 from antiphon.net.url_guard import UrlGuard
 from antiphon.tools.base import ApprovalFilter, McpTool, RemoteTool, ToolFilter, ToolServerError
-from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE
+from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, Limits
 from antiphon.tools.mcp.servers import McpServers
+from antiphon.tools.mcp.stdio import StdioChannel
 from tests.acceptance.background import Tools, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("mcp")]
@@ -144,6 +146,20 @@ async def test_programs_do_not_inherit_the_servers_own_settings(tmp_path, monkey
     seen = json.loads((await server.call("environment", "{}")).text)
     await server.close()
     assert (seen["PLAIN"], seen["OWN"], "ANTIPHON_BACKEND_KEY" in seen) == ("inherited", "x", False)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_program_that_does_not_end_is_killed_and_waited_for(cancelled):
+    program = McpServerConfig(command=sys.executable, args=["-c", "import time; time.sleep(60)"])
+    channel = StdioChannel(program, Limits(answer=1000, tools=1, pages=1, timeout=1, longest=1))
+    await channel.tell(b"{}")
+    process = channel._process
+    closing = asyncio.create_task(channel.close())
+    if cancelled:
+        await asyncio.sleep(0.05)
+        closing.cancel()
+    await asyncio.wait([closing])
+    assert process is not None and process.returncode == -signal.SIGKILL
 
 
 async def test_headers_and_authorization_reach_the_server():

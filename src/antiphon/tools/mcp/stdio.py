@@ -54,7 +54,7 @@ class StdioChannel:
         self._modern = version == WITHOUT_HANDSHAKE
 
     async def close(self) -> None:
-        """End the program: it has a moment to do so itself, then it is killed with all that it started."""
+        """End the program: it has a moment to do so itself, then it is killed with all that it started, and waited for."""
         process = self._process
         if process is None:
             return
@@ -69,6 +69,9 @@ class StdioChannel:
                 os.killpg(process.pid, signal.SIGKILL)
             if self._stderr is not None:
                 self._stderr.cancel()
+            with contextlib.suppress(TimeoutError):  # what has left its group may hold its pipes
+                async with asyncio.timeout(PATIENCE):
+                    await process.wait()
 
     async def _start(self) -> asyncio.subprocess.Process:
         configured = self._configured
