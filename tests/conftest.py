@@ -90,10 +90,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a part of the machine is not in the fast tier: `-m "not slow"`."""
+    """What needs a part of the machine is not in the fast tier: `-m "not slow"`. Files with slow tests come first.
+
+    So no process of tests has a long one left when the others are done.
+    """
     for item in items:
         if needs.needed(item):
             item.add_marker("slow")
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.hookimpl(tryfirst=True)
