@@ -105,10 +105,12 @@ def _thoughts(vendor: Vendor, shape: Shape, step: Step) -> list[tuple[str, Any]]
     answer = other and other.answer(True)
     if not other or not answer or shape.source.startswith("recorded:") or other.source.startswith("recorded:"):
         return []  # a recording is one answer as it was
+    frames = list(_frames(answer.body))
+    end = next((at for at, (_, value) in enumerate(frames) if USUAL["thoughts"] in json.dumps(value)), None)
+    if end is None:
+        return []  # what it thinks there is not what this play knows
     step.thoughts = THOUGHT
     step.returns |= other.fields.get("returns", {})
-    frames = list(_frames(answer.body))
-    end = next(at for at, (_, value) in enumerate(frames) if USUAL["thoughts"] in json.dumps(value))
     return frames[:end]
 
 
