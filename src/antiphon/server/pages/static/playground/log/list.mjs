@@ -4,19 +4,17 @@ import { call, download } from "../api.mjs";
 import { $, h } from "../dom.mjs";
 import { access } from "./access.mjs";
 import { row } from "./entries.mjs";
+import { Pages } from "./pages.mjs";
 import { address, apiQuery, FILTERS, readAddress } from "./query.mjs";
 
-const PAGE = 50;
 const MOST_DELETED = 100; // of one request
 const PAUSE = 200; // milliseconds after the last key
-const MOST_EMPTY = 20; // pages without an entry that are asked for by themselves
 
 export class LogList {
   #entries = [];
-  #next = null;
+  #all = false; // whether it is the list of all owners
   #picked = new Map();
-  #turn = 0; // of the last search: answers to earlier ones are dropped
-  #busy = false;
+  #pages;
   #shownFor = null;
   #timer = 0;
 
@@ -37,9 +35,16 @@ export class LogList {
     $("log-all").addEventListener("change", () => this.#pickAll($("log-all").checked));
     $("log-delete").addEventListener("click", () => this.#delete());
     $("log-export").addEventListener("click", () => this.#export());
-    new IntersectionObserver(() => this.#further(), { root: null, rootMargin: "300px" }).observe($("log-end"));
-    // The observer tells of changes only: none, where rows come and are scrolled past within one frame.
-    $("log-end").closest(".shelf").addEventListener("scroll", () => this.#further(), { passive: true });
+    this.#pages = new Pages({
+      end: "log-end",
+      path: async () => {
+        const { list, all } = await access();
+        this.#all = all;
+        return list;
+      },
+      draw: (added, first) => this.#draw(added, first),
+      failed: (error) => ($("log-note").textContent = error.status === 401 ? "Enter an API key to see its responses." : error.message),
+    });
   }
 
   // Shows what the address asks for.
@@ -74,56 +79,21 @@ export class LogList {
   }
 
   async #load() {
-    this.#turn += 1;
     this.#entries = [];
     this.#picked.clear();
-    this.#next = "";
-    this.#busy = false;
     $("log-note").textContent = "Loading…";
-    await this.#more(true);
+    await this.#pages.load(this.#shownFor);
   }
 
-  async #more(first = false) {
-    if (this.#busy || this.#next === null) return;
-    this.#busy = true;
-    const turn = this.#turn;
-    try {
-      const { list, all } = await access();
-      let added = [];
-      for (let pages = 0; !added.length && this.#next !== null && pages < MOST_EMPTY; pages += 1) {
-        const query = new URLSearchParams(this.#shownFor);
-        query.set("limit", PAGE);
-        if (this.#next) query.set("after", this.#next);
-        const page = await call("GET", `${list}?${query}`);
-        if (turn !== this.#turn) return;
-        added = page.data;
-        this.#next = page.has_more ? page.next : null;
-      }
-      this.#entries.push(...added);
-      this.#draw(added, first, all);
-    } catch (error) {
-      if (turn !== this.#turn) return;
-      this.#next = null;
-      this.#draw([], first, false);
-      $("log-note").textContent = error.status === 401 ? "Enter an API key to see its responses." : error.message;
-    } finally {
-      if (turn === this.#turn) this.#busy = false;
-    }
-    this.#further();
-  }
-
-  // Asks for more rows where the end of the list is near.
-  #further() {
-    if (!$("library").hidden && $("log-end").getBoundingClientRect().top < innerHeight + 300) this.#more();
-  }
-
-  #draw(added, first, all) {
+  #draw(added, first) {
+    this.#entries.push(...added);
     const { id, filters } = readAddress();
+    const all = this.#all;
     const rows = added.map((entry) => row(entry, address(entry.id, filters), (one, yes) => this.#pick(one, yes), { open: entry.id === id, owners: all }));
     if (first) $("log-rows").replaceChildren(...rows);
     else $("log-rows").append(...rows);
     const any = FILTERS.some((name) => filters[name]);
-    $("log-note").textContent = this.#entries.length ? (this.#next === null ? `${this.#entries.length} total` : "") : any ? "Nothing found." : "No responses yet.";
+    $("log-note").textContent = this.#entries.length ? (this.#pages.ended ? `${this.#entries.length} total` : "") : any ? "Nothing found." : "No responses yet.";
     $("log-clear").hidden = !any;
     $("log-owner-field").hidden = !all;
     this.#bar();
@@ -189,7 +159,7 @@ export class LogList {
     this.#bar();
     const { id, filters } = readAddress();
     if (ids.includes(id)) location.hash = address("", filters);
-    else this.#more();
+    else this.#pages.further();
   }
 
   async #export() {

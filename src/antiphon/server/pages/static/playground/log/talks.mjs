@@ -1,19 +1,17 @@
 // The list of the store's conversations: search in first and last words, more rows while it is scrolled.
 
-import { call } from "../api.mjs";
 import { $, h, when } from "../dom.mjs";
 import { access } from "./access.mjs";
 import { unmarked } from "./entries.mjs";
+import { Pages } from "./pages.mjs";
 import { address, readAddress } from "./query.mjs";
 
-const PAGE = 50;
 const PAUSE = 200; // milliseconds after the last key
 
 export class TalkList {
   #rows = 0;
-  #next = null;
-  #turn = 0; // of the last search: answers to earlier ones are dropped
-  #busy = false;
+  #all = false; // whether it is the list of all owners
+  #pages;
   #shownFor = null;
   #timer = 0;
 
@@ -26,8 +24,16 @@ export class TalkList {
       event.preventDefault();
       this.#search();
     });
-    new IntersectionObserver(() => this.#further(), { root: null, rootMargin: "300px" }).observe($("talk-end"));
-    $("talk-end").closest(".shelf").addEventListener("scroll", () => this.#further(), { passive: true });
+    this.#pages = new Pages({
+      end: "talk-end",
+      path: async () => {
+        const { talks, all } = await access();
+        this.#all = all;
+        return talks;
+      },
+      draw: (added, first) => this.#draw(added, first),
+      failed: (error) => ($("talk-note").textContent = error.status === 401 ? "Enter an API key to see its conversations." : error.message),
+    });
   }
 
   // Shows what the address asks for, and which conversation is open.
@@ -50,49 +56,19 @@ export class TalkList {
   }
 
   async #load() {
-    this.#turn += 1;
     this.#rows = 0;
-    this.#next = "";
-    this.#busy = false;
     $("talk-note").textContent = "Loading…";
-    await this.#more(true);
+    await this.#pages.load(this.#shownFor ? new URLSearchParams({ q: this.#shownFor }) : "");
   }
 
-  async #more(first = false) {
-    if (this.#busy || this.#next === null) return;
-    this.#busy = true;
-    const turn = this.#turn;
-    try {
-      const { talks, all } = await access();
-      const query = new URLSearchParams({ limit: PAGE, ...(this.#shownFor && { q: this.#shownFor }), ...(this.#next && { after: this.#next }) });
-      const page = await call("GET", `${talks}?${query}`);
-      if (turn !== this.#turn) return;
-      this.#next = page.has_more ? page.next : null;
-      this.#draw(page.data, first, all);
-    } catch (error) {
-      if (turn !== this.#turn) return;
-      this.#next = null;
-      this.#draw([], first, false);
-      $("talk-note").textContent = error.status === 401 ? "Enter an API key to see its conversations." : error.message;
-    } finally {
-      if (turn === this.#turn) this.#busy = false;
-    }
-    this.#further();
-  }
-
-  // Asks for more rows where the end of the list is near.
-  #further() {
-    if (!$("talks").hidden && !$("library").hidden && $("talk-end").getBoundingClientRect().top < innerHeight + 300) this.#more();
-  }
-
-  #draw(added, first, all) {
+  #draw(added, first) {
     const { id } = readAddress();
-    const rows = added.map((talk) => row(talk, talk.id === id, this.#shownFor, all));
+    const rows = added.map((talk) => row(talk, talk.id === id, this.#shownFor, this.#all));
     if (first) $("talk-rows").replaceChildren(...rows);
     else $("talk-rows").append(...rows);
     this.#rows += rows.length;
     const none = this.#shownFor ? "Nothing found." : "No conversations yet.";
-    $("talk-note").textContent = this.#next === null ? (this.#rows ? `${this.#rows} total` : none) : "";
+    $("talk-note").textContent = this.#pages.ended ? (this.#rows ? `${this.#rows} total` : none) : "";
   }
 
   #mark(open) {
