@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -103,7 +104,7 @@ class ChatDecoder(MessageReader):
         self._tools = tools
         self._policy = policy
         if policy.calls and policy.leaks and tools.offers and emulation is None:
-            self._thoughts = []
+            self._thoughts = deque(maxlen=MOST_THOUGHTS)
         self._halves = Halves()
         self._profile = profile
         self._need_reason = need_reason
@@ -210,7 +211,6 @@ class ChatDecoder(MessageReader):
             self._text_before = self._text_size
             if self._thoughts is not None:
                 self._thoughts += texts
-                del self._thoughts[:-MOST_THOUGHTS]
         else:
             self._text_before = self._text_size
             self._calls.grew(template.index, texts)
@@ -259,7 +259,7 @@ class ChatDecoder(MessageReader):
         if self._side is not None and self._text_size:
             self._side.flush(out)
         if self._thoughts and self.all_thoughts:
-            for call in calls_at_end(self._policy, self._tools, "".join(self._thoughts[-MOST_THOUGHTS:])):
+            for call in calls_at_end(self._policy, self._tools, "".join(self._thoughts)):
                 self._calls.whole("", call.name, call.arguments, out)
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from msgspec import Raw
@@ -48,7 +49,7 @@ class MessageReader:
         self._logprobs = logprobs
         self._unwanted: list[Delta] | None = None if calls_wanted else []  # calls that were forbidden
         self._refused = False
-        self._thoughts: list[str] | None = None  # pieces of them, where a call may be among them
+        self._thoughts: deque[str] | None = None  # the last pieces of them, where a call may be among them
         self._reasoning_size = 0
         self._text_size = 0
         self._text_before = 0  # the size of the text when thoughts or a call came last
