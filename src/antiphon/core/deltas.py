@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from antiphon.core.opaque import Opaque
 from antiphon.types.response import Usage
@@ -159,6 +160,49 @@ class Relay(msgspec.Struct, frozen=True):
     fields: dict[str, Any]
 
 
+class PlainPart(msgspec.Struct, gc=False):
+    """A part of a plain message: a text that cites nothing."""
+
+    type: Literal["output_text"]
+    text: Annotated[str, Meta(min_length=1)]
+    annotations: Annotated[list[Any], Meta(max_length=0)] | None = None
+    logprobs: Annotated[list[Any], Meta(max_length=0)] | None = None
+
+
+PlainType = Literal["message", "function_call"]
+
+
+class PlainItem(msgspec.Struct, forbid_unknown_fields=True):
+    """An item of such a backend in which nothing has to be mended: a message of texts, or a call of a function.
+
+    What is null in it may as well be left out. `core.relay.plain.events_of` tells whether it is whole.
+    """
+
+    type: PlainType
+    id: str | None = None
+    status: str | None = None
+    role: str | None = None
+    content: list[PlainPart] | None = None
+    call_id: str | None = None
+    name: str = ""
+    arguments: str = ""
+    phase: None = None
+    namespace: None = None
+    caller: None = None
+
+
+class PlainAnswer(msgspec.Struct, frozen=True):
+    """An answer of such a backend that came whole, of plain items alone. `reason` is `STOP` for one that was not cut off.
+
+    Only those get it who have said that they look at no Deltas (`core.fast_path.unwatch`); others get a `Relay`.
+    """
+
+    items: list[PlainItem]
+    usage: Usage | None
+    reason: FinishReason
+    service_tier: str = ""
+
+
 Delta = (
     TextDelta
     | AnnotationDelta
@@ -173,4 +217,5 @@ Delta = (
     | Finish
     | RelayedText
     | Relay
+    | PlainAnswer
 )

@@ -43,6 +43,16 @@ class FastPath(Protocol):
         ...
 
 
+def unwatch(stream: object) -> None:
+    """Tell a stream that nobody looks at its Deltas, or sees them one by one: an answer may come as a `PlainAnswer`.
+
+    A TurnStream may have `unwatched()`; as with `offer`, who watches or changes Deltas does not pass it on.
+    """
+    tell = getattr(stream, "unwatched", None)
+    if tell is not None:
+        tell()
+
+
 def offer(stream: object, path: FastPath) -> None:
     """Offer the fast path to a stream, if it knows of such a thing."""
     take = getattr(stream, "offer", None)

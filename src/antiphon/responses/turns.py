@@ -14,7 +14,7 @@ from antiphon.core.citations.citer import Citer
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items, opaque_of
 from antiphon.core.deltas import Delta, UsageReport
-from antiphon.core.fast_path import FastPath, offer
+from antiphon.core.fast_path import offer, unwatch
 from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.relay.end import counted
 from antiphon.core.stream.response_stream import ResponseStream
@@ -165,8 +165,7 @@ class Turns:
             self._stop.begin()
         if self._citer is not None:
             self._citer.begin()
-        if (path := self.fast_path()) is not None:
-            offer(source, path)
+        self._offer_ways(source)
         try:
             while not await source.pour(self._take):
                 if self._stop is not None and self._stop.matched:
@@ -181,13 +180,16 @@ class Turns:
         if self._structured is not None:
             await self._settle(self._structured)
 
-    def fast_path(self) -> FastPath | None:
-        """Return the way past Deltas and Events for pieces of text; None where something here has to see each of them."""
+    def _offer_ways(self, source: RoutedStream) -> None:
+        """Offer a model call the ways past Deltas and Events, unless something here has to see each of them."""
         if self._stop is not None or self._citer is not None:
-            return None
+            return
         if self._structured is not None and self._structured.withholds:
-            return None
-        return self._outlet.fast_path()
+            return
+        if self._stream.unseen:
+            unwatch(source)
+        elif (path := self._outlet.fast_path()) is not None:
+            offer(source, path)
 
     async def _turn_stream(self) -> RoutedStream:
         if self._opening is not None:

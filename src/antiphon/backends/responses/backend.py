@@ -66,13 +66,19 @@ class RelayStream:
         self._decoder.begun = begun_text(turn)
         self._one_call = None if turn.parallel_tool_calls else OneCall()
         self._take: Take | None = None
-        self._whole: bytearray | None = None
+        self._whole: list[bytes] | None = None
+        self._size = 0
+        self._plain = False  # what came whole may be given as a PlainAnswer
         self._begun = False
         self._said = 0
         self._path: FastPath | None = None
         self._fast: FastText | None = None
         # What the request had to do without is told with the first of the answer.
         self._removed: Sequence[Delta] = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)]
+
+    def unwatched(self) -> None:
+        """Be told that nobody looks at Deltas."""
+        self._plain = self._one_call is None and not self._uncalled
 
     def offer(self, path: FastPath) -> None:
         """Be offered a way past Deltas, for further pieces of one text."""
@@ -106,12 +112,13 @@ class RelayStream:
         if not self._begun and (begin := data.lstrip()):
             self._begun = True
             if begin.startswith(b"{"):
-                self._whole = bytearray()
+                self._whole = []
         if self._whole is not None:
-            self._whole += data
+            self._whole.append(data)
+            self._size += len(data)
             if not data.isspace():
                 self._response.alive()
-            if len(self._whole) > EVENT_LIMIT:
+            if self._size > EVENT_LIMIT:
                 raise BackendError(502, "The backend's answer is too large.")
             return True
         ready = self._feed_events(self._parser.feed(data))
@@ -159,7 +166,9 @@ class RelayStream:
 
     def _rest(self) -> Sequence[Delta]:
         if self._whole is not None:
-            return self._decoder.whole(bytes(self._whole))
+            body = b"".join(self._whole)
+            plain = self._decoder.plain(body) if self._plain else None
+            return self._decoder.whole(body) if plain is None else (plain,)
         return self._decoder.feed(self._parser.close())
 
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:

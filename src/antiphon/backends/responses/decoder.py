@@ -11,17 +11,19 @@ from msgspec import Raw
 
 from antiphon.backends.error_words import read_json, words_of
 from antiphon.backends.refusals import told_error
-from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
+from antiphon.core.deltas import Delta, FinishReason, PlainAnswer, Relay, RelayedText, UsageReport, tier_of
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME, CUSTOM, FUNCTION
-from antiphon.core.relay.end import has_failed, response_of, usage_of
+from antiphon.core.relay.end import has_failed, response_of, usage_from, usage_of
 from antiphon.core.relay.items import as_custom, logprobs_of
+from antiphon.core.relay.plain import plain_response
 from antiphon.core.relay.shapes import ENDS, TEXTS, good_name, index_of, too_deep, wrong
 from antiphon.core.request.json_text import has_more_containers
 from antiphon.core.text.sse import LARGE_EVENT
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.call_ids import FreshIds
 from antiphon.core.tools.call_pairs import call_ids
+from antiphon.core.tools.offers import Target
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.errors import BackendError
 from antiphon.types.items import Item
@@ -119,6 +121,22 @@ class ResponsesEventDecoder:
             self._fail(error)
             return ()
 
+    def plain(self, body: bytes) -> PlainAnswer | None:
+        """Decode a response that came whole if it is plain, that is if nothing in it has to be mended; None where it is not."""
+        if self.begun or len(body) > LARGE_EVENT or (response := plain_response(body)) is None:
+            return None
+        for item in response.output:
+            if item.name and (item.name in self._custom_tools or self._meant(item.name, "") is not None):
+                return None
+        for item in response.output:
+            if item.call_id is not None:
+                item.call_id = self._fresh(item.call_id)
+        usage = usage_from(response.usage) if response.usage is not None else None
+        cut = self._most_tokens is not None and usage is not None and usage.output_tokens >= self._most_tokens
+        self.ended = True
+        reason = FinishReason.LENGTH if cut else FinishReason.STOP
+        return PlainAnswer(response.output, usage, reason, tier_of(response.service_tier))
+
     def _whole(self, fields: dict[str, Any]) -> Sequence[Delta]:
         if fields.get("object") != "response" and "output" not in fields:
             fields = {"type": "error", **fields}
@@ -210,27 +228,35 @@ class ResponsesEventDecoder:
         """Return an item with the name and type that its tool was declared with, and an id that no earlier call has."""
         if not isinstance(item, dict) or not isinstance(item.get("call_id"), str):
             return item
-        call_id = item["call_id"]
+        own = {**item, "call_id": self._fresh(item["call_id"])}
+        return as_custom(self._named(own) if str(item.get("type")) in _NAMED else own, self._custom_tools)
+
+    def _fresh(self, call_id: str) -> str:
+        """Return the id that stands for one of the server's."""
         if call_id not in self._calls and len(self._calls) < MOST_OF_OUTPUT:
             if self._ids is None:
                 self._ids = FreshIds(call_ids(self._history))
             self._calls[call_id] = self._ids.take(call_id)
-        own = {**item, "call_id": self._calls.get(call_id, call_id)}
-        return as_custom(self._named(own) if str(item.get("type")) in _NAMED else own, self._custom_tools)
+        return self._calls.get(call_id, call_id)
 
     def _named(self, item: dict[str, Any]) -> dict[str, Any]:
         """Return a call under the name that it means."""
-        name, namespace = good_name(item.get("name")), good_name(item.get("namespace"))
+        meant = self._meant(good_name(item.get("name")), good_name(item.get("namespace")))
+        if meant is None:
+            return item
+        named = {**item, "name": meant.name}
+        named.pop("namespace", None)
+        return named if meant.namespace is None else {**named, "namespace": meant.namespace}
+
+    def _meant(self, name: str, namespace: str) -> Target | None:
+        """Return the client's tool that a call means by a name; None where it has that name, or where there is none."""
         if self._tools is None:
             self._tools = self._offered()
         offer = self._tools.meant(f"{namespace}__{name}" if namespace else name)
         if offer is None or offer.target.kind not in (FUNCTION, CUSTOM):
-            return item
-        if (offer.target.name, offer.target.namespace or "") == (name, namespace):
-            return item
-        named = {**item, "name": offer.target.name}
-        named.pop("namespace", None)
-        return named if offer.target.namespace is None else {**named, "namespace": offer.target.namespace}
+            return None
+        same = (offer.target.name, offer.target.namespace or "") == (name, namespace)
+        return None if same else offer.target
 
     def _end(self, type: str, response: dict[str, Any], fields: dict[str, Any]) -> Sequence[Delta]:
         if has_failed(type, response):

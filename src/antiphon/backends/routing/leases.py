@@ -9,7 +9,7 @@ import msgspec
 
 from antiphon.backends.base import ByteStream, RelayedAnswer, Take, TurnStream
 from antiphon.backends.routing.member import Member
-from antiphon.core.fast_path import FastPath, offer
+from antiphon.core.fast_path import FastPath, offer, unwatch
 from antiphon.errors import APIError, BackendError
 from antiphon.types.response import Usage
 
@@ -69,6 +69,10 @@ class LeasedStream(msgspec.Struct, eq=False):
     def offer(self, path: FastPath) -> None:
         """Pass the fast path on."""
         offer(self._inner, path)
+
+    def unwatched(self) -> None:
+        """Pass on that nobody looks at Deltas."""
+        unwatch(self._inner)
 
     def abort(self) -> None:
         self._lease.end()

@@ -67,36 +67,44 @@ _REASONS = {
 }
 
 
-class _Cached(msgspec.Struct, gc=False):
-    cached_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+class _Cached(msgspec.Struct, frozen=True, gc=False):
+    cached_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] = 0
     cache_write_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] = 0
 
 
-class _Thought(msgspec.Struct, gc=False):
-    reasoning_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+class _Thought(msgspec.Struct, frozen=True, gc=False):
+    reasoning_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] = 0
 
 
-class _Counts(msgspec.Struct, gc=False):
-    """Token counts as the document has them."""
+_UNTOLD, _NO_THOUGHT = _Cached(), _Thought()
+
+
+class Counts(msgspec.Struct, gc=False):
+    """Token counts as the document has them; what some of them were used for may be left out."""
 
     input_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
-    input_tokens_details: _Cached
     output_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
-    output_tokens_details: _Thought
+    input_tokens_details: _Cached | None = None
+    output_tokens_details: _Thought | None = None
 
 
 def usage_of(value: object) -> Usage | None:
     """Return token counts; None where they are not counts."""
     try:
-        told = msgspec.convert(value, _Counts)
+        return usage_from(msgspec.convert(value, Counts))
     except (msgspec.ValidationError, TypeError):
         return _odd_usage(value)
-    read, written, inner = told.input_tokens, told.output_tokens, told.input_tokens_details
+
+
+def usage_from(told: Counts) -> Usage:
+    """Return token counts that are as the document has them."""
+    read, inner = told.input_tokens, told.input_tokens_details or _UNTOLD
+    written, outer = told.output_tokens, told.output_tokens_details or _NO_THOUGHT
     return Usage(
         input_tokens=read,
         input_tokens_details=InputTokensDetails(min(inner.cached_tokens, read), inner.cache_write_tokens),
         output_tokens=written,
-        output_tokens_details=OutputTokensDetails(min(told.output_tokens_details.reasoning_tokens, written)),
+        output_tokens_details=OutputTokensDetails(min(outer.reasoning_tokens, written)),
         total_tokens=read + written,
     )
 

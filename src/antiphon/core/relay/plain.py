@@ -7,8 +7,15 @@ makes it one for its Writer; the two ways give the same bytes and the same count
 
 from __future__ import annotations
 
-from antiphon.core.relay.items import encoded
-from antiphon.core.relay.shapes import MOST_NAME, WORKED_ON, Json
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from antiphon.core.deltas import PlainItem, PlainType
+from antiphon.core.json_encoding import to_json
+from antiphon.core.relay.end import Counts
+from antiphon.core.relay.shapes import MOST_NAME, WORKED_ON, Json, too_deep
 from antiphon.core.tools.call_ids import FreshIds
 
 MOST_PARTS = 100
@@ -22,38 +29,68 @@ OF_TEXT = 4
 OF_ARGUMENTS = 2
 """Events of a call's arguments: they come in one piece and are done."""
 
-_MESSAGE = frozenset(("id", "type", "status", "role", "content"))
-_CALL = frozenset(("id", "type", "status", "call_id", "name", "arguments"))
+_PLAIN = frozenset(get_args(PlainType))
+_ENDED = WORKED_ON[1:]
+_MESSAGE = b'{"id":%b,"type":"message","status":"%b","role":"assistant","content":[%b]}'
+_TEXT = b'{"type":"output_text","text":%b,"annotations":[],"logprobs":[]}'
+_CALL = b'{"id":%b,"type":"function_call","status":"%b","call_id":%b,"name":%b,"arguments":%b}'
 
 
-def events_of(item: Json) -> int:
+class PlainResponse(msgspec.Struct):
+    """What is read of a response that came whole. Its other fields are ours to say, and passed over: only their form counts."""
+
+    object: Literal["response"]
+    status: Literal["completed"]
+    output: Annotated[list[PlainItem], Meta(min_length=1)]
+    usage: Counts | None = None
+    service_tier: str | None = None
+    error: None = None
+    incomplete_details: None = None
+
+
+_response = msgspec.json.Decoder(PlainResponse).decode
+
+
+def plain_response(body: bytes) -> PlainResponse | None:
+    """Return a response that came whole, None where something in it is not plain, or is wrong."""
+    try:
+        if not body.isascii():
+            body.decode()  # what is passed over would not be seen
+        response = _response(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return response if all(map(events_of, response.output)) and not too_deep(body) else None
+
+
+def plain_item(item: Json) -> PlainItem | None:
+    """Return an item of another server as a plain one, None where it is none."""
+    if item["type"] not in _PLAIN:
+        return None
+    try:
+        made = msgspec.convert(item, PlainItem)
+    except msgspec.ValidationError:
+        return None
+    return made if events_of(made) else None
+
+
+def events_of(item: PlainItem) -> int:
     """Return how many events tell of an item, as the other server has it; 0 where it is not plain."""
-    if item["type"] == "message":
-        parts = item.get("content")
-        if not (item.keys() <= _MESSAGE and type(parts) is list and 0 < len(parts) <= MOST_PARTS):
+    parts, name = item.content, item.name
+    if item.type == "message":
+        if not parts or len(parts) > MOST_PARTS or name or item.arguments or item.call_id is not None:
             return 0
-        for part in parts:
-            if type(part) is not dict or part.get("type") != "output_text" or type(part.get("text")) is not str:
-                return 0
-            if not part["text"] or part.get("annotations") or part.get("logprobs"):
-                return 0
         return OF_ITEM + OF_TEXT * len(parts)
-    if item["type"] == "function_call" and item.keys() <= _CALL:
-        name, text = item.get("name"), item.get("arguments")
-        if type(name) is str and 0 < len(name) <= MOST_NAME and type(text) is str and text.strip():
-            return OF_ITEM + OF_ARGUMENTS
+    if parts is None and item.role is None and 0 < len(name) <= MOST_NAME and item.arguments.strip():
+        return OF_ITEM + OF_ARGUMENTS
     return 0
 
 
-def written(item: Json, id: str, ids: FreshIds) -> bytes:
+def written(item: PlainItem, id: str, ids: FreshIds) -> bytes:
     """Return a plain item as its Writer closes it. `ids` gives a call one that no other call has."""
-    said = item.get("status")
-    made: Json = {"id": id, "type": item["type"], "status": said if said in WORKED_ON[1:] else "completed"}
-    if item["type"] == "message":
-        texts = [part["text"] for part in item["content"]]
-        parts = [{"type": "output_text", "text": text, "annotations": [], "logprobs": []} for text in texts]
-        return encoded({**made, "role": "assistant", "content": parts})
-    call_id = item.get("call_id")
-    named = call_id if type(call_id) is str and len(call_id) <= MOST_NAME else ""
-    made["call_id"] = ids.take(named or id)
-    return encoded({**made, "name": item["name"], "arguments": item["arguments"]})
+    status = (item.status if item.status in _ENDED else "completed").encode()
+    if item.content is not None:
+        texts = [_TEXT % to_json(part.text) for part in item.content]
+        return _MESSAGE % (to_json(id), status, b",".join(texts))
+    call_id = item.call_id
+    call_id = ids.take(call_id if call_id and len(call_id) <= MOST_NAME else id)
+    return _CALL % (to_json(id), status, to_json(call_id), to_json(item.name), to_json(item.arguments))

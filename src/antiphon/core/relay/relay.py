@@ -8,11 +8,12 @@ are, once they are checked. An item is found by its id, else by its `output_inde
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Sequence
 
-from antiphon.core.deltas import Relay, RelayedText
+from antiphon.core.deltas import PlainItem, Relay, RelayedText
 from antiphon.core.relay.items import ARGUMENTS, encoded, item_of
 from antiphon.core.relay.parts import TextPart
-from antiphon.core.relay.plain import events_of, written
+from antiphon.core.relay.plain import events_of, plain_item, written
 from antiphon.core.relay.shapes import (
     LIFE,
     OTHER_EVENTS,
@@ -40,6 +41,11 @@ MOST_ITEMS = 2000
 MOST_ALIASES = 50_000
 
 
+def unseen(emitter: Emitter, writers: WriterTable) -> bool:
+    """Tell whether nobody sees the events of another server's items, which are OpenAI's: then plain items need no Writer."""
+    return emitter.mute and writers.relayed is write
+
+
 class Relayer:
     """The items of one Turn as another server tells of them. `spoke` tells whether any of them was shown.
 
@@ -51,7 +57,7 @@ class Relayer:
         self._emitter = emitter
         self._output = output
         self._write = writers.relayed or told_by(writers)
-        self._unseen = emitter.mute and writers.relayed is write
+        self._unseen = unseen(emitter, writers)
         self._options = options
         self._items: list[RelayedItem] = []
         self._used: set[str] = set()  # ids, of all Turns
@@ -129,19 +135,31 @@ class Relayer:
 
     def _is_written(self, item: Json, plain: set[str]) -> bool:
         """Write an item without its events where it is plain; `plain` holds the ids of those that were."""
-        id = good_name(item.get("id"))
-        if id in plain:
+        if good_name(item.get("id")) in plain:
             return True  # it is told twice
-        count = events_of(item)
-        if count:
-            made, index = self._output.allocate(PREFIXES[item["type"]])
-            self._output.keep(index, written(item, made if not id or id in self._used else id, self._call_ids))
-            self._emitter.skip(count)
-            self.spoke = True
-            self._used.add(id)
-            if id:
-                plain.add(id)
-        return count > 0
+        one = plain_item(item)
+        if one is not None:
+            self._keep_plain(one, plain)
+        return one is not None
+
+    def plain(self, items: Sequence[PlainItem]) -> None:
+        """Take in all items of an answer that nobody sees: it came whole, and they are plain. To be called where `unseen`."""
+        ids: set[str] = set()
+        for item in items:
+            self._keep_plain(item, ids)
+
+    def _keep_plain(self, item: PlainItem, plain: set[str]) -> None:
+        """Write a plain item without its events; `plain` holds the ids of those that were written."""
+        id = good_name(item.id)
+        if id in plain:
+            return  # it is told twice
+        made, index = self._output.allocate(PREFIXES[item.type])
+        self._output.keep(index, written(item, made if not id or id in self._used else id, self._call_ids))
+        self._emitter.skip(events_of(item))
+        self.spoke = True
+        self._used.add(id)
+        if id:
+            plain.add(id)
 
     def _check_early(self) -> None:
         """Make sure that no text is left which came before the name of its call. Raises BackendError."""

@@ -28,6 +28,7 @@ from antiphon.core.deltas import (
     InputRemoved,
     OpaqueDelta,
     PictureDelta,
+    PlainAnswer,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -38,7 +39,7 @@ from antiphon.core.deltas import (
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME
 from antiphon.core.relay.end import RelayedEnd, relayed_end
-from antiphon.core.relay.relay import Relayer
+from antiphon.core.relay.relay import Relayer, unseen
 from antiphon.core.relay.shapes import ENDS
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.open_items import OpenItems
@@ -67,7 +68,7 @@ _TURN, _DONE, _ENDED = State.TURN, State.DONE, State.ENDED
 class ResponseStream(ToolStream):
     """State machine of one Response. `emitter` (its number is the one that the next event gets) and `writers` encode its events.
 
-    `calls_client`: a call is the client's to run. `relayed`: items are another server's.
+    `calls_client`: a call is the client's to run. `relayed`: items are another server's; `unseen`: nobody sees their events.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class ResponseStream(ToolStream):
         self.growing, self.growing_thoughts = self._items.growing, self._items.growing_thoughts
         self._servers: ServerCalls | None = None
         self._made: dict[int, MadeWriter] = {}
+        self.unseen = unseen(self.emitter, writers)
         self.calls_client = self.asks_client = self.relayed = self._announced = False
         self._turn_usage: Usage | None = None
         self._finish: Finish | None = None
@@ -191,6 +193,8 @@ class ResponseStream(ToolStream):
                 self._finish = delta
             case UsageReport():
                 self._turn_usage = delta.usage
+            case Relay() | PlainAnswer():
+                self._relay(delta)
             case CallStart():
                 self._start_call(delta)
             case RefusalDelta():
@@ -205,8 +209,6 @@ class ResponseStream(ToolStream):
                     self._items.message.annotate(delta.annotation)
             case PictureDelta():
                 self._items.add_picture(delta.data)
-            case Relay():
-                self._relay(delta)
 
     def end_turn(self) -> None:
         """Close the Turn's open items and decide the next Action."""
@@ -378,17 +380,21 @@ class ResponseStream(ToolStream):
         """Return the text of another server's item that such a Delta goes on with, while it grows by nothing but deltas."""
         return self._relayer.growing(like) if self._relayer is not None else None
 
-    def _relay(self, delta: Relay) -> None:
-        if delta.type in ENDS:
-            self._relay_end(relayed_end(delta))
-        else:
+    def _relay(self, delta: Relay | PlainAnswer) -> None:
+        if isinstance(delta, Relay) and delta.type not in ENDS:
             self._relayed().event(delta)
+        else:
+            self._relay_end(delta if isinstance(delta, PlainAnswer) else relayed_end(delta))
 
-    def _relay_end(self, end: RelayedEnd) -> None:
+    def _relay_end(self, end: RelayedEnd | PlainAnswer) -> None:
         """End the Turn by the other server's last event. Raises BackendError for an empty answer."""
         if end.usage is not None:
             self._turn_usage = end.usage
         self._finish = Finish(end.reason, service_tier=end.service_tier)
-        self._relayed().end(end.output)
-        if not self._items.spoke and not self._relayed().spoke and end.usage is None:
+        relayer = self._relayed()
+        if isinstance(end, PlainAnswer):
+            relayer.plain(end.items)
+        else:
+            relayer.end(end.output)
+        if not self._items.spoke and not relayer.spoke and end.usage is None:
             raise BackendError(502, "The backend ended its answer without any output.")
