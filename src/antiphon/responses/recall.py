@@ -60,6 +60,10 @@ def _base(response_id: str) -> str:
     return response_id.removeprefix("resp_")
 
 
+def _holds(output: Sequence[bytes], what: bytes) -> bool:
+    return any(item.find(what) >= 0 for item in output)  # `in` would raise and catch an error first
+
+
 class Recall:
     """Remembers thoughts by call. `limit` are the bytes of all that it has in memory; 0: nothing is recalled at all."""
 
@@ -87,9 +91,9 @@ class Recall:
         model: str = "",
     ) -> dict[str, int]:
         """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their indexes."""
-        if not self._limit or not any(_CALL_ID in item for item in output):
+        if not self._limit or not _holds(output, _CALL_ID):
             return {}
-        if owner not in self._thinkers and not any(_REASONING in item for item in output):
+        if owner not in self._thinkers and not _holds(output, _REASONING):
             return {}  # what nobody thinks about costs nothing
         indexes: dict[str, int] = {}
         opaque = opaque_of(texts)

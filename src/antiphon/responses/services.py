@@ -33,6 +33,8 @@ from antiphon.types.response import Usage
 _RANDOM_DIGITS = 33
 _random: list[str] = []  # digits in stock: a system call for each id would cost 3 % of a short request
 _newest = 0
+_SIXTEENTH = 1 << 60
+"""A 1 before the 15 digits of the time, so that they all are written."""
 
 
 def new_id_base() -> str:
@@ -43,9 +45,10 @@ def new_id_base() -> str:
     global _newest
     if not _random:
         fresh = os.urandom(64 * _RANDOM_DIGITS).hex()
-        _random.extend(fresh[at : at + _RANDOM_DIGITS] for at in range(0, len(fresh), _RANDOM_DIGITS))
-    _newest = max(_newest + 1, time.time_ns() * 4096 // 1_000_000)
-    return f"{_newest:015x}{_random.pop()}"
+        _random.extend([fresh[at : at + _RANDOM_DIGITS] for at in range(0, len(fresh), _RANDOM_DIGITS)])
+    now = time.time_ns() * 4096 // 1_000_000
+    _newest = now if now > _newest else _newest + 1
+    return hex(_newest | _SIXTEENTH)[3:] + _random.pop()  # with `:015x` it would take four times as long
 
 
 os.register_at_fork(after_in_child=_random.clear)

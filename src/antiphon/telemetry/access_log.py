@@ -43,7 +43,7 @@ class AccessLine(msgspec.Struct, frozen=True):
 
     def fields(self) -> dict[str, object]:
         """Return what stands behind the message by name."""
-        fields: dict[str, object] = {"ms": round(self.seconds * 1000, 1), "request_id": self.request_id}
+        fields: dict[str, object] = {"ms": int(self.seconds * 10_000 + 0.5) / 10, "request_id": self.request_id}
         if self.client:
             fields["client"] = self.client
         if self.owner:

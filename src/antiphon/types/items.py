@@ -36,13 +36,17 @@ class PlainText(msgspec.Struct, tag="text", tag_field="type", kw_only=True, froz
     text: str
 
 
+_NO_ENTRIES = Raw(b"[]")
+
+
 class OutputText(msgspec.Struct, tag="output_text", tag_field="type", kw_only=True, frozen=True):
     text: str
-    annotations: Raw = Raw(b"[]")
-    logprobs: Raw = Raw(b"[]")
+    annotations: Raw = _NO_ENTRIES
+    logprobs: Raw = _NO_ENTRIES
 
     def __post_init__(self) -> None:
-        settle_nulls(self, Raw(b"[]"), annotations=self.annotations, logprobs=self.logprobs)
+        if self.annotations is not _NO_ENTRIES or self.logprobs is not _NO_ENTRIES:
+            settle_nulls(self, _NO_ENTRIES, annotations=self.annotations, logprobs=self.logprobs)
 
 
 class Refusal(msgspec.Struct, tag="refusal", tag_field="type", kw_only=True, frozen=True):

@@ -187,8 +187,11 @@ class ModelRoute:
 
     def _all(self, kind: type[object]) -> bool:
         """Tell whether all backends that may answer are of a kind."""
-        endpoints = self._all_endpoints()
-        return bool(endpoints) and all(one.member.is_of(kind) for one in endpoints)
+        endpoints = self.endpoints if self._fallbacks is None else self._all_endpoints()
+        for one in endpoints:
+            if not one.member.is_of(kind):
+                return False
+        return bool(endpoints)
 
     async def relay_messages(
         self, fields: Mapping[str, Raw], caller: MessagesCaller, hints: Hints = NO_HINTS, *, count: bool = False
