@@ -54,11 +54,15 @@ _PREFIXES = {
 
 
 class OwnInput(msgspec.Struct, frozen=True):
-    """The input items of one response as they are kept: a JSON array, and the ids in it that are not ours."""
+    """The input items of one response as they are kept: a JSON array, and the ids in it that are not ours.
+
+    `asking` is the one that asks: the user's last message, the last result of a tool where there is none; b"" for none.
+    """
 
     array: bytes = b"[]"
     foreign_ids: Mapping[str, int] = {}
     count: int = 0
+    asking: bytes = b""
 
 
 def split_array(array: bytes) -> list[Raw]:
@@ -258,11 +262,19 @@ def keep_input(items: Sequence[Item], id_base: str, encoded: EncodedTexts | None
     """
     kept: list[bytes] = []
     foreign: dict[str, int] = {}
+    message = result = b""
     for index, item in enumerate(items):
         if isinstance(item.id, str) and item.id:
             foreign[item.id] = index
-        kept.append(_kept(item, f"{id_base}i{index:04x}", encoded))
-    return OwnInput(b"[%b]" % b",".join(kept), foreign, len(kept))
+        one = _kept(item, f"{id_base}i{index:04x}", encoded)
+        kept.append(one)
+        kind = type(item)
+        if kind is Message:
+            if item.role == "user":  # type: ignore[union-attr]  # `type` narrows nothing
+                message = one
+        elif kind in _OUTPUTS or (kind is OtherItem and item.type in kinds.RESULTS):  # type: ignore[union-attr]  # as above
+            result = one
+    return OwnInput(b"[%b]" % b",".join(kept), foreign, len(kept), message or result)
 
 
 def _kept(item: Item, own_id: str, encoded: EncodedTexts | None) -> bytes:
