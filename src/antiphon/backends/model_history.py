@@ -32,6 +32,7 @@ from antiphon.types.items import (
     OtherItem,
     Reasoning,
 )
+from antiphon.types.raw import JsonText
 
 NO_OUTPUT = "(no output)"
 """What a call without an output (the person interrupted, or answered with a message instead) is answered with: strict backends
@@ -192,7 +193,7 @@ def _read_other(item: OtherItem, tools: ToolMap, senses: Senses) -> Sequence[His
 
 
 def _seen(entry: HistoryEntry, senses: Senses) -> HistoryEntry:
-    if isinstance(entry, HistoryCall) or isinstance(entry.output, str):
+    if isinstance(entry, HistoryCall) or isinstance(entry.output, str | JsonText):
         return entry
     return msgspec.structs.replace(entry, output=for_senses(entry.output, senses))
 

@@ -37,6 +37,7 @@ from antiphon.core.turn import Turn, continues, no_prefill
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.runtime.offload import LARGE, by_size
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputText, Item, Message, PlainText
+from antiphon.types.raw import JsonText
 from antiphon.types.response import Usage
 
 _PIECE = re.compile(r"(?<!\s)\s*+\S++(?:\s++\Z)?")
@@ -220,7 +221,7 @@ def _words(items: Sequence[Item]) -> int:
     return sum(len(text[begin : begin + PIECE].split()) for text in texts for begin in range(0, len(text), PIECE))
 
 
-def _text(content: str | Sequence[object]) -> str:
-    if isinstance(content, str):
-        return content
+def _text(content: str | JsonText | Sequence[object]) -> str:
+    if isinstance(content, str | JsonText):
+        return str(content)
     return "\n".join(part.text for part in content if isinstance(part, InputText | PlainText))

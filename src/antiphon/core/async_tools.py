@@ -8,6 +8,7 @@ from antiphon.core import kinds
 from antiphon.core.deltas import AsyncTools, CallKind
 from antiphon.core.request.other_items import declared_later
 from antiphon.types.items import InputText, Item, Message, OtherItem, Part, PlainText
+from antiphon.types.raw import JsonText
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool
 
 ABOUT = (
@@ -48,12 +49,12 @@ def described(tool: FunctionTool | CustomTool) -> str:
     return f"{description}\n{ABOUT}" if description else ABOUT
 
 
-def late_output(name: str, arguments: str, output: str | Sequence[Part]) -> Message:
+def late_output(name: str, arguments: str, output: str | JsonText | Sequence[Part]) -> Message:
     """Return the message that tells a model what such a call gave, at the place where that came."""
     if len(arguments) > LONGEST_ARGUMENTS:
         arguments = f"{arguments[:LONGEST_ARGUMENTS]} …"
     head = f"[Result of the background call {name} {arguments}]"
-    if isinstance(output, str):
+    if isinstance(output, str | JsonText):
         return Message(role="user", content=f"{head}\n{output}")
     parts = [InputText(text=part.text) if isinstance(part, PlainText) else part for part in output]
     return Message(role="user", content=[InputText(text=head), *parts])

@@ -12,7 +12,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode_fields
-from antiphon.core.text.encoded_texts import EncodedTexts
+from antiphon.core.text.encoded_texts import SHORTEST, EncodedTexts
 from antiphon.core.tools.call_pairs import pair, sides_of
 from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import InvalidRequest, NotFound
@@ -32,6 +32,7 @@ from antiphon.types.items import (
     Reasoning,
     ReasoningText,
 )
+from antiphon.types.raw import JsonText
 
 
 class _Identified(msgspec.Struct):
@@ -54,11 +55,15 @@ _PREFIXES = {
 
 
 class OwnInput(msgspec.Struct, frozen=True):
-    """The input items of one response as they are kept: a JSON array, and the ids in it that are not ours."""
+    """The input items of one response as they are kept: a JSON array, and the ids in it that are not ours.
+
+    `asking` is the one that asks: the user's last message, the last result of a tool where there is none; b"" for none.
+    """
 
     array: bytes = b"[]"
     foreign_ids: Mapping[str, int] = {}
     count: int = 0
+    asking: bytes = b""
 
 
 def split_array(array: bytes) -> list[Raw]:
@@ -112,7 +117,7 @@ def references(items: Sequence[Item]) -> list[str]:
 _REFERRING = frozenset((ItemReference, Reasoning))
 
 
-def content_of(item: Item) -> str | Sequence[Part]:
+def content_of(item: Item) -> str | JsonText | Sequence[Part]:
     """Return a message's content or a call's output; "" for items of other kinds."""
     kind = type(item)
     if kind is Message:
@@ -212,7 +217,8 @@ def _unsealed(item: Reasoning, unseal: Callable[[str], str | None]) -> Reasoning
 def smaller_than(items: Sequence[Item], size: int) -> bool:
     """Tell whether the items' JSON takes fewer bytes; stops to look as soon as it does not."""
     texts = [content_of(item) for item in items]
-    if sum([len(text) for text in texts if type(text) is str]) >= size:  # JSON is no shorter
+    least = sum([len(text) for text in texts if type(text) is str])  # JSON is no shorter
+    if least + sum([len(text.json) for text in texts if type(text) is JsonText]) >= size:
         return False
     for item in items:
         size -= len(to_json(item))
@@ -258,11 +264,19 @@ def keep_input(items: Sequence[Item], id_base: str, encoded: EncodedTexts | None
     """
     kept: list[bytes] = []
     foreign: dict[str, int] = {}
+    message = result = b""
     for index, item in enumerate(items):
         if isinstance(item.id, str) and item.id:
             foreign[item.id] = index
-        kept.append(_kept(item, f"{id_base}i{index:04x}", encoded))
-    return OwnInput(b"[%b]" % b",".join(kept), foreign, len(kept))
+        one = _kept(item, f"{id_base}i{index:04x}", encoded)
+        kept.append(one)
+        kind = type(item)
+        if kind is Message:
+            if item.role == "user":  # type: ignore[union-attr]  # `type` narrows nothing
+                message = one
+        elif kind in _OUTPUTS or (kind is OtherItem and item.type in kinds.RESULTS):  # type: ignore[union-attr]  # as above
+            result = one
+    return OwnInput(b"[%b]" % b",".join(kept), foreign, len(kept), message or result)
 
 
 def _kept(item: Item, own_id: str, encoded: EncodedTexts | None) -> bytes:
@@ -292,11 +306,14 @@ def _kept_raw(item: OtherItem, own_id: str) -> bytes:
 
 def _output(
     item: FunctionCallOutput | CustomToolCallOutput, encoded: EncodedTexts | None
-) -> str | Raw | Sequence[Part]:
+) -> str | JsonText | Raw | Sequence[Part]:
     """Give a call's output in this API's spelling."""
-    if isinstance(item.output, str):
-        return item.output if encoded is None else Raw(encoded.json_of(item.output))
-    return [InputText(text=part.text) if isinstance(part, PlainText) else part for part in item.output]
+    said = item.output
+    if isinstance(said, list):
+        return [InputText(text=part.text) if isinstance(part, PlainText) else part for part in said]
+    if type(said) is str and encoded is not None and len(said) >= SHORTEST:
+        return Raw(encoded.json_of(said))
+    return said
 
 
 def _parts(message: Message) -> list[object]:

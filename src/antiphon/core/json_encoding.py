@@ -7,7 +7,17 @@ from typing import Any
 
 import msgspec
 
-_encoder = msgspec.json.Encoder()
+from antiphon.types.raw import JsonText
+
+
+def _raw(value: object) -> msgspec.Raw:
+    """Give a long text as the JSON that it came in."""
+    if type(value) is JsonText:
+        return value.json
+    raise NotImplementedError(f"Objects of type {type(value).__name__} have no JSON.")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_raw)
 
 
 def to_json(value: Any) -> bytes:
@@ -20,5 +30,7 @@ def to_json(value: Any) -> bytes:
 
 def _parsed(value: Any) -> Any:
     """Give raw JSON as objects, the one thing among a struct's fields that has no builtin form."""
+    if type(value) is JsonText:
+        return str(value)
     assert isinstance(value, msgspec.Raw)
     return loads(bytes(value))

@@ -357,6 +357,9 @@ OWN_CALLERS = {kind.call for kind in KINDS if kind.in_programs and kind.serve is
 OUTPUTS = frozenset(kind.output for kind in KINDS if kind.output)
 """Types of items that hold what a hosted tool gave."""
 
+RESULTS = OUTPUTS | {kind.owes for kind in KINDS if kind.owes}
+"""Types of items that hold what a tool gave, or what a client decided, whoever runs the tool."""
+
 
 def kind_of(type: str, declaration: Raw) -> Kind:
     """Return the kind of a declared tool: of a shell, or a search among tools, it says whether this server runs it."""

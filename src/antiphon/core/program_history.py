@@ -28,6 +28,7 @@ from antiphon.types.items import (
     Part,
     ToolCaller,
 )
+from antiphon.types.raw import JsonText
 
 EXACT = frozenset((kinds.FUNCTION, kinds.CUSTOM, kinds.MCP))
 """Kinds whose items hold a call's arguments as they were."""
@@ -241,7 +242,7 @@ def _decoded(item: OtherItem) -> _Program:
         return _Program()
 
 
-def _text_of(output: str | Sequence[Part]) -> str:
-    if isinstance(output, str):
-        return output
+def _text_of(output: str | JsonText | Sequence[Part]) -> str:
+    if isinstance(output, str | JsonText):
+        return str(output)
     return "\n".join(str(getattr(part, "text", "")) for part in output)

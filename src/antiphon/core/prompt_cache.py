@@ -31,6 +31,7 @@ from antiphon.types.items import (
     PlainText,
     Reasoning,
 )
+from antiphon.types.raw import JsonText
 from antiphon.types.response import CacheDiagnostics, CacheHit, CacheMiss
 
 BYTES_PER_TOKEN = 4
@@ -148,9 +149,9 @@ def _seen(item: Item) -> bytes:
     return to_json(item)
 
 
-def _content(content: str | Sequence[Part]) -> bytes:
-    if isinstance(content, str):
-        return _text(content)
+def _content(content: str | JsonText | Sequence[Part]) -> bytes:
+    if isinstance(content, str | JsonText):
+        return _text(str(content))
     texts = (InputText, OutputText, PlainText)
     return b"\x1f".join([_text(part.text) if isinstance(part, texts) else to_json(_unmarked(part)) for part in content])
 

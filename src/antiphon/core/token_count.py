@@ -24,6 +24,7 @@ from antiphon.types.items import (
     PlainText,
     Reasoning,
 )
+from antiphon.types.raw import JsonText
 
 BYTES_PER_TOKEN = 4.0
 _LEAST, _MOST = (
@@ -229,7 +230,7 @@ def _text_of(item: Item) -> str:
     return to_json(item).decode()
 
 
-def _joined(content: str | Sequence[Part]) -> str:
-    if isinstance(content, str):
-        return content
+def _joined(content: str | JsonText | Sequence[Part]) -> str:
+    if isinstance(content, str | JsonText):
+        return str(content)
     return "\n".join(part.text for part in content if isinstance(part, InputText | OutputText | PlainText))

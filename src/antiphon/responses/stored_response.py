@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from antiphon.core.context import LONGEST_ID, item_id, split_array
 from antiphon.core.json_encoding import to_json
 from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import NotFound, StoreUnknown
-from antiphon.responses.log.entries import UNTIMED, Timing, log_entry, request_parameters
+from antiphon.responses.log.entries import UNTIMED, Costing, Timing, log_entry, request_parameters
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import LARGE, by_size
+from antiphon.stores.log_records import LogEntry
 from antiphon.stores.records import StoredItem, StoredResponse
 
 _OUTPUT = b'"output":'
@@ -37,12 +39,8 @@ async def commit(
     Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError.
     """
     days, size = services.config.store_days, max(plan.turn.size, len(body))
-    if size < LARGE:
-        response = stored_response(plan, body, output, days, texts, thoughts)
-        entry = log_entry(response, services.cost, timing, request_parameters(plan))
-    else:
-        response = await by_size(size, stored_response, plan, body, output, days, texts, thoughts)
-        entry = await by_size(size, log_entry, response, services.cost, timing, request_parameters(plan))
+    make = partial(stored_response, plan, body, output, days, services.cost, timing, texts, thoughts)
+    response, entry = make() if size < LARGE else await by_size(size, make)
     joined = items_of(response) if joins and plan.conversation_id is not None else []
     try:
         await services.store.responses.put(response, conversation_items=joined, fence=fence, entry=entry)
@@ -59,16 +57,18 @@ def stored_response(
     body: bytes,
     output: Sequence[bytes],
     days: float,
+    cost: Costing,
+    timing: Timing = UNTIMED,
     texts: ModelTexts = NO_TEXTS,
     thoughts: Mapping[str, int] = NO_IDS,
-) -> StoredResponse:
-    """Return what the store keeps of a response: its body as sent, its own input, and the texts for the model."""
+) -> tuple[StoredResponse, LogEntry]:
+    """Return what the store keeps of a response: its body as sent, its own input, the texts for the model, and its log entry."""
     response = plan.response
     own = plan.own_input()
     foreign = {**own.foreign_ids, **_foreign_ids(output, plan.id_base, own.count)}
     if thoughts:
         foreign |= {id: own.count + position for id, position in thoughts.items()}
-    return StoredResponse(
+    stored = StoredResponse(
         id=response.id,
         owner=plan.owner,
         model=response.model,
@@ -84,6 +84,7 @@ def stored_response(
         model_texts=model_texts_json(texts),
         foreign_ids=foreign,
     )
+    return stored, log_entry(stored, cost, timing, request_parameters(plan), own.asking)
 
 
 def model_texts_json(texts: ModelTexts) -> bytes:

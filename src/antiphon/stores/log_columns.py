@@ -25,7 +25,6 @@ LOG_COLUMNS = {
     "reason": "text",
     "error_code": "text",
     "tools": "text",
-    "pairs": "text[]",
     "input_tokens": "bigint",
     "cached_tokens": "bigint",
     "output_tokens": "bigint",
@@ -34,22 +33,26 @@ LOG_COLUMNS = {
     "duration": "double precision",
     "first_token": "double precision",
     "parameters": "text",
+    "pairs": "text[]",
     "folded": "text",
 }
-"""Column → its type in PostgreSQL; all but `folded` are fields of LogEntry."""
+"""Column → its type in PostgreSQL; all but `folded` are fields of LogEntry, of which `pairs` is kept in another form."""
 
 SHOWN = tuple(LOG_COLUMNS)[:-1]
-_shown = attrgetter(*SHOWN)
+_plain = attrgetter(*SHOWN[:-1])
 NO_ENTRY: Mapping[str, Any] = {**dict.fromkeys(LOG_COLUMNS), "pairs": [], "has_entry": False}
 FIRST_ID, LAST_ID = "", "~"
 """Sort before and behind every id."""
 
 
+def log_values(entry: LogEntry, pairs: Callable[[Sequence[str]], Any]) -> tuple[Any, ...]:
+    """Return the value of each column, in order; `pairs` makes of the metadata's pairs what the database keeps."""
+    return (*_plain(entry), pairs(entry.pairs), entry.folded)
+
+
 def log_columns(entry: LogEntry, pairs: Callable[[Sequence[str]], Any]) -> dict[str, Any]:
-    """Return the value of each column; `pairs` makes of the metadata's pairs what the database keeps."""
-    values = dict(zip(SHOWN, _shown(entry), strict=True))
-    values["pairs"], values["folded"] = pairs(entry.pairs), entry.folded
-    return values
+    """Return the values by their columns."""
+    return dict(zip(LOG_COLUMNS, log_values(entry, pairs), strict=True))
 
 
 def entry_of(row: Sequence[Any], pairs: Callable[[Any], Sequence[str]], text: Callable[[str], str] = str) -> LogEntry:

@@ -6,12 +6,12 @@ Fields that must be absent rather than null on the wire default to `UNSET`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from antiphon.types.raw import settle_nulls
+from antiphon.types.raw import JsonText, settle_nulls, settle_text
 
 type_tag = {"tag_field": "type", "kw_only": True, "frozen": True}
 
@@ -91,6 +91,14 @@ class InputAudio(msgspec.Struct, tag="input_audio", tag_field="type", kw_only=Tr
 
 Part = InputText | PlainText | OutputText | Refusal | ReasoningText | SummaryText | InputImage | InputFile | InputAudio
 
+_said = msgspec.json.Decoder(str | list[Part])
+
+if TYPE_CHECKING:
+    Said = str | JsonText | list[Part]
+else:
+    Said = Raw  # `settle_text` makes of it what it is
+"""What a call gave: a text, as JSON where it is long and came in a request, or parts."""
+
 Role = Literal["user", "assistant", "system", "developer"]
 
 
@@ -149,10 +157,13 @@ class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_onl
 class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
     id: Text = UNSET
     call_id: str
-    output: str | list[Part]
+    output: Said
     status: Text = UNSET
     caller: ToolCaller | None | UnsetType = UNSET
     agent: Agent = UNSET
+
+    def __post_init__(self) -> None:
+        settle_text(self, "output", _said)
 
 
 class UnnamedOutput(FunctionCallOutput, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
@@ -180,10 +191,13 @@ class CustomToolCall(msgspec.Struct, tag="custom_tool_call", tag_field="type", k
 class CustomToolCallOutput(msgspec.Struct, tag="custom_tool_call_output", tag_field="type", kw_only=True, frozen=True):
     id: Text = UNSET
     call_id: str
-    output: str | list[Part]
+    output: Said
     status: Text = UNSET
     caller: ToolCaller | None | UnsetType = UNSET
     agent: Agent = UNSET
+
+    def __post_init__(self) -> None:
+        settle_text(self, "output", _said)
 
 
 class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_only=True, frozen=True):

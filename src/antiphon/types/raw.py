@@ -1,11 +1,15 @@
-"""JSON that is kept as bytes and may also be null."""
+"""JSON that is kept as bytes: what may also be null, and long texts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Raw, Struct
+import msgspec
+from msgspec import Raw, Struct, ValidationError
 from msgspec.structs import force_setattr
+
+LONG = 512
+"""Bytes of JSON from which on a text is kept as that: a shorter one is decoded and encoded as fast."""
 
 if TYPE_CHECKING:
     OptionalRaw = Raw | None
@@ -18,3 +22,56 @@ def settle_nulls(struct: Struct, instead: Raw | None = None, **fields: Raw | Non
     for name, value in fields.items():
         if value is not None and bytes(value) == b"null":
             force_setattr(struct, name, instead)
+
+
+class JsonText:
+    """A long text, kept as the `json` that it came in: whoever passes it on copies that, `str` decodes it for whoever reads it.
+
+    It equals the same text, however it is written, also as a `str`. Its JSON has no errors: it was passed over when it came.
+    """
+
+    __slots__ = ("json",)
+
+    def __init__(self, json: Raw) -> None:
+        self.json = json
+
+    def __str__(self) -> str:
+        return _text.decode(self.json)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is JsonText and self.json == other.json:
+            return True
+        return str(self) == str(other) if isinstance(other, JsonText | str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __repr__(self) -> str:
+        return f"JsonText({str(self)!r})"
+
+
+TEXTS = frozenset((str, JsonText))
+"""The types of a text."""
+
+_text = msgspec.json.Decoder(str)
+
+
+def settle_text(struct: Struct, name: str, others: msgspec.json.Decoder[Any]) -> None:
+    """Make of a field's JSON what it says: a text, or what else is allowed; called from `__post_init__`.
+
+    A value that is no Raw did not come as JSON and stays. Raises ValidationError as the struct's own decoder would.
+    """
+    json = getattr(struct, name)
+    if type(json) is not Raw:
+        return
+    if len(json) >= LONG and memoryview(json)[0] == _QUOTE:
+        force_setattr(struct, name, JsonText(json))
+        return
+    try:
+        force_setattr(struct, name, others.decode(json))
+    except ValidationError as error:
+        said, at, path = str(error).rpartition(" - at `$")
+        raise ValidationError(f"{said} - at `$.{name}{path}" if at else f"{error} - at `$.{name}`") from None
+
+
+_QUOTE = ord('"')

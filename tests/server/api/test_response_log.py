@@ -18,6 +18,20 @@ from tests.server.whole import Client, Json, whole_server
 
 FUNCTION = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 
+CALL = {"type": "function_call", "call_id": "c", "name": "get_weather", "arguments": "{}"}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "Sunny " + "and warm " * 500}
+CUSTOM = {"type": "custom_tool_call", "call_id": "d", "name": "note", "input": "x"}
+NOTED = {"type": "custom_tool_call_output", "call_id": "d", "output": [{"type": "input_text", "text": "Noted"}]}
+USER = {"role": "user", "content": "What is the weather?"}
+ASKED: dict[str, list[Json]] = {
+    "What is": [USER, CALL, OUTPUT],
+    "And tomorrow?": [USER, {"role": "user", "content": "And tomorrow?"}, CALL, OUTPUT],
+    "Sunny and": [CALL, OUTPUT],
+    "Noted": [CALL, OUTPUT, CUSTOM, NOTED],
+    "": [{"role": "system", "content": "Be brief."}],
+}
+"""First words of a question → an input that asks it."""
+
 
 @pytest.fixture(scope="module", params=["memory", "sqlite"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
@@ -271,12 +285,27 @@ def test_rows_of_an_older_version_are_filled_in(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     with whole_server(store=str(file)) as client:
         make(client, "Before there was a log", metadata={"old": "yes"})
+        for items in ASKED.values():
+            client.create(model="scripted", input=items)
+        before = log(client)["data"]
     with sqlite3.connect(file) as connection:
         connection.execute("DELETE FROM response_log")
     with whole_server(store=str(file)) as client:
         wait_until(lambda: found(client, q="before log"))
         entry = log(client, **{"metadata[old]": "yes"})["data"][0]
         assert entry["answer"] and entry["usage"]["total_tokens"]
+        wait_until(lambda: len(log(client)["data"]) == len(before))
+        again = log(client)["data"]
+        for one in (*before, *again):  # what only the process knew, that made them
+            one |= dict.fromkeys(("duration", "time_to_first_token", "parameters"))
+        assert again == before
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_the_question_is_the_last_message_of_the_user_or_else_what_a_tool_gave(server: Client, question: str) -> None:
+    made = server.create(model="scripted", input=ASKED[question], store=True)
+    entry = next(one for one in log(server)["data"] if one["id"] == made["id"])
+    assert entry["question"].startswith(question)
 
 
 def test_a_backend_that_nobody_reaches(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from antiphon.core.tools.history import HistoryCall, HistoryOutput
 from antiphon.core.tools.mcp_content import ALL, Senses
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.types.items import Item, Message, Reasoning
+from antiphon.types.raw import JsonText
 
 NOT_ANSWERED = b'"content":"(not answered)","is_error":true'
 BEGINNING = text_block(".")
@@ -177,8 +178,8 @@ class AlternatingMessages:
         head = b'{"type":"tool_result","tool_use_id":%b' % to_json(id)
         if output is None:
             return b"%b,%b}" % (head, NOT_ANSWERED)
-        if isinstance(output.output, str):
-            said = output.output
+        if isinstance(output.output, str | JsonText):
+            said = str(output.output)
             return joined([head, b',"content":', text_json(said), b"}"]) if said and not said.isspace() else head + b"}"
         blocks = content_blocks(output.output)
         if not blocks:

@@ -24,6 +24,9 @@ from antiphon.core.tools.offers import Target
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import Item, Message, Reasoning
+from antiphon.types.raw import JsonText
+
+IN_NEXT_MESSAGE = "(The output is in the next message.)"
 
 
 class _Assistant(msgspec.Struct, eq=False):
@@ -196,13 +199,17 @@ class Messages:
         media: list[Content] = []
         for call_id, name, call in calls:
             output = self._history.output_of(call)
-            found = render_content(output.output) if output is not None else Content(NO_OUTPUT)
-            if found.media and found.shown and self._profile.tool_images:
-                content = found.whole()
+            said = output.output if output is not None else NO_OUTPUT
+            if isinstance(said, JsonText):
+                content: bytes | Raw = said.json
             else:
-                if found.media:
-                    media.append(Content(f"Output of the tool call {call_id}:", found.media))
-                content = self._json_of(found.text or ("(The output is in the next message.)" if found.media else ""))
+                found = render_content(said)
+                if found.media and found.shown and self._profile.tool_images:
+                    content = found.whole()
+                else:
+                    if found.media:
+                        media.append(Content(f"Output of the tool call {call_id}:", found.media))
+                    content = self._json_of(found.text or (IN_NEXT_MESSAGE if found.media else ""))
             self._list.tool(call_id, content, name if self._profile.tool_names else "")
         for one in media:  # only user messages may hold it
             self._list.user(one)

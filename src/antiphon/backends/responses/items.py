@@ -41,6 +41,7 @@ from antiphon.types.items import (
     Refusal,
     ToolCaller,
 )
+from antiphon.types.raw import JsonText
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool
 
 _text = msgspec.json.Decoder(str)
@@ -180,7 +181,7 @@ def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str)
 
 def _output(item: FunctionCallOutput | CustomToolCallOutput, form: RequestForm) -> Fields:
     output = item.output
-    parts = output if isinstance(output, str) else [_part(part, InputText) for part in output]
+    parts = output if isinstance(output, str | JsonText) else [_part(part, InputText) for part in output]
     return (
         {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts}
         | _caller(item)

@@ -39,6 +39,7 @@ from antiphon.types.items import (
     Refusal,
     UnnamedOutput,
 )
+from antiphon.types.raw import JsonText
 from antiphon.types.request import CreateResponse
 
 FIELDS = frozenset("model input prompt_cache_key prompt_cache_options safety_identifier user".split())
@@ -214,8 +215,8 @@ def _check_item(item: Item, path: str, calls: set[tuple[type, str]]) -> None:
     )
 
 
-def _check_parts(parts: str | Sequence[Part], allowed: tuple[type, ...], path: str) -> None:
-    if isinstance(parts, str):
+def _check_parts(parts: str | JsonText | Sequence[Part], allowed: tuple[type, ...], path: str) -> None:
+    if isinstance(parts, str | JsonText):
         return
     for index, part in enumerate(parts):
         where = f"{path}[{index}]"

@@ -19,7 +19,7 @@ from antiphon.core.tools.mcp_content import shown_to_model
 from antiphon.core.tools.offers import Target
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import OtherItem, Part
-from antiphon.types.raw import OptionalRaw
+from antiphon.types.raw import JsonText, OptionalRaw
 from antiphon.types.tool_items import McpError
 
 
@@ -40,7 +40,7 @@ class HistoryOutput(msgspec.Struct, frozen=True):
 
     call_id: str
     kind: CallKind
-    output: str | Sequence[Part]
+    output: str | JsonText | Sequence[Part]
     optional: bool = False
 
 

@@ -73,7 +73,8 @@ def with_call_ids(own: Sequence[Item], earlier: Sequence[Item]) -> list[Item]:
             if call is not None or index < 0:
                 found = _named(item, call.call_id if call is not None else "")
             elif _text(item.name) and not waiting.has(_text(item.name)):
-                found = Message(role="user", content=item.output, agent=item.agent)
+                said = item.output if isinstance(item.output, list) else str(item.output)
+                found = Message(role="user", content=said, agent=item.agent)
             else:
                 raise missing(f"input[{index}].call_id")
         elif isinstance(item, FunctionCallOutput):

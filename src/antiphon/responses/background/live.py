@@ -32,7 +32,6 @@ from antiphon.responses.background.event_log import WORKING, Beat, EventLog, Fol
 from antiphon.responses.background.job_request import packed
 from antiphon.responses.background.run_queue import RunQueue
 from antiphon.responses.background.takeover import INTERRUPTED, Takeover
-from antiphon.responses.log.entries import UNTIMED, log_entry, request_parameters
 from antiphon.responses.plan import Plan
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.run import Run
@@ -150,16 +149,14 @@ class Live:
         queued = to_json(plan.response)
         request = await packed(plan, body, self._services.sealer)
         days = self._services.config.store_days
-        stored = await by_size(plan.turn.size, stored_response, plan, queued, (), days)
+        stored, entry = await by_size(plan.turn.size, stored_response, plan, queued, (), days, self._services.cost)
         job = await self._store.responses.enqueue(
             stored,
             request,
             logged(events, 0),
             worker=self._worker if begins else None,
             lease_until=self._services.clock() + self._lease,
-            entry=await by_size(
-                plan.turn.size, log_entry, stored, self._services.cost, UNTIMED, request_parameters(plan)
-            ),
+            entry=entry,
             due=plan.response.created_at + _patience(plan),
         )
         if job is None:

@@ -25,6 +25,7 @@ from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import held_bytes
 from antiphon.stores.records import StoredResponse
 from antiphon.types.items import InputText, Item, OutputText, PlainText, Refusal
+from antiphon.types.raw import JsonText
 from antiphon.types.response import (
     CacheDiagnostics,
     CacheHit,
@@ -165,7 +166,7 @@ async def _input_of(services: Services, stored: StoredResponse) -> list[bytes]:
 
 def _is_text(item: Item) -> bool:
     content = context.content_of(item)
-    return isinstance(content, str) or all(isinstance(part, _TEXTS) for part in content)
+    return isinstance(content, str | JsonText) or all(isinstance(part, _TEXTS) for part in content)
 
 
 # What metrics count

@@ -17,6 +17,7 @@ from antiphon.types.items import (
     Message,
     OtherItem,
 )
+from antiphon.types.raw import JsonText
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool
 
@@ -84,7 +85,7 @@ def _media_of(items: Sequence[Item]) -> list[int]:
     holders: list[int] = []
     for index, item in enumerate(items):
         parts = content_of(item)
-        if type(parts) is str:
+        if isinstance(parts, str | JsonText):
             continue
         if not _MEDIA.isdisjoint(map(type, parts)):
             holders.append(index)
@@ -104,7 +105,7 @@ def _check_media(can: Capabilities, model: str, items: Sequence[Item], holders: 
     for index in holders:
         item = items[index]
         name = _field(item)
-        for at, part in enumerate(content_of(item)):
+        for at, part in enumerate(content_of(item)):  # type: ignore[arg-type]  # it holds media, so it is no text
             where = f"input[{index}].{name}[{at}]"
             if isinstance(part, InputImage) and not can.images:
                 raise _unsupported(model, where, "images")

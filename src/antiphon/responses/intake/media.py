@@ -39,6 +39,7 @@ from antiphon.types.items import (
     OtherItem,
     Part,
 )
+from antiphon.types.raw import TEXTS
 
 SECONDS = 90.0  # for all files of a request
 MOST_URLS = 500
@@ -354,7 +355,7 @@ def media_holders(items: Sequence[Item]) -> list[int]:
                 holders.append(index)
             continue
         parts = content_of(item)
-        if type(parts) is not str and not _MEDIA.isdisjoint(map(type, parts)):
+        if type(parts) not in TEXTS and not _MEDIA.isdisjoint(map(type, parts)):  # type: ignore[arg-type]  # no text
             holders.append(index)
     return holders
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
-from antiphon.core.kinds import OUTPUTS
+from antiphon.core.kinds import RESULTS
 from antiphon.core.tools.redaction import shown_field
 from antiphon.responses.plan import Plan
 from antiphon.stores.log_records import LogEntry
@@ -115,8 +115,17 @@ _text = msgspec.json.Decoder(str)
 _body = msgspec.json.Decoder(_LoggedBody)
 
 
-def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED, parameters: str = "") -> LogEntry:
-    """Return what the log says of a response. What of it cannot be read is left out. `parameters`: see LogEntry."""
+def log_entry(
+    stored: StoredResponse,
+    cost: Costing,
+    timing: Timing = UNTIMED,
+    parameters: str = "",
+    asking: bytes | None = None,
+) -> LogEntry:
+    """Return what the log says of a response. What of it cannot be read is left out. `parameters`: see LogEntry.
+
+    `asking` is the item of its input that asks, as OwnInput says; None where all of the input has to be looked through for it.
+    """
     body = _read(_body, stored.body) or _LoggedBody()
     usage = body.usage or Usage()
     problem = body.error or _LoggedError()
@@ -134,7 +143,7 @@ def log_entry(stored: StoredResponse, cost: Costing, timing: Timing = UNTIMED, p
         background=stored.background,
         previous_response_id=stored.previous_response_id,
         conversation_id=stored.conversation_id,
-        question=_question(_items(stored.input)),
+        question=_question(_items(stored.input if asking is None else b"[%b]" % asking)),
         answer=_answer(output),
         reason=reason and first_words(reason),
         error_code=_encodable(problem.code or "")[:LONGEST_NAME],
@@ -203,7 +212,7 @@ def _question(items: Sequence[_Item]) -> str:
         if item.type in (None, "message") and item.role == "user":
             return first_words(_said(item.content))
     for item in reversed(items):
-        if item.type in OUTPUTS:
+        if item.type in RESULTS:
             return first_words(_said(item.output))
     return ""
 

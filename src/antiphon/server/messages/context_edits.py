@@ -17,6 +17,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import FunctionCall, FunctionCallOutput, Item, Message, OtherItem, Reasoning
+from antiphon.types.raw import JsonText
 
 CLEARED = "[cleared]"
 """What the model sees of a result that was cleared."""
@@ -213,8 +214,8 @@ def _tokens(item: Item) -> int:
     return size // CHARACTERS_OF_TOKEN + media * TOKENS_OF_MEDIA
 
 
-def _size(content: str | Sequence[Any]) -> tuple[int, int]:
-    if isinstance(content, str):
-        return len(content), 0
+def _size(content: str | JsonText | Sequence[Any]) -> tuple[int, int]:
+    if isinstance(content, str | JsonText):
+        return len(str(content)), 0
     texts = [text for part in content if isinstance(text := getattr(part, "text", None), str)]
     return sum(map(len, texts)), len(content) - len(texts)

@@ -33,7 +33,7 @@ def input_attributes(run: Observed) -> dict[str, str]:
     turn = run.plan.turn
     room, found = MOST_TEXT, list[Message]()
     for item in reversed(turn.items[-MOST_MESSAGES:]):
-        message = _message(msgspec.json.decode(msgspec.json.encode(item)))
+        message = _message(msgspec.json.decode(to_json(item)))
         if message is not None:
             room = _fit(message, room)
             found.append(message)

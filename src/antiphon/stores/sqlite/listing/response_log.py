@@ -15,6 +15,7 @@ from antiphon.stores.log_columns import (
     from_json_pairs,
     json_pairs,
     log_columns,
+    log_values,
     position_of,
     wanted,
 )
@@ -28,7 +29,7 @@ FARTHEST = -1e308
 
 def put(connection: Connection, entry: LogEntry) -> None:
     """Write a response's entry."""
-    connection.execute(PUT, tuple(log_columns(entry, json_pairs).values()))
+    connection.execute(PUT, log_values(entry, json_pairs))
 
 
 def fill(connection: Connection, entry: LogEntry) -> None:
