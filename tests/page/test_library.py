@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from antiphon.config import KeyConfig
 from tests.page.browser import Page
 from tests.page.conftest import Open
 from tests.page.steps import ask, ask_and_wait, until_done
@@ -100,3 +101,51 @@ def test_who_is_no_operator_sees_what_was_made_here(visit: Open) -> None:
         page.wait("document.querySelectorAll('#activity .completed').length === 1")
         page.leave()
         page.problems.clear()  # the browser itself tells of every 401 and 403
+
+
+def test_an_operator_reads_what_another_owner_said_and_forks_it(visit: Open) -> None:
+    keys = {
+        "ann": KeyConfig(key="ann", owner="team-ann"),
+        "root": KeyConfig(key="root", scopes=["responses", "admin"]),
+    }
+    with whole_server(keys=keys) as server:
+        ann, root = Client(server.url, "ann"), Client(server.url, "root")
+        first = ann.create(model="scripted", input="Who sings?")
+        second = ann.create(model="scripted", input="And who plays?", previous_response_id=first["id"])
+        talk = ann.post("/v1/conversations", items=[{"role": "user", "content": "Which hall?"}])[1]["id"]
+        inside = ann.create(model="scripted", input="And when?", conversation=talk)["id"]
+        page = visit(server)
+        page.type("#key", "root")
+        page.press("Tab")
+        page.wait("document.querySelector('#model').value === 'scripted'")
+        page.js(f"location.hash = 'library/{talk}'")
+        page.wait("document.querySelectorAll('#reading .item').length === 3")
+        shown = page.text("#reading")
+        assert "Which hall?" in shown and "team-ann" in shown and "Continue" not in shown
+        page.js(f"location.hash = 'library/{second['id']}'")
+        page.wait("document.querySelector('#reading h2')?.innerText === 'And who plays?'")
+        assert page.js("[...document.querySelectorAll('#reading .actions button')].map((one) => one.innerText)") == [
+            "Fork",
+            "Delete",
+        ]
+        page.click("#reading .actions button")
+        page.wait("document.querySelector('#input').value === 'And who plays?'")
+        page.js("location.hash = 'play'")
+        page.click("#send")
+        until_done(page)
+        forked = page.js("document.querySelector('#continues a').hash.split('/')[1]")
+        sent = root.get(f"/v1/responses/{forked}/input_items?order=asc")[1]["data"]
+        assert [one["role"] for one in sent] == ["user", "assistant", "user"]
+        page.js(f"location.hash = 'library/{inside}'")
+        page.wait("document.querySelector('#reading h2')?.innerText === 'And when?'")
+        page.click("#reading .actions button")
+        page.wait("document.querySelector('#thread .note')")
+        assert "belongs to another owner" in page.text("#thread .note")
+        page.js(f"location.hash = 'library/{talk}'")
+        page.wait("document.querySelector('#reading .danger')?.checkVisibility()")
+        page.click("#reading .danger")
+        page.click("#reading .danger")
+        page.wait("location.hash === '#library/conversations'")
+        assert ann.get(f"/v1/conversations/{talk}")[0] == 404
+        page.leave()
+        page.problems.clear()  # the browser itself tells of the 401 before the key was entered

@@ -215,3 +215,5 @@ async def test_conversations_are_listed_newest_first_with_first_and_last_items(s
     assert await store.conversations.list(ANN, after="conv_2") is None
     assert await store.conversations.list(ANN, after="conv_none") is None
     assert await store.conversations.list(ANN, after="conv_0") == []
+    assert [await store.conversations.summary(one.conversation.id) for one in everybody] == everybody
+    assert await store.conversations.summary("conv_none") is None

@@ -16,7 +16,7 @@ from tests.stores.samples import ANN, conversation, file
 LABELS = """
 put get delete history items may_have_thoughts model_texts enqueue
 create_conversation get_conversation conversations update_conversation delete_conversation
-add_items conversation_items get_item delete_item
+add_items conversation_summary conversation_items get_item delete_item
 claim release_job heartbeat finish_job cancel_job append_events append_batches events wait_for_events checkpoint
 put_file get_file file_content files delete_file begin_file append_file finish_file drop_file file_row file_usage
 uploads.put uploads.get uploads.pending uploads.add uploads.parts uploads.end

@@ -19,7 +19,7 @@ from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
-from antiphon.server.api.log.conversations import ConversationLists, add_conversation_lists
+from antiphon.server.api.log.conversations import AnyConversations, ConversationLists, add_conversation_lists
 from antiphon.server.api.log.routes import ResponseLog, add_response_log
 from antiphon.server.api.log.sent import SentLookup
 from antiphon.server.api.models import Models
@@ -64,14 +64,12 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     """Register all routes of a server."""
     counts = Preparer(parts.services, parts.intake, ResponsesDecoder(parts.prompts, parts.config, needs_input=False))
     add_responses(router, parts.responses, Counting(parts.services, preparer, counts))
-    add_conversations(
-        router,
-        Conversations(
-            parts.store.conversations, parts.store.responses, parts.services.clock, parts.services.new_id_base
-        ),
-    )
-    router.websocket("/responses", parts.sockets.serve if parts.config.websocket else None)
     clock, new_id_base = parts.services.clock, parts.services.new_id_base
+    kept = parts.store.conversations
+    conversations = Conversations(kept, parts.store.responses, clock, new_id_base)
+    add_conversations(router, conversations)
+    add_conversation_lists(router, ConversationLists(kept), AnyConversations(kept, conversations))
+    router.websocket("/responses", parts.sockets.serve if parts.config.websocket else None)
     add_webhook_endpoints(router, WebhookEndpointRoutes(parts.webhook_endpoints, new_id_base))
     add_batches(router, BatchRoutes(parts.batches))
     add_message_batches(router, MessageBatchRoutes(parts.batches, parts.config.batch_requests))
@@ -134,7 +132,6 @@ def add_reports(router: RouteTable, parts: Parts) -> None:
     if peers is not None:
         peers.asked = lambda question: (requests if question == REQUESTS else sent).answer(question)
     add_response_log(router, ResponseLog(parts.store.responses, responses.remove, sent, access.audit))
-    add_conversation_lists(router, ConversationLists(parts.store.conversations))
     engine = EngineRoutes(parts.loaded_models, partial(_holders, parts), access.audit)
     router.add("GET", "/admin/engine", engine.report, scopes=frozenset((ADMIN,)))
     router.add("POST", "/admin/engine/stop", engine.stop, scopes=frozenset((ADMIN,)))

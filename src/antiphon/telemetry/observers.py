@@ -5,6 +5,7 @@ An observer keeps no reference to a run behind `ended`, takes microseconds, and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from antiphon.core.turn import Turn
@@ -62,6 +63,11 @@ class Observed(Protocol):
     @property
     def error(self) -> APIError | None:
         """What it failed with, or what the backend refused it with."""
+        ...
+
+    @property
+    def ignored(self) -> Sequence[str]:
+        """Names of what it asks for and does not get, as far as that is known."""
         ...
 
     @property

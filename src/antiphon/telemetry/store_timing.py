@@ -22,6 +22,7 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "update": "update_conversation",
         "delete": "delete_conversation",
         "list": "conversations",
+        "summary": "conversation_summary",
         "list_items": "conversation_items",
     },
     "jobs": {"release": "release_job", "finish": "finish_job", "cancel": "cancel_job"},

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from antiphon.server.api import admin
 from tests.server.serving import wait_until
 from tests.server.whole import Client, Json, whole_server
 
@@ -35,6 +36,19 @@ def test_what_ran_is_there_with_its_figures(server: Client) -> None:
     assert [older["stream"], newest["stream"]] == [False, True]
     assert 0.04 < newest["time_to_first_token"] < newest["duration"]
     assert abs(newest["started_at"] - streamed["created_at"]) < 5
+
+
+def test_what_it_asks_for_and_does_not_get_is_there_with_it(server: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: Json = {"tools": [{"type": "image_generation"}], "multi_agent": {}, "access_programs": {}}
+    server.create(model="scripted", input="x", **asked)
+    ignored = ran(server)[0]["ignored"]
+    assert sorted(ignored) == ["access_programs", "image_generation", "multi_agent"]
+    monkeypatch.setattr(admin, "MOST_IGNORED", 2)
+    monkeypatch.setattr(admin, "LONGEST_NAME", 5)
+    server.create(model="scripted", input="x", **asked)
+    assert ran(server)[0]["ignored"] == [name[:5] for name in ignored[:2]]
+    server.create(model="scripted", input="x")
+    assert ran(server)[0]["ignored"] == []
 
 
 def test_what_runs_is_there_with_the_events_so_far(server: Client) -> None:

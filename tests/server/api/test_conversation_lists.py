@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -36,6 +38,13 @@ def listed(client: Client, query: str = "", path: str = "/v1/conversations") -> 
     return dict(body)
 
 
+def headers_of(client: Client, path: str) -> Message:
+    asked = urllib.request.Request(client.url + path, headers=client.headers)
+    with urllib.request.urlopen(asked, timeout=20) as reply:
+        headers: Message = reply.headers
+        return headers
+
+
 def test_first_and_last_words_owners_pages_and_search(clients: dict[str, Client]) -> None:
     ann, bob, root = clients["ann"], clients["bob"], clients["root"]
     first = made(ann, said("developer", "Be short."), said("user", "Capital of  France?"), said("assistant", "Paris."))
@@ -62,6 +71,37 @@ def test_first_and_last_words_owners_pages_and_search(clients: dict[str, Client]
     owner = everybody["data"][0]["owner"]
     assert [one["id"] for one in listed(root, f"owner={owner}", "/admin/conversations")["data"]] == [other]
     assert ann.get("/admin/conversations")[0] == 403
+
+
+def test_an_operator_reads_and_deletes_the_conversation_of_any_owner(clients: dict[str, Client]) -> None:
+    ann, root = clients["ann"], clients["root"]
+    id = made(ann, said("user", "Who sings?"), said("assistant", "Carmen."), topic="Opera")
+    path = f"/admin/conversations/{id}"
+    shown = root.get(path)[1]
+    (in_list,) = (one for one in listed(ann)["data"] if one["id"] == id)
+    assert shown == {**in_list, "own": False}
+    everything = root.get(f"{path}/items?order=asc")[1]
+    assert everything == ann.get(f"/v1/conversations/{id}/items?order=asc")[1] and len(everything["data"]) == 2
+    first, second = (one["id"] for one in everything["data"])
+    newest = root.get(f"{path}/items?limit=1")[1]
+    assert (newest["first_id"], newest["has_more"]) == (second, True)
+    assert root.get(f"{path}/items?order=asc&after={first}")[1]["first_id"] == second
+    assert root.get(f"{path}/items/{first}")[1] == ann.get(f"/v1/conversations/{id}/items/{first}")[1]
+    for url in (path, f"{path}/items", f"{path}/items/{first}"):
+        assert ann.get(url)[0] == 403
+        assert headers_of(root, url)["cache-control"] == "no-store"
+    assert root.get(f"{path}/items/msg_none")[1]["error"]["code"] == "item_not_found"
+    assert ann.send("DELETE", path)[0] == 403
+    own = made(root, said("user", "Mine."))
+    assert root.get(f"/admin/conversations/{own}")[1]["own"]
+    assert root.send("DELETE", path)[1] == {"id": id, "object": "conversation.deleted", "deleted": True}
+    assert ann.get(f"/v1/conversations/{id}")[0] == 404
+    for url in (path, f"{path}/items", f"{path}/items/{first}"):
+        assert root.get(url)[1]["error"]["code"] == "conversation_not_found"
+    audit = root.get("/admin/audit?limit=100")[1]["data"]
+    read = {one["subject"] for one in audit if one["action"] == "admin.read"}
+    assert {path, f"{path}/items", f"{path}/items/{first}"} <= read
+    assert next(one["subject"] for one in audit if one["action"] == "object.deleted") == path
 
 
 def test_a_search_looks_at_a_bounded_number_and_goes_on(

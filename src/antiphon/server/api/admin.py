@@ -27,11 +27,17 @@ class Failure(msgspec.Struct, frozen=True):
     code: str
 
 
+MOST_IGNORED = 16
+LONGEST_NAME = 64
+"""Characters of a name."""
+
+
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A running or ended response. Times in seconds after `started_at` (Unix).
 
     `cache` is what the backend's prompt cache did for a request that continues a conversation: `hit`, or why not.
-    `stored`: it can be read by its id, once it has ended.
+    `stored`: it can be read by its id, once it has ended. `ignored` are names of what it asks for and does not get, as in
+    `x-antiphon-ignored`, MOST_IGNORED at most.
     `events` are those made so far, about one per token of a streamed response; `status` "abandoned" means that the client left.
     """
 
@@ -49,6 +55,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     error: Failure | None = None
     cache: str | None = None
+    ignored: Sequence[str] = ()
 
 
 class RequestList(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +181,7 @@ def _record(run: Observed) -> RequestRecord:
         usage=response.usage,
         error=_failure(error),
         cache=run.cache.outcome if run.cache is not None else None,
+        ignored=[name[:LONGEST_NAME] for name in run.ignored[:MOST_IGNORED]],
     )
 
 

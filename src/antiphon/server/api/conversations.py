@@ -95,9 +95,13 @@ class Conversations:
 
     async def delete(self, request: Request) -> Reply:
         """DELETE /v1/conversations/{id}, with all its items."""
+        return await self.delete_of(request, request.owner)
+
+    async def delete_of(self, request: Request, owner: str) -> Reply:
+        """Delete the conversation of an owner that a path names. Raises NotFound."""
         id = request.params["id"]
-        if not await self._conversations.delete(id, request.owner):
-            raise _not_found(id)
+        if not await self._conversations.delete(id, owner):
+            raise no_conversation(id)
         return json_reply({"id": id, "object": "conversation.deleted", "deleted": True})
 
     # Items
@@ -108,40 +112,48 @@ class Conversations:
         body = await by_size(len(text), decode, _add, text)
         items = await self._kept(body.items, request.owner, self._new_id_base())
         if not await self._conversations.add_items(request.params["id"], request.owner, items):
-            raise _not_found(request.params["id"])
+            raise no_conversation(request.params["id"])
         return await _page(items, has_more=False)
 
     async def list_items(self, request: Request) -> Reply:
         """GET …/items: newest first unless `order=asc`; `limit`, `after`, `include`."""
+        return await self.items_of(request, request.owner)
+
+    async def items_of(self, request: Request, owner: str) -> Reply:
+        """Return a page of items of an owner's conversation. Raises NotFound, InvalidRequest."""
         query = page_query(request)
         id = request.params["id"]
-        _there(await self._conversations.get(id, request.owner), request)
+        _there(await self._conversations.get(id, owner), request)
         items = await self._conversations.list_items(
-            id, request.owner, after=query.after, limit=query.limit + 1, descending=not query.ascending
+            id, owner, after=query.after, limit=query.limit + 1, descending=not query.ascending
         )
         if items is None:
             raise InvalidRequest(
                 f"Invalid 'after': item '{query.after}' not found in this conversation.", param="after"
             )
-        shown = await self._included(items[: query.limit], request)
+        shown = await self._included(items[: query.limit], request, owner)
         return await _page(shown, has_more=len(items) > query.limit)
 
-    async def _included(self, items: Sequence[StoredItem], request: Request) -> Sequence[StoredItem]:
+    async def _included(self, items: Sequence[StoredItem], request: Request, owner: str) -> Sequence[StoredItem]:
         """Return items with the fields that the request's `include` names."""
         include = wanted(request.query)
         if not include:
             return items
         bodies = [Raw(item.body) for item in items]
-        shown = await with_included(bodies, include, request.owner, self._responses.model_texts)
+        shown = await with_included(bodies, include, owner, self._responses.model_texts)
         return [StoredItem(item.id, bytes(body)) for item, body in zip(items, shown, strict=True)]
 
     async def read_item(self, request: Request) -> Reply:
         """GET …/items/{item_id}; `include`."""
+        return await self.item_of(request, request.owner)
+
+    async def item_of(self, request: Request, owner: str) -> Reply:
+        """Return an item of an owner's conversation. Raises NotFound."""
         id, item = request.params["id"], request.params["item_id"]
-        found = await self._conversations.get_item(id, item, request.owner)
+        found = await self._conversations.get_item(id, item, owner)
         if found is None:
             raise _no_item(item)
-        (shown,) = await self._included([found], request)
+        (shown,) = await self._included([found], request, owner)
         return Reply(shown.body)
 
     async def delete_item(self, request: Request) -> Reply:
@@ -190,11 +202,12 @@ def _json(conversation: StoredConversation) -> bytes:
 
 def _there(conversation: T | None, request: Request) -> T:
     if conversation is None:
-        raise _not_found(request.params["id"])
+        raise no_conversation(request.params["id"])
     return conversation
 
 
-def _not_found(id: str) -> NotFound:
+def no_conversation(id: str) -> NotFound:
+    """Return the error for an id that names no conversation, or none of this owner."""
     return NotFound(f"Conversation with id '{id}' not found.", param="id", code="conversation_not_found")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.server.api.log.conversations import ConversationPage
+from antiphon.server.api.log.conversations import AnyConversation, ConversationPage
 from antiphon.server.api.log.shapes import DeleteResponses, LoggedPage, LoggedResponse
 from antiphon.server.pages.operation import Operation, QueryParameter
 
@@ -20,6 +20,16 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     role: str | None = None
     status: str | None = None
+
+
+class ItemList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of items."""
+
+    object: str = "list"
+    data: list[Item]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +50,9 @@ class SentToBackend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WholeResponse(LoggedResponse, frozen=True, kw_only=True):
-    """A response with all that is stored of it."""
+    """A response with all that is stored of it. `own`: whether the asking key belongs to its owner, and so can go on with it."""
 
+    own: bool
     parameters: dict[str, Any] | None
     response: dict[str, Any]
     input: list[Item]
@@ -59,6 +70,9 @@ PAGE = (
     QueryParameter("limit", "integer", "How many, 1 to 100; 20 if left out."),
     QueryParameter("order", "string", "`desc` (newest first) or `asc`."),
     QueryParameter("after", "string", "The id of the item behind which the page begins."),
+)
+INCLUDE = QueryParameter(
+    "include", "string", "A field that is left out otherwise, such as `reasoning.encrypted_content`; repeatable."
 )
 LOG = (
     QueryParameter(
@@ -111,6 +125,22 @@ LOGGED: dict[tuple[str, str], Operation] = {
         words="As `GET /conversations`.",
         answer=ConversationPage,
         query=(*CONVERSATION_LIST, QueryParameter("owner", "string", "Only those of this owner.")),
+    ),
+    ("GET", "/admin/conversations/{id}"): Operation(
+        tag=SERVER, summary="Read any owner's conversation", answer=AnyConversation
+    ),
+    ("DELETE", "/admin/conversations/{id}"): Operation(
+        tag=SERVER, summary="Delete any owner's conversation", answer=Deleted
+    ),
+    ("GET", "/admin/conversations/{id}/items"): Operation(
+        tag=SERVER,
+        summary="List the items of any owner's conversation",
+        words="As `GET /conversations/{id}/items`.",
+        answer=ItemList,
+        query=(*PAGE, INCLUDE),
+    ),
+    ("GET", "/admin/conversations/{id}/items/{item_id}"): Operation(
+        tag=SERVER, summary="Read an item of any owner's conversation", answer=Item, query=(INCLUDE,)
     ),
     ("GET", "/admin/responses"): Operation(
         tag=SERVER,

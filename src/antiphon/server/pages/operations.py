@@ -19,6 +19,7 @@ from antiphon.server.messages.decoder import MessagesRequest
 from antiphon.server.pages.kept_operations import KEPT
 from antiphon.server.pages.log_operations import (
     CONVERSATIONS,
+    INCLUDE,
     LOGGED,
     MESSAGES,
     MODELS,
@@ -27,6 +28,7 @@ from antiphon.server.pages.log_operations import (
     SERVER,
     Deleted,
     Item,
+    ItemList,
 )
 from antiphon.server.pages.operation import Operation, QueryParameter
 from antiphon.types.request import CreateResponse
@@ -40,16 +42,6 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     object: str = "conversation"
     created_at: int
     metadata: dict[str, str]
-
-
-class ItemList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of items."""
-
-    object: str = "list"
-    data: list[Item]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
 
 
 class InputTokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +115,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         answer=Response,
     ),
     ("GET", "/responses/{id}/input_items"): Operation(
-        tag=RESPONSES, summary="List what a response was made from", answer=ItemList, query=PAGE
+        tag=RESPONSES, summary="List what a response was made from", answer=ItemList, query=(*PAGE, INCLUDE)
     ),
     ("POST", "/responses/input_tokens"): Operation(
         tag=RESPONSES,
@@ -154,12 +146,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         tag=CONVERSATIONS, summary="Delete a conversation and its items", answer=Deleted
     ),
     ("GET", "/conversations/{id}/items"): Operation(
-        tag=CONVERSATIONS, summary="List the items of a conversation", answer=ItemList, query=PAGE
+        tag=CONVERSATIONS, summary="List the items of a conversation", answer=ItemList, query=(*PAGE, INCLUDE)
     ),
     ("POST", "/conversations/{id}/items"): Operation(
         tag=CONVERSATIONS, summary="Add items to a conversation, 20 at most", body=AddItems, answer=ItemList
     ),
-    ("GET", "/conversations/{id}/items/{item_id}"): Operation(tag=CONVERSATIONS, summary="Read one item", answer=Item),
+    ("GET", "/conversations/{id}/items/{item_id}"): Operation(
+        tag=CONVERSATIONS, summary="Read one item", answer=Item, query=(INCLUDE,)
+    ),
     ("DELETE", "/conversations/{id}/items/{item_id}"): Operation(
         tag=CONVERSATIONS, summary="Delete one item", answer=Conversation
     ),
@@ -235,7 +229,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/admin/requests"): Operation(
         tag=SERVER,
         summary="What runs and what ran lately",
-        words="Of this process, without any text of a prompt or an answer.",
+        words="Of all workers of this server, without any text of a prompt or an answer. `ignored`: what it asks for and does not get.",
         answer=RequestList,
     ),
     ("GET", "/admin/engine"): Operation(

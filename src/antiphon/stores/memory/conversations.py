@@ -44,6 +44,10 @@ class MemoryConversations:
         end = len(found) if after is None else ids.index(after)
         return [_summary(one) for one in reversed(found[max(0, end - limit) : end])]
 
+    async def summary(self, id: str) -> ConversationSummary | None:
+        kept = self._conversations.get(id)
+        return None if kept is None else _summary(kept)
+
     async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         kept = self._find(id, owner)
         if kept is None:

@@ -26,6 +26,10 @@ class ConversationStore(Protocol):
         """Return conversations, the newest first, beginning behind `after`; None if that is unknown. An `owner` of None: all."""
         ...
 
+    async def summary(self, id: str) -> ConversationSummary | None:
+        """Return a conversation of any owner as a list shows it, or None."""
+        ...
+
     async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         """Replace the metadata; return the conversation, or None."""
         ...

@@ -16,6 +16,7 @@ from antiphon.stores.records import StoredConversation, StoredItem
 
 SQL = queries("conversations")
 LAST = (1 << 63) - 1
+SIZES = {"counted": COUNTED, "shown": SHOWN_ITEM, "firsts": FIRST_ITEMS}
 
 
 class PostgresConversations:
@@ -41,21 +42,14 @@ class PostgresConversations:
             if row is None:
                 return None
             before = row[0]
-        sizes = {"counted": COUNTED, "shown": SHOWN_ITEM, "firsts": FIRST_ITEMS}
         whose = {} if owner is None else {"owner": owner}
         query = SQL["listed_of_all" if owner is None else "listed"]
-        rows = await self._pool.rows(query, before=before, limit=limit, **sizes, **whose)
-        return [
-            ConversationSummary(
-                conversation=StoredConversation(
-                    id=unescape(id), owner=unescape(whose), created_at=created_at, metadata=metadata
-                ),
-                items=items,
-                first=first,
-                last=last or b"",
-            )
-            for id, whose, created_at, metadata, items, first, last in rows
-        ]
+        rows = await self._pool.rows(query, before=before, limit=limit, **SIZES, **whose)
+        return [_summary(*row) for row in rows]
+
+    async def summary(self, id: str) -> ConversationSummary | None:
+        row = await self._pool.row(SQL["one_of_all"], id=id, **SIZES)
+        return None if row is None else _summary(*row)
 
     async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         row = await self._pool.row(SQL["update"], id=id, owner=owner, metadata=metadata)
@@ -86,6 +80,19 @@ class PostgresConversations:
 
     async def delete_item(self, conversation_id: str, item_id: str, owner: str) -> bool:
         return await self._pool.row(SQL["remove_item"], id=conversation_id, item_id=item_id, owner=owner) is not None
+
+
+def _summary(
+    id: str, owner: str, created_at: int, metadata: bytes, items: int, first: Sequence[bytes], last: bytes | None
+) -> ConversationSummary:
+    return ConversationSummary(
+        conversation=StoredConversation(
+            id=unescape(id), owner=unescape(owner), created_at=created_at, metadata=metadata
+        ),
+        items=items,
+        first=first,
+        last=last or b"",
+    )
 
 
 def _arrays(items: Sequence[StoredItem]) -> dict[str, Any]:

@@ -57,21 +57,29 @@ def summaries(
             return None
         before = numbers[0][0]
     query = SQL["listed" if owner is not None else "listed_of_all"]
-    found = []
     rows = connection.execute(query, {"owner": owner, "before": before, "limit": limit}).fetchall()
-    for number, id, whose, created_at, metadata in rows:
-        wanted = {"number": number, "shown": SHOWN_ITEM}
-        firsts = connection.execute(SQL["first_items"], {**wanted, "most": FIRST_ITEMS}).fetchall()
-        last = connection.execute(SQL["last_item"], wanted).fetchall()
-        found.append(
-            ConversationSummary(
-                conversation=StoredConversation(id=id, owner=whose, created_at=created_at, metadata=metadata),
-                items=connection.execute(SQL["counted"], {"number": number, "most": COUNTED}).fetchall()[0][0],
-                first=[bytes(body) for (body,) in firsts],
-                last=bytes(last[0][0]) if last else b"",
-            )
-        )
-    return found
+    return [_summary(connection, *row) for row in rows]
+
+
+def summary(connection: Connection, id: str) -> ConversationSummary | None:
+    """Return a conversation of any owner as a list shows it, or None."""
+    for row in connection.execute(SQL["one_of_all"], {"id": id}).fetchall():
+        return _summary(connection, *row)
+    return None
+
+
+def _summary(
+    connection: Connection, number: int, id: str, owner: str, created_at: int, metadata: bytes
+) -> ConversationSummary:
+    wanted = {"number": number, "shown": SHOWN_ITEM}
+    firsts = connection.execute(SQL["first_items"], {**wanted, "most": FIRST_ITEMS}).fetchall()
+    last = connection.execute(SQL["last_item"], wanted).fetchall()
+    return ConversationSummary(
+        conversation=StoredConversation(id=id, owner=owner, created_at=created_at, metadata=metadata),
+        items=connection.execute(SQL["counted"], {"number": number, "most": COUNTED}).fetchall()[0][0],
+        first=[bytes(body) for (body,) in firsts],
+        last=bytes(last[0][0]) if last else b"",
+    )
 
 
 def update(connection: Connection, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
@@ -177,6 +185,9 @@ class SQLiteConversations:
         self, owner: str | None, *, after: str | None = None, limit: int = 100
     ) -> Sequence[ConversationSummary] | None:
         return await self._database.read_long(lambda connection: summaries(connection, owner, after, limit))
+
+    async def summary(self, id: str) -> ConversationSummary | None:
+        return await self._database.read_long(lambda connection: summary(connection, id))
 
     async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         return await self._writer.submit(lambda connection: update(connection, id, owner, metadata))

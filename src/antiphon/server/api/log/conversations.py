@@ -1,15 +1,20 @@
-"""`GET /conversations`, `GET /admin/conversations`: the conversations of a store with first words, owner, time, count; search."""
+"""`GET /conversations`, `/admin/conversations`: the conversations of a store with first words, owner, time, count; search.
+
+Operators read and delete those of any owner below `/admin/conversations/{id}`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.access.caller import ADMIN
 from antiphon.errors import InvalidRequest
 from antiphon.responses.log.entries import conversation_words
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.conversations import Conversations, no_conversation
 from antiphon.server.api.log.shapes import LONGEST_VALUE
 from antiphon.server.api.paging import whole_number
 from antiphon.server.http.messages import Reply, Request, json_reply
@@ -40,6 +45,12 @@ class ListedConversation(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     question: str
     answer: str
+
+
+class AnyConversation(ListedConversation, frozen=True, kw_only=True):
+    """A conversation of any owner. `own`: whether the key that asks belongs to that owner, and so can go on with it."""
+
+    own: bool
 
 
 class ConversationPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +115,44 @@ class ConversationLists:
         return json_reply(page, headers=PRIVATE)
 
 
+class AnyConversations:
+    """The handlers of `/admin/conversations/{id}`: conversations of any owner, for operators."""
+
+    def __init__(self, conversations: ConversationStore, handlers: Conversations) -> None:
+        self._conversations = conversations
+        self._handlers = handlers
+
+    async def read(self, request: Request) -> Reply:
+        """GET /admin/conversations/{id}."""
+        summary = await self._summary(request)
+        size = sum(len(body) for body in (*summary.first, summary.last))
+        (shown,) = await by_size(size, _shown, [summary])
+        whole = AnyConversation(**msgspec.structs.asdict(shown), own=shown.owner == request.owner)
+        return json_reply(whole, headers=PRIVATE)
+
+    async def delete(self, request: Request) -> Reply:
+        """DELETE /admin/conversations/{id}, with all its items."""
+        return await self._handlers.delete_of(request, await self._owner(request))
+
+    async def list_items(self, request: Request) -> Reply:
+        """GET …/items: as `/v1/conversations/{id}/items`."""
+        return replace(await self._handlers.items_of(request, await self._owner(request)), headers=PRIVATE)
+
+    async def read_item(self, request: Request) -> Reply:
+        """GET …/items/{item_id}; `include`."""
+        return replace(await self._handlers.item_of(request, await self._owner(request)), headers=PRIVATE)
+
+    async def _owner(self, request: Request) -> str:
+        return (await self._summary(request)).conversation.owner
+
+    async def _summary(self, request: Request) -> ConversationSummary:
+        id = request.params["id"]
+        found = await self._conversations.summary(id)
+        if found is None:
+            raise no_conversation(id)
+        return found
+
+
 def _values(request: Request) -> dict[str, str]:
     values = {name: found[-1] for name, found in request.query.items() if found}
     for name, value in values.items():
@@ -136,7 +185,12 @@ def _fits(shown: ListedConversation, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
-def add_conversation_lists(router: RouteTable, lists: ConversationLists) -> None:
-    """Register the lists of conversations."""
+def add_conversation_lists(router: RouteTable, lists: ConversationLists, any: AnyConversations) -> None:
+    """Register the lists of conversations, and what operators read and delete of any owner."""
     router.add("GET", "/conversations", lists.own)
-    router.add("GET", "/admin/conversations", lists.all, scopes=frozenset((ADMIN,)))
+    admin = frozenset((ADMIN,))
+    router.add("GET", "/admin/conversations", lists.all, scopes=admin)
+    router.add("GET", "/admin/conversations/{id}", any.read, scopes=admin)
+    router.add("DELETE", "/admin/conversations/{id}", any.delete, scopes=admin)
+    router.add("GET", "/admin/conversations/{id}/items", any.list_items, scopes=admin)
+    router.add("GET", "/admin/conversations/{id}/items/{item_id}", any.read_item, scopes=admin)

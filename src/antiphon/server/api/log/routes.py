@@ -121,6 +121,7 @@ class ResponseLog:
         if stored is None:
             raise NotFound(f"Response with id '{id}' not found.", param="id", code="response_not_found")
         whole = await by_size(len(stored.body) + len(stored.input), _whole, entry, stored)
+        whole["own"] = whose == request.owner
         if owner is None:
             whole |= msgspec.structs.asdict(await self._sent.find(id, whose))
         return json_reply(whole, headers=PRIVATE)

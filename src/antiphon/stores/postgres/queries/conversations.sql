@@ -95,3 +95,6 @@ WHERE listed.owner = :owner AND listed.number < :before ORDER BY listed.number D
 -- name: listed_of_all
 SELECT {summary} FROM antiphon.conversations AS listed
 WHERE listed.number < :before ORDER BY listed.number DESC LIMIT :limit
+
+-- name: one_of_all
+SELECT {summary} FROM antiphon.conversations AS listed WHERE listed.id = :id

@@ -55,6 +55,9 @@ WHERE owner = :owner AND number < :before ORDER BY number DESC LIMIT :limit
 SELECT number, id, owner, created_at, metadata FROM conversations
 WHERE number < :before ORDER BY number DESC LIMIT :limit
 
+-- name: one_of_all
+SELECT number, id, owner, created_at, metadata FROM conversations WHERE id = :id
+
 -- name: counted
 SELECT count(*) FROM (
     SELECT 1 FROM conversation_items WHERE rowid >= :number << 24 AND rowid < (:number + 1) << 24 LIMIT :most

@@ -52,7 +52,7 @@ function sheet(rows) {
 function row(one) {
   const first = one.time_to_first_token ?? null;
   const speaking = first === null ? 0 : one.duration - first;
-  const state = [one.status.replace("_", " "), one.background ? "background" : "", one.error && `${one.error.status} ${one.error.code}`].filter(Boolean).join(" · ");
+  const state = [one.status.replace("_", " "), one.background ? "background" : "", one.error && `${one.error.status} ${one.error.code}`, one.ignored?.length ? `without ${one.ignored.join(", ")}` : ""].filter(Boolean).join(" · ");
   const tokens = one.tokens || null;
   const [cached, why] = fromCache(one);
   return h("tr", { className: one.status }, h("td", {}, h("time", {}, when(one.started_at))), h("td", {}, readable(one) ? h("a", { href: `#library/${one.id}` }, short(one.id)) : h("span", { title: one.stored === false ? "made with store: false" : "can be read when it has ended" }, short(one.id))),

@@ -4,6 +4,7 @@ import { call, id } from "./api.mjs";
 import { $, h, when } from "./dom.mjs";
 import { showConversations } from "./form.mjs";
 import { itemView, problem } from "./items.mjs";
+import { access } from "./log/access.mjs";
 import { detail, readWhole, table } from "./log/detail.mjs";
 import { LogList } from "./log/list.mjs";
 import { TalkList } from "./log/talks.mjs";
@@ -62,9 +63,9 @@ export class Library {
     const { response, input } = whole;
     const working = response.background && WORKING.includes(response.status);
     const actions = working
-      ? [button("Watch it", () => this.#leave(() => this.playground.watch(response, input)))]
+      ? [whole.own ? button("Watch it", () => this.#leave(() => this.playground.watch(response, input))) : null]
       : [button("Fork", () => this.#leave(() => this.playground.forkRequest(whole)), "", "Copy the request into the playground"),
-        response.status === "completed" || response.status === "incomplete" ? button("Continue", () => this.#leave(() => this.#goOn(whole)), "quiet", "Begin a thread after this response") : null];
+        whole.own && (response.status === "completed" || response.status === "incomplete") ? button("Continue", () => this.#leave(() => this.#goOn(whole)), "quiet", "Begin a thread after this response") : null];
     return detail(whole, [...actions, deleter(() => this.#delete([key]))].filter(Boolean));
   }
 
@@ -76,13 +77,14 @@ export class Library {
   // Conversations
 
   async #conversation(key) {
-    const path = `/v1/conversations/${id(key)}`;
+    const path = (await access()).talk(key);
     const [conversation, items] = await Promise.all([call("GET", path), call("GET", `${path}/items?order=asc&limit=100`)]);
-    conversations.put({ id: key, created_at: conversation.created_at });
+    const { own = true, owner } = conversation; // an operator reads those of others, too
+    if (own) conversations.put({ id: key, created_at: conversation.created_at });
     const metadata = Object.entries(conversation.metadata ?? {}).map(([name, value]) => `${name}=${value}`).join(", ");
     const made = h("a", { href: address("", { conversation: key }) }, "its responses");
-    return [h("h2", {}, conversations.get(key)?.title || "Conversation"), h("p.id", {}, key), table({ created: when(conversation.created_at), metadata, responses: made }),
-      h("div.actions", {}, button("Continue", () => this.#leave(() => this.playground.converse(key, items.data))), deleter(() => this.#deleteTalk(path, key))),
+    return [h("h2", {}, conversations.get(key)?.title || conversation.question || "Conversation"), h("p.id", {}, key), table({ created: when(conversation.created_at), owner: own ? null : owner, metadata, responses: made }),
+      h("div.actions", {}, own ? button("Continue", () => this.#leave(() => this.playground.converse(key, items.data))) : "", deleter(() => this.#deleteTalk(path, key))),
       ...items.data.map((item) => itemView(item)), items.has_more ? h("p.note", {}, "These are the first 100 items.") : ""];
   }
 

@@ -93,13 +93,14 @@ export class Playground {
     const input = inputOf(whole);
     const done = (shown, response) => new Turn({ shown, status: "done", response: { output: [], ...response } });
     const turns = [];
-    if (whole.response.previous_response_id) turns.push(done(before, { id: whole.response.previous_response_id, store: true }));
+    const continued = whole.response.previous_response_id;
+    if (continued) turns.push(done(before, whole.own ? { id: continued, store: true } : { store: false }));
     if (input.before.length) turns.push(Object.assign(done(input.before, { store: false }), { basis: turns.map((turn) => turn.key) }));
     this.lane.load(turns);
-    if (whole.response.conversation) showConversations(whole.response.conversation.id);
+    if (whole.own && whole.response.conversation) showConversations(whole.response.conversation.id);
     this.#compose(input.prompt?.content ?? "");
     this.#standing();
-    const notes = [isRedacted(body) && "Credentials of its MCP servers are not stored: enter them again.", !input.prompt && "Its input ended with outputs of tools: they are part of the thread, and are sent with the next prompt."];
+    const notes = [!whole.own && whole.response.conversation && "Its conversation belongs to another owner: what was said there before is not part of this thread.", isRedacted(body) && "Credentials of its MCP servers are not stored: enter them again.", !input.prompt && "Its input ended with outputs of tools: they are part of the thread, and are sent with the next prompt."];
     for (const note of notes.filter(Boolean)) $("thread").append(h("p.note", {}, note));
     $("input").focus();
   }

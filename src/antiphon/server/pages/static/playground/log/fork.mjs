@@ -1,6 +1,9 @@
 // A stored response → the request that made it, for the form: everything copied, and editable.
 
 import { call, id } from "../api.mjs";
+import { access } from "./access.mjs";
+
+const MOST_EARLIER = 50; // responses before another owner's one
 
 // What a response repeats where the request did not say it; only for entries that do not have the parameters.
 const DEFAULTS = { temperature: 1, top_p: 1, truncation: "disabled", parallel_tool_calls: true, tool_choice: "auto", top_logprobs: 0, presence_penalty: 0, frequency_penalty: 0, service_tier: "default", background: false, store: true };
@@ -52,9 +55,22 @@ export function inputOf({ response, input }) {
 }
 
 // The items of the responses before it, oldest first: what its thread showed.
-export async function earlier({ response }) {
+export async function earlier({ response, own }) {
   if (!response.previous_response_id) return [];
+  if (!own) return earlierOfAnother(response.previous_response_id);
   const path = `/v1/responses/${id(response.previous_response_id)}`;
   const [previous, input] = await Promise.all([call("GET", path), call("GET", `${path}/input_items?order=asc&limit=100`)]);
   return [...input.data, ...previous.output];
+}
+
+// Of another owner, as operators read them: each response has the items of its own request only.
+async function earlierOfAnother(last) {
+  const { one } = await access();
+  const found = [];
+  for (let name = last; name && found.length < MOST_EARLIER; ) {
+    const { response, input } = await call("GET", one(name));
+    found.unshift([...input, ...response.output]);
+    name = response.previous_response_id;
+  }
+  return found.flat();
 }
