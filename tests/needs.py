@@ -7,6 +7,7 @@ on purpose, in CI too. A row that only some systems can have (`system=True`) is 
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib.util
 import os
@@ -52,6 +53,17 @@ def _runs(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == 0
 
 
+SCOPED = 6
+"""The version of Landlock that keeps signals inside."""
+
+
+def _landlock() -> int:
+    """Return the version of Landlock, below 1 where there is none."""
+    if sys.platform != "linux":
+        return 0
+    return ctypes.CDLL(None).syscall(444, None, 0, 1)  # landlock_create_ruleset, of any processor
+
+
 NEEDS: Mapping[str, Need] = {
     "chromium": Need(
         lambda: program(*CHROMIUM) is not None and _packages("axe_playwright_python"),
@@ -78,9 +90,9 @@ NEEDS: Mapping[str, Need] = {
         "bubblewrap is not installed, or may make no name spaces (apt-get install bubblewrap)",
     ),
     "sandlock": Need(
-        lambda: sys.platform == "linux" and _packages("sandlock"),
-        "the package sandlock is not installed (pip install sandlock==0.9.0), or this is not Linux",
-        system=True,
+        lambda: _landlock() >= SCOPED and _packages("sandlock"),
+        "the package sandlock is not installed (scripts/install), or this is no Linux from 6.12 on",
+        system=_landlock() < SCOPED,
     ),
     "history": Need(
         lambda: _runs("git", "-C", str(Path(__file__).parent), "cat-file", "-e", OLDER),

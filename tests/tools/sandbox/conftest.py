@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
 import msgspec
 import pytest
@@ -11,8 +13,9 @@ import pytest
 from antiphon.tools.sandbox.base import Ended, Sandbox, SandboxKind, SandboxLimits
 from antiphon.tools.sandbox.bubblewrap import Bubblewrap
 from antiphon.tools.sandbox.interior import interiors
-from antiphon.tools.sandbox.process import SandboxProcess, start
+from antiphon.tools.sandbox.process import SandboxProcess
 from antiphon.tools.sandbox.sandlock import Sandlock
+from antiphon.tools.sandbox.starting import start
 
 LIMITS = SandboxLimits(memory=512 << 20, disk=24 << 20, processes=40)
 
@@ -52,7 +55,7 @@ async def ask(sandbox: Sandbox, code: str, seconds: float = 20.0) -> Asked:
     return Asked(b"".join(pieces).decode(errors="replace"), ended)
 
 
-def alive(pids: list[int]) -> list[int]:
+def alive(pids: Collection[int]) -> list[int]:
     """Return those of some processes that are there and no zombies."""
     found = []
     for pid in pids:
@@ -63,6 +66,14 @@ def alive(pids: list[int]) -> list[int]:
         except OSError:
             continue
     return found
+
+
+async def none_of(pids: Collection[int]) -> None:
+    """Wait until some processes have ended."""
+    deadline = time.monotonic() + 20
+    while left := alive(pids):
+        assert time.monotonic() < deadline, left
+        await asyncio.sleep(0.05)
 
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a server as another user")

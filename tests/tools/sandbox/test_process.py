@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from antiphon.tools.sandbox import process, watch
+from antiphon.tools.sandbox import starting, watch
 from antiphon.tools.sandbox.base import Interior, SandboxError, SandboxFileError, SandboxKind, SandboxLimits
 from antiphon.tools.sandbox.inside.frames import HEAD
-from antiphon.tools.sandbox.process import MOST_BYTES, MOST_JSON, MOST_OUTPUT, SandboxProcess, start
+from antiphon.tools.sandbox.process import MOST_BYTES, MOST_JSON, MOST_OUTPUT, SandboxProcess
+from antiphon.tools.sandbox.starting import Spawned, start
 
-from .conftest import alive, ask, started
+from .conftest import alive, ask, none_of, started
 
 CELLS = {
     "the value of the last expression": ("1 + 1", "2\n"),
@@ -40,11 +41,10 @@ CELLS = {
 }
 
 
-@pytest.mark.parametrize("case", CELLS)
-async def test_a_cell_shows_what_a_repl_shows(sandbox: SandboxProcess, case: str) -> None:
-    code, text = CELLS[case]
-    asked = await ask(sandbox, code)
-    assert (asked.text, asked.ended.ok) == (text, True)
+async def test_a_cell_shows_what_a_repl_shows(sandbox: SandboxProcess) -> None:
+    for case, (code, text) in CELLS.items():
+        asked = await ask(sandbox, code)
+        assert (asked.text, asked.ended.ok) == (text, True), case
 
 
 ERRORS = {
@@ -58,12 +58,12 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("code", ERRORS)
-async def test_an_exception_is_shown_from_the_cell_on(sandbox: SandboxProcess, code: str) -> None:
-    asked = await ask(sandbox, code)
-    assert not asked.ended.ok
-    assert ERRORS[code] in asked.text
-    assert "supervisor" not in asked.text and "antiphon" not in asked.text
+async def test_an_exception_is_shown_from_the_cell_on(sandbox: SandboxProcess) -> None:
+    for code, text in ERRORS.items():
+        asked = await ask(sandbox, code)
+        assert not asked.ended.ok, code
+        assert text in asked.text
+        assert "supervisor" not in asked.text and "antiphon" not in asked.text
     assert sandbox.alive
 
 
@@ -121,13 +121,11 @@ async def test_files_go_in_and_out(sandbox: SandboxProcess) -> None:
     assert not (await ask(sandbox, "1")).ended.changed
 
 
-@pytest.mark.parametrize(
-    "path", ["", ".", "..", "/etc/passwd", "../x", "a/../../x", "a//b", "a\n", "a" * 300, "/".join("a" * 20)]
-)
-async def test_paths_stay_in_the_folder(sandbox: SandboxProcess, path: str) -> None:
-    for action in (sandbox.read(path, 10), sandbox.write(path, b"x"), sandbox.remove(path)):
-        with pytest.raises(SandboxFileError):
-            await action
+async def test_paths_stay_in_the_folder(sandbox: SandboxProcess) -> None:
+    for path in ("", ".", "..", "/etc/passwd", "../x", "a/../../x", "a//b", "a\n", "a" * 300, "/".join("a" * 20)):
+        for action in (sandbox.read(path, 10), sandbox.write(path, b"x"), sandbox.remove(path)):
+            with pytest.raises(SandboxFileError):
+                await action
     assert sandbox.alive
 
 
@@ -168,36 +166,38 @@ async def test_a_command_that_takes_too_long_is_ended(sandbox: SandboxProcess) -
 # Ends
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "while True: pass",
-        "import time; time.sleep(600)",
-        "try:\n  while True: pass\nexcept BaseException:\n  while True: pass",
-    ],
+ENDLESS = (
+    "while True: pass",
+    "import time; time.sleep(600)",
+    "try:\n  while True: pass\nexcept BaseException:\n  while True: pass",
 )
-async def test_code_that_takes_too_long_is_ended_and_files_stay(sandbox: SandboxProcess, code: str) -> None:
-    await ask(sandbox, "x = 1; open('kept', 'w').write('a')")
-    asked = await ask(sandbox, "open('late', 'w').write('b')\n" + code, 0.5)
-    assert asked.ended.timed_out and not asked.ended.ok
-    assert list(asked.ended.changed) == [("late", 1)]
-    asked = await ask(sandbox, "import os; sorted(os.listdir('.')), 'x' in globals()")
-    assert (asked.text, asked.ended.fresh) == ("(['kept', 'late'], False)\n", True)
 
 
-@pytest.mark.parametrize(
-    ("code", "died"),
-    [
-        ("import os; os._exit(3)", "status 3"),
-        ("import os; os.kill(os.getpid(), 11)", "SIGSEGV"),
-        ("import os\nfor n in range(3, 100):\n  try: os.close(n)\n  except OSError: pass", "status 0|SIGKILL"),
-    ],
-)
-async def test_an_interpreter_that_dies_is_told_and_replaced(sandbox: SandboxProcess, code: str, died: str) -> None:
-    asked = await ask(sandbox, code)
-    assert asked.ended.died in died.split("|") and not asked.ended.ok
-    asked = await ask(sandbox, "1")
-    assert (asked.text, asked.ended.fresh) == ("1\n", True)
+async def test_code_that_takes_too_long_is_ended_and_files_stay(sandbox: SandboxProcess) -> None:
+    kept: list[str] = []
+    for number, code in enumerate(ENDLESS):
+        await ask(sandbox, f"x = 1; open('a{number}', 'w').write('a')")
+        asked = await ask(sandbox, f"open('b{number}', 'w').write('b')\n" + code, 0.5)
+        assert asked.ended.timed_out and not asked.ended.ok
+        assert list(asked.ended.changed) == [(f"b{number}", 1)]
+        kept += [f"a{number}", f"b{number}"]
+        asked = await ask(sandbox, "import os; sorted(os.listdir('.')), 'x' in globals()")
+        assert (asked.text, asked.ended.fresh) == (f"({sorted(kept)}, False)\n", True)
+
+
+DEATHS = {
+    "import os; os._exit(3)": "status 3",
+    "import os; os.kill(os.getpid(), 11)": "SIGSEGV",
+    "import os\nfor n in range(3, 100):\n  try: os.close(n)\n  except OSError: pass": "status 0|SIGKILL",
+}
+
+
+async def test_an_interpreter_that_dies_is_told_and_replaced(sandbox: SandboxProcess) -> None:
+    for code, died in DEATHS.items():
+        asked = await ask(sandbox, code)
+        assert asked.ended.died in died.split("|") and not asked.ended.ok
+        asked = await ask(sandbox, "1")
+        assert (asked.text, asked.ended.fresh) == ("1\n", True)
 
 
 @pytest.mark.parametrize(
@@ -225,20 +225,23 @@ for _ in range(3):
 """
 
 
-async def test_nothing_runs_between_two_calls(sandbox: SandboxProcess) -> None:
-    await ask(sandbox, LEFT_OVER)
-    pids = watch.processes(sandbox.pid)
-    assert len(pids) > 5
-    before = [_cpu(pid) for pid in pids]
-    await asyncio.sleep(0.5)
-    assert [_cpu(pid) for pid in pids] == before
-
-
 async def test_the_end_of_a_sandbox_leaves_nothing(sandbox: SandboxProcess) -> None:
     await ask(sandbox, LEFT_OVER)
     pids = watch.processes(sandbox.pid)
     await sandbox.close()
-    await _none_of(pids)
+    await none_of(pids)
+
+
+async def test_a_sandbox_that_is_closed_ends_its_calls_at_once(sandbox: SandboxProcess) -> None:
+    calls = [asyncio.create_task(ask(sandbox, LEFT_OVER + "\ntime.sleep(600)", 600)) for _ in range(2)]
+    await asyncio.sleep(0.5)
+    pids = watch.processes(sandbox.pid)
+    await sandbox.close()
+    async with asyncio.timeout(20):
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(one, SandboxError) for one in ended)
+    assert not sandbox.alive and sandbox._connection.fileno() == -1
+    await none_of(pids)
 
 
 async def test_a_time_out_ends_all_processes_of_a_call(sandbox: SandboxProcess) -> None:
@@ -254,7 +257,7 @@ async def test_a_server_that_goes_while_a_sandbox_starts_leaves_nothing(kind: Sa
     sandbox = await started(kind)
     pids = watch.processes(sandbox.pid)
     sandbox._connection.close()
-    await _none_of(pids[1:])
+    await none_of(pids[1:])
     await sandbox.close()
 
 
@@ -282,7 +285,7 @@ async def test_a_server_that_is_killed_leaves_nothing() -> None:
     server.send_signal(signal.SIGKILL)
     await asyncio.to_thread(server.wait)
     server.stdout.close()
-    await _none_of(pids)
+    await none_of(pids)
 
 
 @pytest.mark.parametrize(
@@ -315,33 +318,18 @@ async def test_what_cannot_start_says_why(kind: SandboxKind) -> None:
         await start(kind, Interior(python="/nowhere/python"), SandboxLimits())
 
 
-def _cpu(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return " ".join(file.read().rpartition(")")[2].split()[11:13])
-    except OSError:
-        return ""
-
-
-async def _none_of(pids: list[int]) -> None:
-    deadline = time.monotonic() + 20
-    while left := alive(pids):
-        assert time.monotonic() < deadline, left
-        await asyncio.sleep(0.05)
-
-
 async def test_a_start_that_is_cancelled_leaves_no_process(kind: SandboxKind, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made in a thread, and may come to be when nobody waits for it any more."""
     made: list[subprocess.Popen[bytes]] = []
-    spawned = process._spawned
+    spawned = starting._spawned
 
-    def slowly(*given: Any) -> process.Spawned:
+    def slowly(*given: Any) -> Spawned:
         time.sleep(0.1)
         found = spawned(*given)
         made.append(found[0])
         return found
 
-    monkeypatch.setattr(process, "_spawned", slowly)
+    monkeypatch.setattr(starting, "_spawned", slowly)
     task = asyncio.create_task(started(kind))
     await asyncio.sleep(0.02)
     task.cancel()
@@ -356,12 +344,12 @@ async def test_a_start_that_is_cancelled_leaves_no_process(kind: SandboxKind, mo
 
 async def test_the_loop_turns_while_a_process_is_made(kind: SandboxKind, monkeypatch: pytest.MonkeyPatch) -> None:
     turns = threading.Event()
-    spawned = process._spawned
+    spawned = starting._spawned
 
-    def waiting(*given: Any) -> process.Spawned:
+    def waiting(*given: Any) -> Spawned:
         assert turns.wait(10), "the event loop waits for the fork"
         return spawned(*given)
 
-    monkeypatch.setattr(process, "_spawned", waiting)
+    monkeypatch.setattr(starting, "_spawned", waiting)
     asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_later, 0.01, turns.set)
     await (await started(kind)).close()

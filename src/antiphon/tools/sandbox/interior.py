@@ -18,7 +18,7 @@ from antiphon.tools.sandbox.base import Interior, SandboxError
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
 USUAL = ("/usr/bin/python3", "/usr/local/bin/python3")
 ASK_SECONDS = 10
-_INSIDE = ("frames", "files", "interpreter", "program", "supervisor")
+_INSIDE = ("frames", "files", "interpreter", "program", "stillness", "supervisor")
 
 _LOADER = """
 import sys, json, types

@@ -14,7 +14,8 @@ from antiphon.tools.sandbox.base import BEING_TRIED, Interior, Sandbox, SandboxE
 from antiphon.tools.sandbox.endings import run_quietly
 from antiphon.tools.sandbox.interior import interiors
 from antiphon.tools.sandbox.probes import QUICK, Ground, failing
-from antiphon.tools.sandbox.process import SandboxProcess, start
+from antiphon.tools.sandbox.process import SandboxProcess
+from antiphon.tools.sandbox.starting import start
 
 log = logging.getLogger("antiphon.tools.sandbox")
 

@@ -97,6 +97,8 @@ QUICK: tuple[Probe, ...] = (
     Probe("kernel log", "call(103, 116, 3, ctypes.create_string_buffer(100), 100)"),
     Probe("memory without a folder", "call(319, 279, b'x', 0) and call(29, 194, 0, 1 << 20, 0o1600)"),
     Probe("files by handle", "call(304, 265, -100, 0, 0)"),
+    Probe("timers of the kernel", "call(222, 107, 1, ctypes.create_string_buffer(64), ctypes.create_string_buffer(8))"),
+    Probe("signals by files", "call(72, 25, 0, 10, 18)"),
     Probe("unknown system calls", "call(470, 470, 0) and call(999, 999, 0)"),
     Probe("typing into the terminal", "raises(lambda: __import__('fcntl').ioctl(0, 0x5412, b'x'))"),
     Probe("devices", "raises(lambda: os.listdir('/dev')) or set(os.listdir('/dev')) <= DEVICES"),

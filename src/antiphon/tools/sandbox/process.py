@@ -1,4 +1,4 @@
-"""SandboxProcess: a sandbox as the server has it: started, asked, watched, ended. What it says is taken as hostile."""
+"""SandboxProcess: a sandbox as the server has it: asked, watched, ended. What it says is taken as hostile."""
 
 from __future__ import annotations
 
@@ -6,34 +6,17 @@ import asyncio
 import contextlib
 import json
 import os
-import platform
 import signal
 import socket
 import subprocess
-import sys
 import threading
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from msgspec.structs import replace
-
 from antiphon.tools.sandbox import watch
-from antiphon.tools.sandbox.base import (
-    FOLDER,
-    SKILLS,
-    Command,
-    Ended,
-    Interior,
-    Output,
-    SandboxError,
-    SandboxFileError,
-    SandboxKind,
-    SandboxLimits,
-)
+from antiphon.tools.sandbox.base import Ended, Output, SandboxError, SandboxFileError, SandboxLimits
 from antiphon.tools.sandbox.endings import await_end, run_quietly
 from antiphon.tools.sandbox.inside.frames import HEAD, pack
-from antiphon.tools.sandbox.interior import program
 
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0  # for a sandbox to end what runs in it; then all of it is ended
@@ -44,11 +27,11 @@ MOST_JSON = 2 << 20
 MOST_BYTES = 52 << 20  # ten pictures of 5 MiB
 PIECE = 1 << 20
 MOST_CHANGED = 1000
-COUNTED_APART = (5, 14)  # from this Linux on, a limit of processes counts those of the own name space alone
+THREADS_EACH = 4  # for each process that there may be, where nothing inside bounds threads
 
 
 class SandboxProcess:
-    """One sandbox. `start` makes it."""
+    """One sandbox. `starting.start` makes it."""
 
     def __init__(
         self,
@@ -67,6 +50,7 @@ class SandboxProcess:
         self._limits = limits
         self._end = end
         self._ends_itself = ends_itself
+        self._abandoned = False
         self._turn = asyncio.Lock()
         self._reason = ""
 
@@ -77,7 +61,7 @@ class SandboxProcess:
     @property
     def alive(self) -> bool:
         """Tell whether it runs still."""
-        return self._connection.fileno() >= 0 and self._popen.poll() is None
+        return not self._abandoned and self._popen.poll() is None
 
     async def run(self, code: str, seconds: float, output: Output, *, memory: int | None = None) -> Ended:
         """Run Python, as a REPL does."""
@@ -99,14 +83,14 @@ class SandboxProcess:
         await self._write({"do": "install", "path": path, "executable": executable}, content)
 
     async def _write(self, wish: dict[str, Any], content: bytes) -> None:
-        async with self._turn:
+        async with self._in_turn():
             for start in range(0, max(len(content), 1), PIECE):
                 await self._file({**wish, "more": start > 0}, content[start : start + PIECE])
 
     async def read(self, path: str, most: int) -> bytes:
         """Read a file of at most so many bytes."""
         parts = bytearray()
-        async with self._turn:
+        async with self._in_turn():
             while piece := await self._file({"do": "read", "path": path, "offset": len(parts), "size": PIECE}):
                 parts += piece
                 if len(parts) > most:
@@ -115,7 +99,7 @@ class SandboxProcess:
 
     async def remove(self, path: str) -> None:
         """Delete a file."""
-        async with self._turn:
+        async with self._in_turn():
             await self._file({"do": "remove", "path": path})
 
     async def close(self) -> None:
@@ -124,10 +108,18 @@ class SandboxProcess:
         await self._wait()
 
     def abandon(self) -> None:
-        """End it, without a chance for other tasks in between: what is left of it takes a moment. Idempotent."""
-        self._connection.close()
+        """End it, without a chance for other tasks in between: what is left of it takes a moment. Idempotent.
+
+        A call that waits for its answer sees the end at once, and closes the socket: one that is only closed would let it wait.
+        """
+        if self._abandoned:
+            return
+        self._abandoned = True
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        if not self._turn.locked():
+            self._connection.close()
         if self._ends_itself:
-            self._ends_itself = False
             threading.Thread(target=await_end, args=(self._popen, STOP_SECONDS), daemon=True).start()
         elif self._popen.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -136,17 +128,31 @@ class SandboxProcess:
             self._popen.kill()
         if self._popen.stderr is not None:
             self._popen.stderr.close()
-        end, self._end = self._end, ()
-        if end:
-            threading.Thread(target=run_quietly, args=(end,), daemon=True).start()
+        if self._end:
+            threading.Thread(target=run_quietly, args=(self._end,), daemon=True).start()
 
     # Calls
 
+    @contextlib.asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """Wait for the calls before; in the end close what was abandoned meanwhile."""
+        try:
+            async with self._turn:
+                yield
+        finally:
+            if self._abandoned:
+                self._connection.close()
+
     async def _call(self, wish: dict[str, Any], seconds: float, output: Output, memory: int) -> Ended:
-        async with self._turn:
+        async with self._in_turn():
             watching = asyncio.create_task(self._watch(memory))
             try:
-                return await self._watched(wish, seconds, output)
+                ended = await self._watched(wish, seconds, output)
+                if self._ends_itself and self._is_too_much(
+                    memory
+                ):  # what it leaves would be in the way of other sandboxes
+                    raise EOFError
+                return ended
             except (OSError, EOFError, ValueError, KeyError, TypeError):
                 raise SandboxError(await self._lost()) from None
             except asyncio.CancelledError:
@@ -195,15 +201,23 @@ class SandboxProcess:
         """End the sandbox where its processes are too many, or hold too much together."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            pids = watch.processes(self._popen.pid)
-            if len(pids) > self._limits.processes + 8:  # the sandbox's own come in addition
-                self._reason = f"its processes were more than {self._limits.processes}"
-            elif watch.held(pids, memory) > memory + (64 << 20):  # the interpreter itself comes in addition
-                self._reason = f"its processes held more than {memory >> 20} MiB of memory together"
-            else:
-                continue
-            self.abandon()
-            return
+            if self._is_too_much(memory):
+                return
+
+    def _is_too_much(self, memory: int) -> bool:
+        """Tell whether its processes are too many, or hold too much together; then it is ended."""
+        pids = watch.processes(self._popen.pid)
+        threads = THREADS_EACH * self._limits.processes
+        if len(pids) > self._limits.processes + 8:  # the sandbox's own come in addition
+            self._reason = f"its processes were more than {self._limits.processes}"
+        elif watch.threads(pids) > threads:
+            self._reason = f"its threads were more than {threads}"
+        elif watch.held(pids, memory) > memory + (64 << 20):  # the interpreter itself comes in addition
+            self._reason = f"its processes held more than {memory >> 20} MiB of memory together"
+        else:
+            return False
+        self.abandon()
+        return True
 
     async def _lost(self) -> str:
         """End what is left, and say how it ended."""
@@ -297,92 +311,3 @@ def _how(died: object) -> str:
         with contextlib.suppress(ValueError):
             return signal.Signals(-died).name
     return f"status {died}" if isinstance(died, int) else str(died)[:100]
-
-
-Spawned = tuple[subprocess.Popen[bytes], Sequence[str], bool]
-"""A process, the command that ends what is left of it, and whether it ends all of that itself."""
-
-
-async def start(kind: SandboxKind, interior: Interior, limits: SandboxLimits) -> SandboxProcess:
-    """Start a sandbox, from a thread: a fork waits until the new process runs. Raises SandboxError."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    spawning = asyncio.get_running_loop().run_in_executor(None, _spawn, kind, interior, limits, theirs)
-    try:
-        popen, end, ends_itself = await asyncio.shield(spawning)
-    except OSError as error:
-        ours.close()
-        raise SandboxError(f"{kind.name} cannot be started: {error.strerror}") from None
-    except BaseException:  # nobody waits for it any more, and it may come to be all the same
-        spawning.add_done_callback(partial(_let_go, kind.name, ours, limits))
-        raise
-    sandbox = SandboxProcess(kind.name, popen, ours, limits, end, ends_itself=ends_itself)
-    await sandbox.ready()
-    return sandbox
-
-
-def _let_go(kind: str, ours: socket.socket, limits: SandboxLimits, spawning: asyncio.Future[Spawned]) -> None:
-    if spawning.cancelled() or spawning.exception() is not None:
-        ours.close()
-        return
-    popen, end, ends_itself = spawning.result()
-    SandboxProcess(kind, popen, ours, limits, end, ends_itself=ends_itself).abandon()
-
-
-def _spawn(kind: SandboxKind, interior: Interior, limits: SandboxLimits, theirs: socket.socket) -> Spawned:
-    """Make the process, and close its end of the sockets here. Raises OSError and SandboxError."""
-    with theirs:
-        return _spawned(kind, interior, limits, theirs)
-
-
-def _spawned(kind: SandboxKind, interior: Interior, limits: SandboxLimits, theirs: socket.socket) -> Spawned:
-    number = theirs.fileno()
-    settings: dict[str, object] = {
-        "folder": FOLDER,
-        "skills": SKILLS,
-        "folders": [FOLDER, "/tmp", "/dev/shm", "/home/user", SKILLS],  # noqa: S108 (the sandbox's own)
-        "memory": limits.memory,
-        "disk": limits.disk,
-    }
-    command = kind.command(interior, limits, [], number)
-    try:
-        settings |= {"own_processes": command.own_processes, "folder": command.folder, "filter": command.filter}
-        settings |= {"socket": None if command.stdio else number, "processes": _process_limit(limits, command)}
-        command = replace(command, arguments=[*command.arguments, *program(settings)])
-        return _popen(command, theirs), command.end, bool(command.filter)
-    finally:
-        _close(command)
-
-
-def _popen(command: Command, theirs: socket.socket) -> subprocess.Popen[bytes]:
-    number = theirs.fileno()
-    user = None if command.filter else command.user
-    groups: Sequence[int] | None = None if user is None else []
-    return subprocess.Popen(  # noqa: S603 (our own program)
-        list(command.arguments),
-        stdin=number if command.stdio else subprocess.DEVNULL,
-        stdout=number if command.stdio else subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        cwd="/",
-        env=dict(command.environment),
-        pass_fds=command.keep if command.stdio else (number, *command.keep),
-        start_new_session=True,
-        user=user,
-        group=user,
-        extra_groups=groups,
-    )
-
-
-def _close(command: Command) -> None:
-    for one in command.keep:
-        os.close(one)
-
-
-def _process_limit(limits: SandboxLimits, command: Command) -> int | None:
-    """Return the limit of processes to set inside. Older kernels count all of the user's; elsewhere there is none."""
-    if sys.platform != "linux" or command.image:
-        return None
-    version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2] if part.isdecimal())
-    if command.own_processes and not command.filter and version >= COUNTED_APART:
-        return limits.processes
-    return limits.processes + watch.tasks_of(os.geteuid() if command.user is None else command.user)

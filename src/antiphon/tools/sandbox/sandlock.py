@@ -75,7 +75,7 @@ class Sandlock:
             own_processes=True,
             user=self.user,
             stdio=True,
-            filter=base64.b64encode(seccomp.program(machine, sockets=False)).decode(),
+            filter=base64.b64encode(seccomp.program(machine, name_spaces=False)).decode(),
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data; low halves of the arguments
 
@@ -17,18 +17,28 @@ _NAMESPACES = 0x7E020080  # CLONE_NEW…: cgroup, uts, ipc, user, pid, net, moun
 _SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6; AF_VSOCK is in no name space, and reaches the machine's host
 _STREAMS = tuple(1 | close | block for close in (0, 0o2000000) for block in (0, 0o4000))  # SOCK_STREAM, with flags
 _TERMINAL = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into the terminal that started the server
+_SET_SIGNAL = (10,)  # F_SETSIG: a file that sends a signal of one's choice
+_EXIT_SIGNALS = (0, 17)  # none, SIGCHLD; SIGCONT would start a parent that is stopped
+_PARENT_DEATH, _CONTINUE = 1, 18  # PR_SET_PDEATHSIG, SIGCONT
 _LAST_FAMILY = 63
 NEWEST = 463  # what a newer kernel adds from here on is unknown here
 
 
 class Architecture(msgspec.Struct, frozen=True, kw_only=True):
-    """What a processor's Linux calls its system calls. `clone3` hides its flags: callers fall back to `clone`."""
+    """What a processor's Linux calls its system calls. `clone3` hides its flags: callers fall back to `clone`.
+
+    A timer of `timer_create` goes off also where its process is stopped, and may start it: callers fall back to `setitimer`.
+    """
 
     audit: int
     clone: int
     socket: int
     socketpair: int
     ioctl: int
+    fcntl: int
+    prctl: int
+    setpgid: int
+    timer_create: int
     refused: dict[str, int]
     clone3: int = 435
 
@@ -125,6 +135,10 @@ _X86_64 = Architecture(
     socket=41,
     socketpair=53,
     ioctl=16,
+    fcntl=72,
+    prctl=157,
+    setpgid=109,
+    timer_create=222,
     refused={name: number for name, (number, _) in _REFUSED.items()},
 )
 _AARCH64 = Architecture(
@@ -133,6 +147,10 @@ _AARCH64 = Architecture(
     socket=198,
     socketpair=199,
     ioctl=29,
+    fcntl=25,
+    prctl=167,
+    setpgid=154,
+    timer_create=107,
     refused={name: number for name, (_, number) in _REFUSED.items() if number is not None},
 )
 ARCHITECTURES = {"x86_64": _X86_64, "amd64": _X86_64, "aarch64": _AARCH64, "arm64": _AARCH64}
@@ -146,7 +164,7 @@ def profile(machine: Architecture) -> dict[str, object]:
     refuse: dict[str, object] = {"action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM}
     rules: list[dict[str, object]] = [
         {"names": sorted(machine.refused), **refuse},
-        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
+        {"names": ["clone3", "timer_create"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
     ]
     families = [family for family in range(_LAST_FAMILY + 1) if family not in _SOCKETS]
     compared = [*((family, "SCMP_CMP_EQ") for family in families), (_LAST_FAMILY + 1, "SCMP_CMP_GE")]
@@ -155,9 +173,9 @@ def profile(machine: Architecture) -> dict[str, object]:
     for bit in (1 << offset for offset in range(32) if _NAMESPACES >> offset & 1):
         masked = {"index": 0, "value": bit, "valueTwo": bit, "op": "SCMP_CMP_MASKED_EQ"}
         rules.append({"names": ["clone"], **refuse, "args": [masked]})
-    for request in _TERMINAL:
-        typed = {"index": 1, "value": request, "op": "SCMP_CMP_EQ"}
-        rules.append({"names": ["ioctl"], **refuse, "args": [typed]})
+    for name, requests in (("ioctl", _TERMINAL), ("fcntl", _SET_SIGNAL)):
+        for request in requests:
+            rules.append({"names": [name], **refuse, "args": [{"index": 1, "value": request, "op": "SCMP_CMP_EQ"}]})
     return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
 
 
@@ -166,34 +184,61 @@ def architecture() -> Architecture | None:
     return ARCHITECTURES.get(platform.machine().lower())
 
 
-def program(machine: Architecture, *, sockets: bool = True) -> bytes:
+def program(machine: Architecture, *, name_spaces: bool = True) -> bytes:
     """Return the filter: what is not named is allowed; what it refuses fails with an error and ends nothing.
 
-    Without `sockets` there are none but connected pairs: where no name space holds, one would reach the machine's own.
+    Without `name_spaces` there are no sockets but connected pairs, as one would reach the machine's own; and nothing by which a
+    process that ends starts one that is stopped, as nobody inside sees whether a process has ended.
     """
+    absent = [(_RETURN, 0, 0, _REFUSE | errno.ENOSYS)]
     steps: list[_Step] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, machine.audit),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, _NUMBER),
         (_AT_LEAST, 0, 1, NEWEST),  # also x32, whose numbers are above
-        (_RETURN, 0, 0, _REFUSE | errno.ENOSYS),
-        (_EQUAL, 0, 1, machine.clone3),
-        (_RETURN, 0, 0, _REFUSE | errno.ENOSYS),
-        (_EQUAL, 0, 4, machine.clone),
-        (_LOAD, 0, 0, _FIRST),
-        (_ANY_BIT, 0, 1, _NAMESPACES),
-        (_RETURN, 0, 0, _REFUSE | errno.EPERM),
-        (_RETURN, 0, 0, _ALLOW),
-        *_only(machine.socket, _FIRST, _SOCKETS if sockets else (), errno.EAFNOSUPPORT),
-        *(() if sockets else _unless(machine.socketpair, _SECOND, _STREAMS, errno.EAFNOSUPPORT)),
+        *absent,
+        *(step for number in (machine.clone3, machine.timer_create) for step in ((_EQUAL, 0, 1, number), *absent)),
+        *_clone(machine.clone, () if name_spaces else _EXIT_SIGNALS),
+        *_only(machine.socket, _FIRST, _SOCKETS if name_spaces else (), errno.EAFNOSUPPORT),
+        *(() if name_spaces else _unless(machine.socketpair, _SECOND, _STREAMS, errno.EAFNOSUPPORT)),
         *_only(machine.socketpair, _FIRST, _SOCKETS[:1], errno.EAFNOSUPPORT),
         *_never(machine.ioctl, _SECOND, _TERMINAL),
+        *_never(machine.fcntl, _SECOND, _SET_SIGNAL),
+        *(() if name_spaces else _never_both(machine.prctl, _PARENT_DEATH, _CONTINUE)),
     ]
-    for number in sorted(set(machine.refused.values())):
+    for number in sorted({*machine.refused.values(), *(() if name_spaces else (machine.setpgid,))}):
         steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE | errno.EPERM)]
     steps.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", code, yes, no, value) for code, yes, no, value in steps)
+
+
+def _clone(number: int, signals: Sequence[int]) -> list[_Step]:
+    """Return steps that refuse new name spaces, and other signals of a child's end than these, where there are some."""
+    steps: list[_Step] = [
+        (_LOAD, 0, 0, _FIRST),
+        (_ANY_BIT, 0, 1, _NAMESPACES),
+        (_RETURN, 0, 0, _REFUSE | errno.EPERM),
+    ]
+    if signals:
+        steps.append((_AND, 0, 0, 0xFF))
+        steps += [(_EQUAL, len(signals) - index, 0, value) for index, value in enumerate(signals)]
+        steps.append((_RETURN, 0, 0, _REFUSE | errno.EPERM))
+    steps.append((_RETURN, 0, 0, _ALLOW))
+    return [(_EQUAL, 0, len(steps), number), *steps]
+
+
+def _never_both(number: int, first: int, second: int) -> list[_Step]:
+    """Return steps that refuse a call with these two arguments, and allow it with any others."""
+    return [
+        (_EQUAL, 0, 6, number),
+        (_LOAD, 0, 0, _FIRST),
+        (_EQUAL, 0, 3, first),
+        (_LOAD, 0, 0, _SECOND),
+        (_EQUAL, 0, 1, second),
+        (_RETURN, 0, 0, _REFUSE | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
 
 
 def _only(number: int, offset: int, values: Iterable[int], error: int) -> list[_Step]:

@@ -33,6 +33,17 @@ def _children(pid: int) -> Iterator[int]:
             continue
 
 
+def threads(pids: list[int]) -> int:
+    """Return how many threads some processes have together."""
+    count = 0
+    for pid in pids:
+        try:
+            count += len(os.listdir(f"/proc/{pid}/task"))
+        except OSError:
+            continue
+    return count
+
+
 def held(pids: list[int], enough: int) -> int:
     """Return the bytes that processes hold. What they share is counted once, where the plain sum is above `enough`."""
     total = sum(map(_resident, pids))

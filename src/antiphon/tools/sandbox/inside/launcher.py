@@ -25,7 +25,6 @@ PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 POLL_HANGUP = 0x2000  # POLLRDHUP: the other end of a socket is closed, whatever there is still to be read
 FOLDERS = ("data", "tmp", "home", "skills", "shm")
-LONGEST_WAIT = 500  # milliseconds between two looks whether the first process is there
 
 
 def main(given: dict[str, Any]) -> None:
@@ -64,17 +63,23 @@ def main(given: dict[str, Any]) -> None:
 
 
 def _wait(pid: int) -> None:
-    """Return when the server has let go, or the process has ended."""
+    """Return when the server has let go, or the process has ended; meanwhile wait for what else ends, and run only then."""
+    first = os.pidfd_open(pid)
+    ended, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     watched = select.poll()
-    watched.register(0, POLL_HANGUP)
-    while not watched.poll(LONGEST_WAIT):
-        with open(f"/proc/{pid}/stat") as file:
-            if file.read().rpartition(")")[2].split()[0] in "ZX":
-                return
+    for number, events in ((0, POLL_HANGUP), (first, select.POLLIN), (ended, select.POLLIN)):
+        watched.register(number, events)
+    while True:
         for child in _children():
             if child != pid:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(child, os.WNOHANG)
+        if {number for number, _ in watched.poll()} & {0, first}:
+            return
+        with contextlib.suppress(BlockingIOError):
+            os.read(ended, 4096)
 
 
 def end_children() -> None:

@@ -20,6 +20,7 @@ import sys
 from antiphon.tools.sandbox.inside import interpreter
 from antiphon.tools.sandbox.inside.files import Folder, counted
 from antiphon.tools.sandbox.inside.frames import Message, Stdio, receive, send
+from antiphon.tools.sandbox.inside.stillness import Others
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,18 +62,18 @@ class InnerSupervisor:
     def __init__(self, connection: Connection, settings: Message) -> None:
         self._server = connection
         self._settings = settings
-        self._own_processes = alone(settings)
+        self._others = Others(alone(settings))
         self._folder = Folder(settings["folder"])
         self._skills = Folder(settings["skills"])
         self._python: Child | None = None
-        self._groups: set[int] = set()
 
     def serve(self) -> None:
         """Do what the server asks for, until it goes."""
         self._start_python()
-        self._freeze()
+        self._others.stop()
         send(self._server, {"ready": sys.version.split()[0]})
         while True:
+            self._others.settle(self._server)
             message, blob = receive(self._server)
             try:
                 answer, content = getattr(self, "_do_" + message["do"])(message, blob)
@@ -85,7 +86,7 @@ class InnerSupervisor:
     def _do_run(self, message: Message, blob: bytes) -> tuple[Message, bytes]:
         lost = self._python is None
         python = self._python or self._start_python()
-        self._thaw()
+        self._others.go_on()
         assert python.connection is not None
         if "memory" in message:
             self._limit(python.pid, message["memory"])
@@ -98,7 +99,7 @@ class InnerSupervisor:
         return self._ended({**answer, "lost": lost}), content
 
     def _do_shell(self, message: Message, blob: bytes) -> tuple[Message, bytes]:
-        self._thaw()
+        self._others.go_on()
         shell = self._start_shell(message["command"])
         answer, content = self._watch(shell, message["most"])
         shell.let_go()
@@ -124,7 +125,7 @@ class InnerSupervisor:
         return {"idle": True}, b""
 
     def _ended(self, answer: Message) -> Message:
-        self._freeze()
+        self._others.stop()
         changed, gone, odd = self._folder.changes()
         return {**answer, "changed": changed, "gone": gone, "odd": odd}
 
@@ -144,7 +145,7 @@ class InnerSupervisor:
                 os._exit(0)
         theirs.close()
         os.close(writing)
-        self._groups.add(pid)
+        self._others.groups.add(pid)
         self._python = Child(pid, {reading: 1}, ours)
         return self._python
 
@@ -160,7 +161,7 @@ class InnerSupervisor:
                 os._exit(127)
         os.close(out_writing)
         os.close(err_writing)
-        self._groups.add(pid)
+        self._others.groups.add(pid)
         return Child(pid, {out: 1, err: 2})
 
     def _become(self, out: int, err: int, close: list[Connection]) -> None:
@@ -254,7 +255,7 @@ class InnerSupervisor:
             left -= min(left, len(piece))
         return left, dropped
 
-    # Ending, stopping
+    # Ending
 
     def _end(self, child: Child) -> None:
         self._kill(child.pid)
@@ -263,11 +264,11 @@ class InnerSupervisor:
         child.let_go()
 
     def _end_all(self) -> None:
-        self._signal(signal.SIGKILL)
+        self._others.signal(signal.SIGKILL)
         if self._python is not None:
             self._end(self._python)
         self._python = None
-        self._groups.clear()
+        self._others.groups.clear()
         try:
             while True:
                 os.waitpid(-1, 0)
@@ -282,26 +283,6 @@ class InnerSupervisor:
         except OSError:
             return False
         return True
-
-    def _freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
-
-    def _thaw(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: int) -> None:
-        """Signal all processes of this sandbox but this one; the first one of a process name space gets none."""
-        try:
-            if self._own_processes:
-                os.kill(-1, number)
-                return
-        except OSError:
-            return
-        for group in list(self._groups):
-            try:
-                os.killpg(group, number)
-            except OSError:
-                self._groups.discard(group)
 
 
 def alone(settings: Message) -> bool:
