@@ -10,12 +10,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench import figures, instructions, page, turns
+from bench import figures, instructions, page, scale, turns
 from bench.harness import bench as harness
 from bench.lab import ROOT, Figures, Lab, laboratory
 
 REPEATED = ("ordinary", "messages", "stored", "background", "workers")
-PARTS = ("ordinary", "messages", "stored", "background", "idle", "many", "workers", "growth", "chain")
+PARTS = ("ordinary", "messages", "stored", "background", "idle", "many", "workers", "replicas", "growth", "chain")
 
 
 def main() -> None:
@@ -62,6 +62,7 @@ def main() -> None:
         return
     print(page.goals(found))
     if "C" not in found:
+        arguments.page.write_text(page.renewed(arguments.page.read_text(), found))
         return
     print(page.table(found))
     arguments.page.write_text(page.page(found, machine(), "scripts/bench"))
@@ -84,7 +85,7 @@ def _keep(found: Figures, path: Path) -> None:
 
 def measure(part: str, lab: Lab, repeats: int) -> Figures:
     """Run one part and say what came out."""
-    function = vars(figures)[part]
+    function = (vars(figures) | vars(scale))[part]
     found: Figures = function(lab, repeats) if part in REPEATED else function(lab)
     print(
         part,

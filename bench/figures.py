@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from bench import load
 from bench.lab import Figures, Lab, median, pause, request_cost, token_cost, work
 
-IDLE_STREAMS = 1000
 CHAIN = 1000
-SCALED = ("A64", "D8", "E")
 
 
 def ordinary(lab: Lab, repeats: int) -> Figures:
@@ -90,52 +88,6 @@ def background(lab: Lab, repeats: int) -> Figures:
         "background": 100 * (followed / foreground - 1),
         "resumed": 100 * (resumed / foreground - 1),
     }
-
-
-def idle(lab: Lab) -> Figures:
-    """Memory of streams that are open and silent."""
-    with lab.server() as server:
-        asyncio.run(load.hold_open("mock-n10-d0", 50, server.rss_kb))
-        before = server.rss_kb()
-        held = asyncio.run(load.hold_open("mock-n2-d30000", IDLE_STREAMS, server.rss_kb))
-        return {"idle": (held - before) / IDLE_STREAMS}
-
-
-def many(lab: Lab) -> Figures:
-    """2,000 streams of one token per second."""
-    name = work("many", up="mock-n20-d1000", conc=2000, n=(2000, 2000), tok=20, ramp=4000)
-    with lab.server() as server:
-        figures = server.measure(name, 1)
-    return {
-        "many-p99": figures["transit_p99"] / 1000,
-        "many-p50": figures["transit_p50"] / 1000,
-        "many": token_cost(figures),
-    }
-
-
-def workers(lab: Lab, repeats: int) -> Figures:
-    """Two workers against one, by turns.
-
-    Mock and load generator share the two CPUs with two workers, but not with one: the goal is held against what is left.
-    """
-    seen: dict[str, list[float]] = {name: [] for name in SCALED}
-    scaled: list[float] = []
-    costs: list[float] = []
-    for _ in range(repeats):
-        with lab.server(workers=1) as server:
-            one = {name: server.measure(name, 1) for name in SCALED}
-        with lab.server(workers=2) as server:
-            two = {name: server.measure(name, 1) for name in SCALED}
-        for name in SCALED:
-            run = two[name]["runs"][0]
-            others = (
-                (run["mock_cpu_s"] + run["cpu_s"]) / run["requests"] * two[name]["rps"]
-            )  # CPUs that the harness takes
-            seen[name].append(two[name]["rps"] / one[name]["rps"])
-            scaled.append(seen[name][-1] * 2 / (2 - others))
-            costs.append(request_cost(two[name]) / request_cost(one[name]))
-    by_work = {name: median(its) for name, its in seen.items()}
-    return {"workers-seen": by_work, "workers-cost": median(costs), "workers": median(scaled)}
 
 
 def growth(lab: Lab) -> Figures:

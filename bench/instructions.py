@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.harness import bench as harness
-from bench.lab import MESSAGES_PATH, PATH, PORT, ROOT, Figures
+from bench.lab import MESSAGES_PATH, PATH, PORT, PYTHON, ROOT, Figures
 
 START_LIMIT = 240.0
 """Seconds that a server may take to start."""
@@ -182,7 +182,7 @@ def _server(way: Setup, source: Path, folder: Path, simulated: Sequence[str] = (
     options = ["--port", str(PORT), "--backend", f"http://127.0.0.1:{harness.MOCK_PORT}/v1", "--store", store]
     command = [
         *callgrind,
-        str(ROOT / ".venv/bin/python"),
+        PYTHON,
         "-m",
         "bench.counted_server",
         "serve",

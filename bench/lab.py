@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +23,9 @@ PORT = int(os.environ.get("BENCH_PORT", "19490"))
 PATH = "/v1/responses"
 MESSAGES_PATH = "/v1/messages"
 COMMAND = os.environ.get("ANTIPHON", str(ROOT / ".venv/bin/antiphon"))
+PYTHON = os.environ.get("BENCH_PYTHON", str(ROOT / ".venv/bin/python"))
+"""What runs another `src`, and is counted by callgrind."""
+
 Figures = dict[str, Any]
 
 
@@ -41,14 +46,14 @@ class Lab:
     def server(
         self,
         *,
-        store: Path | None = None,
+        store: Path | str | None = None,
         workers: int = 1,
         source: Path | None = None,
         port: int = PORT,
         options: Sequence[str] = (),
     ) -> Iterator[Server]:
-        """Run the command; without a path the store is memory and requests say `store: false`. `source`: another `src`."""
-        python = [str(ROOT / ".venv/bin/python"), "-m", "antiphon"]
+        """Run the command. `store`: a path or URL; without one, requests say `store: false`. `source`: another `src`."""
+        python = [PYTHON, "-m", "antiphon"]
         command = [
             *([COMMAND] if source is None else python),
             "serve",
@@ -94,6 +99,7 @@ class Server:
         self._process = process
         self._peer = peer
         self.start = start
+        self.port = int(peer["port"])
 
     @property
     def pid(self) -> int:
@@ -123,22 +129,40 @@ class Server:
 
     def burst(self, work: str, count: int) -> float:
         """Return µs of CPU per request of a load that is not streamed, per token of another, over so many requests."""
+        done = self.run(work, count)
+        return 1e6 * float(done["spent"]) / float(done["tokens"] if harness.WORK[work]["stream"] else done["requests"])
+
+    def run(self, work: str, count: int) -> Figures:
+        """Return the load generator's figures of so many requests, with `spent` and `mock_spent`: seconds of CPU."""
         with harness.lock():
-            before = self.cpu()
+            before, mock = self.cpu(), harness.cpu(self._lab.mock.pid)
             done = self._load(work, count)
             time.sleep(0.05)
-            spent = self.cpu() - before
-        return 1e6 * spent / float(done["tokens"] if harness.WORK[work]["stream"] else done["requests"])
+            return done | {"spent": self.cpu() - before, "mock_spent": harness.cpu(self._lab.mock.pid) - mock}
 
     def _load(self, work: str, count: int) -> Figures:
-        """Send so many requests of one of the harness's workloads. Raises RuntimeError when some fail."""
-        peer, model = self._peer, harness.WORK[work]["up"]
-        file = self._lab.folder / f"{work}-{bool(peer['extra'])}.json"
-        file.write_bytes(harness.body(work, peer["api"], peer["model"].format(m=model), peer["extra"]))
+        return self.load(work, count, [self.port])
+
+    def load(self, work: str, count: int, ports: Sequence[int], **extra: object) -> Figures:
+        """Send so many requests of one of the harness's workloads to servers at these ports by turns, with `extra` in each.
+
+        Raises RuntimeError when some fail.
+        """
+        model = harness.WORK[work]["up"]
+        fields = self._peer["extra"] | extra
+        file = self._lab.folder / f"{work}-{'-'.join(fields)}.json"
+        file.write_bytes(harness.body(work, self._peer["api"], self._peer["model"].format(m=model), fields))
+        peer = self._peer | {"port": ",".join(map(str, ports))}
         done: Figures = harness.load(peer, work, count, 60, str(file))
-        if done["errors"]:
+        if done["errors"] or not done["complete"]:
             raise RuntimeError(f"{work}: {done['errors']} errors: {done['first_error']}")
         return done
+
+    def metrics(self) -> dict[str, float]:
+        """Return what `/metrics` tells, by names with their labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            lines = [line.rpartition(" ") for line in answer.read().decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines if name}
 
     def cpu(self) -> float:
         """CPU seconds of the whole process tree so far."""
@@ -172,7 +196,9 @@ def median(values: list[float]) -> float:
 
 @contextmanager
 def laboratory() -> Iterator[Lab]:
-    """Build the tools and run the mock."""
+    """Build the tools and run the mock; each process may open as many files as the system lets it."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     harness.build()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         mock = harness.start_mock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.lab import PATH, PORT, request_body
@@ -21,9 +21,9 @@ class Wire:
         self._writer = writer
 
     @classmethod
-    async def open(cls) -> Wire:
+    async def open(cls, port: int = PORT) -> Wire:
         """Connect."""
-        return cls(*await asyncio.open_connection("127.0.0.1", PORT, limit=64 * 1024 * 1024))
+        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=64 * 1024 * 1024))
 
     def send(self, method: str, path: str, body: bytes = b"") -> None:
         """Write a request."""
@@ -48,8 +48,8 @@ class Wire:
         self._writer.close()
 
 
-async def hold_open(model: str, count: int, look: Callable[[], float]) -> float:
-    """Open streams, wait for the first token of each, look, and close them."""
+async def opened(model: str, count: int, together: int = 100) -> list[Wire]:
+    """Open streams, so many at a time, and wait for the first token of each."""
     body = request_body(model=model, input=PROMPT, stream=True, store=False)
 
     async def one() -> Wire:
@@ -59,29 +59,30 @@ async def hold_open(model: str, count: int, look: Callable[[], float]) -> float:
         return wire
 
     wires: list[Wire] = []
-    for _ in range(0, count, 50):
-        wires += await asyncio.gather(*(one() for _ in range(50)))
-    found = look()
-    for wire in wires:
-        wire.close()
-    return found
+    for begun in range(0, count, together):
+        wires += await asyncio.gather(*(one() for _ in range(min(together, count - begun))))
+    return wires
 
 
-async def resumed(model: str, count: int, ramp: float) -> int:
-    """Begin background streams, lose each after its first token, and follow it from there; return their number."""
+async def resumed(model: str, count: int, ramp: float, ports: Sequence[int] = (PORT,)) -> int:
+    """Begin background streams, lose each after its first token, and follow it from there; return their number.
+
+    With several servers, each is followed on another one than it was begun on. Raises RuntimeError for a stream without its end.
+    """
     body = request_body(model=model, input=PROMPT, background=True, stream=True)
 
     async def one(place: int) -> None:
         await asyncio.sleep(ramp * place / count)
-        lost = await Wire.open()
+        lost = await Wire.open(ports[place % len(ports)])
         lost.send("POST", PATH, body)
         created = await lost.until(b'"object":"response"')
         id = re.findall(rb'"id":"(resp_\w+)"', created)[-1].decode()
         await lost.until(b"output_text.delta\ndata:")
         lost.close()
-        wire = await Wire.open()
+        wire = await Wire.open(ports[(place + 1) % len(ports)])
         wire.send("GET", f"{PATH}/{id}?stream=true&starting_after=4")
-        await wire.until(b"data: [DONE]\n\n")
+        if b"event: response.completed" not in await wire.until(b"data: [DONE]\n\n"):
+            raise RuntimeError(f"{id} did not complete.")
         wire.close()
 
     await asyncio.gather(*(one(place) for place in range(count)))

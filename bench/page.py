@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench import turns
+from bench import scale_page, turns
 from bench.lab import ROOT, Figures, request_cost, token_cost
 from bench.recorded import GOALS, PEERS
 
 NOTES = ROOT / "bench" / "notes"
 """Sections that are written by hand, of what other programs measure. They stand in the page as they are."""
+
+BEFORE = "## Growth"
+"""The section that comes after that of scale."""
+
+PARTS_HEAD = "| part | repeats | commit | load average before → after |"
 
 HEADER = (
     "| server | A64 ms/request | B µs/token | C µs/token | C transit p50 / p99 ms | D8 ms/request | RSS MB | start s |\n"
@@ -67,6 +72,23 @@ def page(found: Figures, machine: str, command: str) -> str:
     return "\n\n".join(_sections(found, machine, command)) + "\n"
 
 
+def renewed(page: str, found: Figures) -> str:
+    """Return a page with what these figures tell of goals, of how parts were measured, and of scale; the rest as it was."""
+    rows = [*goals(found).splitlines(), *_origins(found["measured"]).splitlines()]
+    told = {row.split("|")[1]: row for row in rows[2:] if "not measured" not in row and not row.startswith("|---")}
+    lines = [told.pop(line.split("|")[1], line) if line.startswith("|") else line for line in page.splitlines()]
+    measured = lines.index(PARTS_HEAD) + 2
+    lines[measured:measured] = [row for name, row in told.items() if name.strip() in found["measured"]]
+    section = scale_page.section(found)
+    if section:
+        begin = next((n for n, line in enumerate(lines) if line == scale_page.HEADING), lines.index(BEFORE))
+        end = next(
+            n for n, line in enumerate(lines) if n >= begin and line.startswith("## ") and line != scale_page.HEADING
+        )
+        lines[begin:end] = [*section.splitlines(), ""]
+    return "\n".join(lines) + "\n"
+
+
 def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     yield "# Performance"
     yield "Benchmarks of this server beside others: CPU per request and token, added latency, memory."
@@ -80,9 +102,7 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     yield STORES_NOTE
     yield "## Goals"
     yield goals(found)
-    if "workers-seen" in found:
-        seen = ", ".join(f"{name} {ratio:.2f} ×" for name, ratio in found["workers-seen"].items())
-        yield WORKERS_NOTE.format(seen=seen, cost=found["workers-cost"])
+    yield from filter(None, (scale_page.section(found),))
     if "by API" in found:
         yield "## The Messages API"
         yield "CPU per token of `/v1/messages` beside `/v1/responses`, by turns in one run of the server, in µs:"
@@ -115,7 +135,7 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
 
 def _origins(measured: Mapping[str, Mapping[str, str]]) -> str:
     rows = [f"| {part} | {how['repeats']} | {how['commit']} | {how['load']} |" for part, how in measured.items()]
-    return "\n".join(("| part | repeats | commit | load average before → after |", "|---|---|---|---|", *rows))
+    return "\n".join((PARTS_HEAD, "|---|---|---|---|", *rows))
 
 
 def _pairs(head: tuple[str, str], pairs: Mapping[object, float]) -> str:
@@ -154,10 +174,6 @@ never sleeps, five of the 22 function calls per token less.
 A background stream was 40 % dearer than a foreground one as long as SQLite kept a row per event beside those of its own
 response, which touched a page or two of every response at each commit. Now what a response has gathered is one row at the end of
 one table: 11 and 12 % in two runs."""
-
-WORKERS_NOTE = """Two workers against one, by turns: {seen}, while mock and load generator take about a fifth of a CPU from two
-workers and nothing from one. The goal is held against what two workers do with the CPU that is left to them. A request costs
-{cost:.2f} times the CPU that it costs with one."""
 
 METHOD = """## Method
 

@@ -42,6 +42,14 @@ def test_the_composition_hangs_together() -> None:
     assert upstreams == [name for name in services if name.startswith("antiphon-")]
 
 
+def test_the_balancer_has_room_for_streams() -> None:
+    text = (DEPLOY / "nginx.conf").read_text()
+    (connections,) = map(int, re.findall(r"worker_connections (\d+);", text))
+    (files,) = map(int, re.findall(r"worker_rlimit_nofile (\d+);", text))
+    assert connections > 20_000, "a stream takes two"
+    assert files >= connections
+
+
 def test_monitoring_is_composed_of_files_and_servers_that_there_are() -> None:
     servers = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     added = yaml.safe_load((DEPLOY / "compose.monitoring.yaml").read_text())

@@ -29,6 +29,7 @@
 #include <time.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <netinet/in.h>
@@ -198,7 +199,7 @@ static void request(conn *c, char *head, size_t hl, char *body, size_t bl) {
         else if (!strncmp(head + 4, "/last", 5)) { buf o = {0}; bput(&o, last.p ? last.p : "", last.len); json(c, o.p ? o.p : ""); free(o.p); }
         else {                                        /* /v1/models */
             static const char *ms[] = {"mock-n100-d0", "mock-n100-d20", "mock-n200-d0", "mock-n200-d0-w", "mock-n50-d0-f",
-                "mock-n10-d0", "mock-n1000-d0", "mock-n10000-d0", "mock-n100000-d0", "mock-n20-d200", "mock-n20-d1000", "mock-n2-d30000", "mock-n300-d20", "mock-n100-d200", NULL}; buf o = {0}; bputs(&o, "{\"object\":\"list\",\"data\":[");
+                "mock-n10-d0", "mock-n1000-d0", "mock-n10000-d0", "mock-n100000-d0", "mock-n20-d200", "mock-n20-d1000", "mock-n2-d30000", "mock-n2-d120000", "mock-n300-d20", "mock-n100-d200", "mock-n50-d200", NULL}; buf o = {0}; bputs(&o, "{\"object\":\"list\",\"data\":[");
             for (int i = 0; ms[i]; i++) { if (i) bputs(&o, ","); bputs(&o, "{\"id\":\""); bputs(&o, ms[i]); bputs(&o, "\",\"object\":\"model\",\"created\":1760000000,\"owned_by\":\"mock\",\"max_model_len\":131072}"); }
             bputs(&o, "]}"); json(c, o.p); free(o.p);
         }
@@ -235,7 +236,7 @@ static void process(conn *c) {
     }
 }
 int main(int argc, char **argv) {
-    int port = argc > 1 ? atoi(argv[1]) : 9100; signal(SIGPIPE, SIG_IGN);
+    int port = argc > 1 ? atoi(argv[1]) : 9100; signal(SIGPIPE, SIG_IGN); struct rlimit rl; if (!getrlimit(RLIMIT_NOFILE, &rl)) { rl.rlim_cur = rl.rlim_max; setrlimit(RLIMIT_NOFILE, &rl); }
     int ls = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1; setsockopt(ls, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     if (bind(ls, (void *)&a, sizeof a) || listen(ls, 4096)) { perror("bind"); return 1; }

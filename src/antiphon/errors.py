@@ -9,7 +9,8 @@ AntiphonError
 │   │   └── Unresolvable   a host that a request names has no address
 │   ├── NotFound           404
 │   ├── BackendError       502/503/504, or the backend's own 4xx passed on
-│   │   └── ModelUnavailable  one model cannot be called; its backend is well
+│   │   ├── ModelUnavailable  one model cannot be called; its backend is well
+│   │   └── OutOfFiles     this process may open no more connections; its backends are well
 │   ├── ContainersBusy     503: all containers of the server are in use
 │   └── HeldError          PostgreSQL: a lock was not had in time
 ├── StoreError             what a store refuses; the store itself is well
@@ -163,3 +164,7 @@ class BackendError(APIError):
 
 class ModelUnavailable(BackendError):
     """One model of a backend cannot be called now; the backend itself is well, and so are its other models."""
+
+
+class OutOfFiles(BackendError):
+    """This process may open no more files, and so no connection: no backend's fault, and the same with each of them."""

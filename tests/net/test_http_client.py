@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import logging
 import socket
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.errors import BackendError
+from antiphon.errors import BackendError, OutOfFiles
 from antiphon.net.http.address import Address, parse_url
 from antiphon.net.http.client import HttpClient
 from tests.net.http_servers import hello, pair, pieces
@@ -96,6 +97,19 @@ async def test_nothing_listens() -> None:
     assert int(error.headers["Retry-After"]) >= 1
     assert str(port) not in error.message
     assert "127.0.0.1" not in error.message
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+async def test_no_file_is_left(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object) -> None:
+        raise OSError(number, "Too many open files")
+
+    monkeypatch.setattr("antiphon.net.http.client.open_connection", refused)
+    with pytest.raises(OutOfFiles) as caught:
+        await HttpClient(Address(host="127.0.0.1", port=9)).send("GET", "/")
+    error = caught.value
+    assert (error.status, error.code, error.retriable) == (503, "server_overloaded", False)
+    assert int(error.headers["Retry-After"]) >= 1
 
 
 async def test_a_name_that_does_not_resolve() -> None:

@@ -54,11 +54,11 @@ def test_every_metric_of_the_dashboard_is_there() -> None:
 def test_every_metric_of_the_alert_rules_is_there(tmp_path: Path) -> None:
     (group,) = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"]
     asked = [rule["expr"] for rule in group["rules"]]
-    wanted = {name for text in asked for name in re.findall(r"\b(antiphon_\w+)", text)}
+    wanted = {name for text in asked for name in re.findall(r"\b((?:antiphon|process)_\w+)", text)}
     store = open_sqlite(tmp_path / "a.db").database
     stored = {f"antiphon_store_{name}" for name in {*POSTGRES, *(each.name for each in store.measures())}}
     assert wanted <= _names() | stored
-    for topic in ("store_up", "taken_over", "lost", "oldest", "webhook", "wanted"):
+    for topic in ("store_up", "taken_over", "lost", "oldest", "webhook", "wanted", "loop_delay", "cpu", "max_fds"):
         assert any(topic in name for name in wanted), topic
     assert len({rule["alert"] for rule in group["rules"]}) == len(group["rules"])
     assert all(rule["labels"]["severity"] in ("warning", "critical") for rule in group["rules"])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from antiphon.runtime import open_files
 from antiphon.telemetry.prometheus import Samples
 
 _STATM = Path("/proc/self/statm")
@@ -21,6 +22,9 @@ def samples(born: float) -> Iterable[Samples]:
         pages = int(_STATM.read_text().split()[1])
         yield _one("process_resident_memory_bytes", "Memory.", pages * os.sysconf("SC_PAGE_SIZE"))
         yield _one("process_open_fds", "Open files.", len(os.listdir(_FDS)))
+    most = open_files.limit()
+    if most is not None:
+        yield _one("process_max_fds", "Files that may be open.", most)
 
 
 def _one(name: str, help: str, value: float) -> Samples:

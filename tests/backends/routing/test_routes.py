@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
 import pytest
 
@@ -11,7 +12,7 @@ from antiphon.backends.open import open_backend
 from antiphon.backends.routing import breaker, member, registry, routes
 from antiphon.backends.routing.registry import Registry
 from antiphon.config import BackendConfig, ModelConfig
-from antiphon.errors import BackendError
+from antiphon.errors import BackendError, OutOfFiles
 from tests.backends.routing.fleets import Server, fleet
 from tests.backends.turns import read_all
 from tests.net.upstream import Call, running, until
@@ -53,6 +54,22 @@ async def test_the_only_backend_is_called_whatever_it_did_before() -> None:
         one.servers[0].broken = 0
         assert await one.ask() == "a"
         assert one.health("a").circuit == "closed"
+
+
+async def test_a_process_without_files_blames_no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with fleet("ab", break_after=2, break_seconds=30.0) as both:
+        with monkeypatch.context() as full:
+            full.setattr("antiphon.net.http.client.open_connection", refused)
+            full.setattr("antiphon.net.http.client.HttpClient._pop", lambda _: None)
+            for _ in range(6):
+                with pytest.raises(OutOfFiles):
+                    await both.ask()
+        for name in "ab":
+            assert (both.health(name).circuit, both.health(name).up, both.health(name).failures) == ("closed", True, 0)
+        assert await both.ask() in "ab"
 
 
 async def test_others_take_over_from_one_that_fails_and_a_probe_brings_it_back() -> None:

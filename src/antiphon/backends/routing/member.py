@@ -14,7 +14,7 @@ from antiphon.backends.learning.adaptations import Adaptable
 from antiphon.backends.routing.breaker import Breaker
 from antiphon.backends.routing.call_queue import CallQueue, Waiter
 from antiphon.backends.routing.shared_slots import SharedSlots, SlotStore
-from antiphon.errors import BackendError, ModelUnavailable
+from antiphon.errors import BackendError, ModelUnavailable, OutOfFiles
 
 log = logging.getLogger("antiphon.backends.routing")
 
@@ -143,6 +143,8 @@ class Member:
 
     def unreachable(self, error: BackendError) -> None:
         """Take note that it could not be asked: for a few seconds others are preferred."""
+        if isinstance(error, OutOfFiles):
+            return
         if not self.error:
             log.warning("backend %s: %s", self.backend.name, error.message)
         self.error = error.message
@@ -150,7 +152,7 @@ class Member:
 
     def failed(self, error: BackendError) -> None:
         """Take note that a call failed; only what is the backend's own fault counts."""
-        if error.status < 500 or isinstance(error, ModelUnavailable):
+        if error.status < 500 or isinstance(error, ModelUnavailable | OutOfFiles):
             self.breaker.ended()
             return
         self.failures += 1

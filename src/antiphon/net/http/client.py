@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
 from collections.abc import Mapping
 
-from antiphon.errors import BackendError, ConfigError
+from antiphon.errors import BackendError, ConfigError, OutOfFiles
 from antiphon.net.http.address import Address
 from antiphon.net.http.protocol import ANSWER_LIMIT, HttpConnection, StaleConnection, Timeouts
 from antiphon.net.http.response import HttpResponse, broke_off
@@ -21,6 +22,7 @@ log = logging.getLogger("antiphon.net.http")
 
 MAX_IDLE_SECONDS = 60.0
 RETRY_AFTER = {"Retry-After": "2"}
+OUT_OF_FILES = "The server has too many connections at the moment."
 
 
 JSON = b"application/json"
@@ -122,6 +124,8 @@ class HttpClient:
         except (OSError, ProxyRefused) as error:
             connection.close()
             log.warning("connecting to %s failed: %s", self._peer(), error or "timed out")
+            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+                raise OutOfFiles(503, OUT_OF_FILES, code="server_overloaded", headers=RETRY_AFTER) from None
             raise _unavailable() from None
         except BaseException:
             connection.close()

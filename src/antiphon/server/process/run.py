@@ -18,6 +18,7 @@ import uvicorn
 
 from antiphon.config import Config
 from antiphon.runtime.heap import keep_large_blocks_apart, trim_forever
+from antiphon.runtime.open_files import raise_limit
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.process.settings_source import WATCH_INTERVAL, Source, reload
 from antiphon.server.process.sockets import Listeners, open_listeners
@@ -30,6 +31,12 @@ LAST_WORDS = 5.0
 
 DIRECT_WITH = "0.54"
 """The minor version of uvicorn on whose insides `server/http/uvicorn_protocol.py` and `server/ws/uvicorn_protocol.py` build."""
+
+BACKLOG = 16_384
+"""Connections that wait to be accepted; the system has a limit of its own (`net.core.somaxconn`)."""
+
+FEW_FILES = 4096
+"""Open files below which a line of the log tells how many there may be."""
 
 COLLECT_AFTER = (10_000, 20, 20)
 """New objects before the collector looks at them: hardly any are in cycles, and a look at each 700th costs 2 %."""
@@ -166,6 +173,7 @@ def make_server(app: AntiphonApp, config: Config, source: Source | None = None) 
         **protocols(config.websocket),
         ws_max_size=config.websocket_max_message,
         ws_per_message_deflate=config.websocket_compression,
+        backlog=BACKLOG,
         lifespan="on",
         interface="asgi3",
         loop="uvloop",
@@ -205,6 +213,9 @@ def serve(app_factory: str, config: Config, source: Source | None = None) -> int
 def run(app: AntiphonApp, server: GracefulServer, listeners: Listeners) -> int:
     """Serve on sockets until a signal comes; return the exit code."""
     keep_large_blocks_apart()
+    files = raise_limit()
+    if files is not None and files < FEW_FILES:
+        log.warning("this process may open %d files, two for each stream: raise LimitNOFILE, or `ulimit -Hn`", files)
     gc.freeze()  # what is there now stays: the collector need not look at it again and again (4 % of a short request)
     gc.set_threshold(*COLLECT_AFTER)
     gc.enable()
