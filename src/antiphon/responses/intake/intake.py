@@ -261,7 +261,7 @@ class Intake:
     def _complete(self, draft: Draft) -> Plan:
         """Return the Plan of a request whose context is known."""
         asked, request, route, tools_here = draft.asked, draft.request, draft.route, draft.tools
-        defaults, can, ignored = route.defaults, route.card.capabilities, tools_here.ignored
+        defaults, can = route.defaults, route.card.capabilities
         response = echo_response(
             request,
             id=f"resp_{draft.identity.id_base}",
@@ -271,13 +271,6 @@ class Intake:
             defaults=defaults,
             store_default=self._config.store_default,
         )
-        effort = response.reasoning.effort
-        if effort is not None and not can.reasoning:
-            effort = None
-            if wants_effort(request):
-                ignored = [*ignored, EFFORT]
-        if not route.runs_hosted_tools and (beyond := [*beyond_chat(request), *untold(draft.shown)]):
-            ignored = [*ignored, *beyond]
         sent = self._services.captures.of(response.id, draft.owner) if response.store else None
         turn = Turn(
             model=route.card.id,
@@ -291,7 +284,7 @@ class Intake:
             temperature=request.temperature if request.temperature is not None else defaults.temperature,
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
             max_output_tokens=1 if prewarms(request) else response.max_output_tokens,
-            reasoning_effort=effort,
+            reasoning_effort=response.reasoning.effort if can.reasoning else None,
             extra=with_operators(asked.extra, route.extra_body),
             stream=bool(request.stream),
         )
@@ -316,7 +309,7 @@ class Intake:
             stored=response.store,
             conversation_id=response.conversation.id if response.conversation else None,
             options=self._stream_options(draft),
-            ignored=[*asked.ignored, *ignored] if asked.ignored else ignored,
+            ignored=_ignored(draft),
             sources=draft.sources,
             size=draft.size,
         )
@@ -352,6 +345,16 @@ class Intake:
             return self._services.sealer.seal(text, "found", owner)
         except SealError:
             return None
+
+
+def _ignored(draft: Draft) -> Sequence[str]:
+    """Return the fields and tools of a request that have no effect."""
+    ignored, request = draft.tools.ignored, draft.request
+    if request.reasoning is not None and not draft.route.card.capabilities.reasoning and wants_effort(request):
+        ignored = [*ignored, EFFORT]
+    if not draft.route.runs_hosted_tools and (beyond := [*beyond_chat(request), *untold(draft.shown)]):
+        ignored = [*ignored, *beyond]
+    return [*draft.asked.ignored, *ignored] if draft.asked.ignored else ignored
 
 
 def _with_rest(plan: Plan, draft: Draft) -> Plan:

@@ -229,7 +229,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/admin/requests"): Operation(
         tag=SERVER,
         summary="What runs and what ran lately",
-        words="Of all workers of this server, without any text of a prompt or an answer. `ignored`: what it asks for and does not get.",
+        words="Of all workers of this server, without any text of a prompt or an answer. "
+        "`ignored`: what a request asks for and does not get.",
         answer=RequestList,
     ),
     ("GET", "/admin/engine"): Operation(
