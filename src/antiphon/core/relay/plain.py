@@ -16,6 +16,7 @@ from antiphon.core.deltas import PlainItem, PlainType
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.end import Counts
 from antiphon.core.relay.shapes import MOST_NAME, WORKED_ON, Json, too_deep
+from antiphon.core.stream.writers import TEXT_PART
 from antiphon.core.tools.call_ids import FreshIds
 
 MOST_PARTS = 100
@@ -32,7 +33,6 @@ OF_ARGUMENTS = 2
 _PLAIN = frozenset(get_args(PlainType))
 _ENDED = WORKED_ON[1:]
 _MESSAGE = b'{"id":%b,"type":"message","status":"%b","role":"assistant","content":[%b]}'
-_TEXT = b'{"type":"output_text","text":%b,"annotations":[],"logprobs":[]}'
 _CALL = b'{"id":%b,"type":"function_call","status":"%b","call_id":%b,"name":%b,"arguments":%b}'
 
 
@@ -89,7 +89,7 @@ def written(item: PlainItem, id: str, ids: FreshIds) -> bytes:
     """Return a plain item as its Writer closes it. `ids` gives a call one that no other call has."""
     status = (item.status if item.status in _ENDED else "completed").encode()
     if item.content is not None:
-        texts = [_TEXT % to_json(part.text) for part in item.content]
+        texts = [TEXT_PART % (to_json(part.text), b"", b"") for part in item.content]
         return _MESSAGE % (to_json(id), status, b",".join(texts))
     call_id = item.call_id
     call_id = ids.take(call_id if call_id and len(call_id) <= MOST_NAME else id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -46,11 +46,10 @@ def encoded_once(text: str) -> Any:
     return text if len(text) <= LONG else Raw(text_json(text))
 
 
-def _joined(values: Sequence[bytes]) -> Raw:
-    return Raw(b"[%b]" % b",".join(values)) if values else _EMPTY
+TEXT_PART = b'{"type":"output_text","text":%b,"annotations":[%b],"logprobs":[%b]}'
+"""A part of a message, from its text as JSON, and the entries of its lists."""
 
-
-_EMPTY = Raw(b"[]")
+REFUSAL_PART = b'{"type":"refusal","refusal":%b}'
 
 
 def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes:
@@ -97,7 +96,7 @@ class ItemWriter:
             ev.ContentPartAdded(item_id=self.item_id, output_index=self.index, content_index=content_index, part=part)
         )
 
-    def _part_done(self, content_index: int, part: Part) -> None:
+    def _part_done(self, content_index: int, part: Any) -> None:
         self._emitter.emit(
             ev.ContentPartDone(item_id=self.item_id, output_index=self.index, content_index=content_index, part=part)
         )
@@ -111,7 +110,7 @@ class MessageWriter(ItemWriter):
     def __init__(self, emitter: Emitter, item_id: str, index: int) -> None:
         super().__init__(emitter, item_id, index)
         self._annotations: list[bytes] = []
-        self._parts: list[OutputText | Refusal] = []
+        self._parts: list[Any] = []  # as JSON, made once
         self._pieces: list[str] = []
         self._logprobs: list[bytes] = []
         self._kind = ""
@@ -184,27 +183,27 @@ class MessageWriter(ItemWriter):
     def _close_part(self) -> None:
         if not self._kind:
             return
-        text = encoded_once("".join(self._pieces))
-        part: OutputText | Refusal
+        text = text_json("".join(self._pieces))
         if self._kind == "text":
-            part = OutputText(text=text, logprobs=_joined(self._logprobs), annotations=_joined(self._annotations))
+            part = TEXT_PART % (text, b",".join(self._annotations), b",".join(self._logprobs))
         else:
-            part = Refusal(refusal=text)
+            part = REFUSAL_PART % text
         if self._emitter.mute:
             self._emitter.skip(2)
         else:
-            self._content_done(part)
-            self._part_done(len(self._parts), part)
-        self._parts.append(part)
+            self._content_done(Raw(text))
+            self._part_done(len(self._parts), Raw(part))
+        self._parts.append(Raw(part))
         self._kind = ""
         self._pieces, self._logprobs, self._annotations = [], [], []
 
-    def _content_done(self, part: OutputText | Refusal) -> None:
+    def _content_done(self, text: Any) -> None:
         where = {"item_id": self.item_id, "output_index": self.index, "content_index": len(self._parts)}
-        if isinstance(part, OutputText):
-            self._emitter.emit(ev.OutputTextDone(text=part.text, logprobs=part.logprobs, **where))  # type: ignore[arg-type]  # one dict of mixed values for two structs
+        if self._kind == "text":
+            logprobs = Raw(b"[%b]" % b",".join(self._logprobs))
+            self._emitter.emit(ev.OutputTextDone(text=text, logprobs=logprobs, **where))  # type: ignore[arg-type]  # one dict of mixed values for two structs
         else:
-            self._emitter.emit(ev.RefusalDone(refusal=part.refusal, **where))  # type: ignore[arg-type]  # as above
+            self._emitter.emit(ev.RefusalDone(refusal=text, **where))  # type: ignore[arg-type]  # as above
 
     def close(self, status: str) -> bytes:
         """End the open part and the message."""

@@ -106,6 +106,9 @@ class HttpResponse(msgspec.Struct, eq=False):
 
         Raises BackendError, and what `take` raises.
         """
+        if self.complete and not (self._inflate or self._error or self._discard):
+            pieces, self._pieces, self.size = self._pieces, [], 0  # nothing is left to wait for
+            return not pieces or take(b"".join(pieces))
         self._take = take
         waiter: asyncio.Future[bool] = self._connection.loop.create_future()
         self._waiter = waiter

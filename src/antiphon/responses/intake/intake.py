@@ -261,16 +261,37 @@ class Intake:
     def _complete(self, draft: Draft) -> Plan:
         """Return the Plan of a request whose context is known."""
         asked, request, route, tools_here = draft.asked, draft.request, draft.route, draft.tools
-        defaults, can = route.defaults, route.card.capabilities
         response = echo_response(
             request,
             id=f"resp_{draft.identity.id_base}",
             created_at=draft.identity.created_at,
             tools=asked.tools,
             text=draft.text,
-            defaults=defaults,
+            defaults=route.defaults,
             store_default=self._config.store_default,
         )
+        plan = Plan(
+            request=request,
+            owner=draft.owner,
+            route=route,
+            turn=self._turn(draft, response),
+            response=response,
+            id_base=draft.identity.id_base,
+            own_items=draft.own,
+            stored=response.store,
+            conversation_id=response.conversation.id if response.conversation else None,
+            options=self._stream_options(draft),
+            ignored=_ignored(draft),
+            sources=draft.sources,
+            size=draft.size,
+        )
+        usual = draft.size < LARGE and tools_here is NO_TOOLS and not asked.forgiving
+        return plan if usual else _with_rest(plan, draft)
+
+    def _turn(self, draft: Draft, response: Response) -> Turn:
+        """Return what the model sees."""
+        asked, request, route = draft.asked, draft.request, draft.route
+        defaults, can = route.defaults, route.card.capabilities
         sent = self._services.captures.of(response.id, draft.owner) if response.store else None
         turn = Turn(
             model=route.card.id,
@@ -289,7 +310,7 @@ class Intake:
             stream=bool(request.stream),
         )
         # Not above: more than 15 arguments by name pass in a dict, which takes ten times as long (CPython 3.11).
-        turn = replace(
+        return replace(
             turn,
             opaque=draft.opaque,
             unknown=asked.extra.keys() if asked.extra else (),
@@ -298,23 +319,6 @@ class Intake:
             senses=Senses(can.images, can.audio),
             encoded=asked.encoded or (EncodedTexts() if response.store and draft.size >= LONG else None),
         )
-        plan = Plan(
-            request=request,
-            owner=draft.owner,
-            route=route,
-            turn=turn,
-            response=response,
-            id_base=draft.identity.id_base,
-            own_items=draft.own,
-            stored=response.store,
-            conversation_id=response.conversation.id if response.conversation else None,
-            options=self._stream_options(draft),
-            ignored=_ignored(draft),
-            sources=draft.sources,
-            size=draft.size,
-        )
-        usual = draft.size < LARGE and tools_here is NO_TOOLS and not asked.forgiving
-        return plan if usual else _with_rest(plan, draft)
 
     def _stream_options(self, draft: Draft) -> StreamTerms:
         request, owner = draft.request, draft.owner

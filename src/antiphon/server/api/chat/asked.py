@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Raw
+from msgspec.structs import replace
 
 from antiphon.core.request.text_format import PLAIN, ResolvedText, resolve_text
 from antiphon.core.request.validation import decode, decode_fields
@@ -166,8 +167,10 @@ class ChatAskedDecoder:
             prompt_cache_key=request.prompt_cache_key,
             safety_identifier=request.safety_identifier,
             user=request.user,
-            moderation=request.moderation,
         )
+        if request.moderation is not None:
+            # Not above: more than 15 arguments by name pass in a dict, which takes ten times as long (CPython 3.11).
+            asked = replace(asked, moderation=request.moderation)
         fields = decode_fields(body)
         extra = {name: value for name, value in fields.items() if name not in READ | NOT_PASSED} if self._others else {}
         return Asked(
