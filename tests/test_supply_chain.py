@@ -16,6 +16,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.needs import NEEDS, left_out
+
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 LOCKS = (
@@ -140,6 +142,25 @@ def test_every_python_that_is_promised_is_tested() -> None:
     tested = set(workflow["jobs"]["check"]["strategy"]["matrix"]["python"])
     promised = {one.rpartition(" ")[2] for one in PROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", one)}
     assert tested == promised == {"3.11", "3.12", "3.13", "3.14"}
+
+
+INSTALLED = {"postgresql", "mcp"}
+"""What tests need and requirements-dev.lock has."""
+ON_RUNNERS = {"chromium"}
+"""What tests need and the images of the forge's runners have: Chrome."""
+PACKAGED = {"pgbouncer": "pgbouncer", "bwrap": "bubblewrap"}
+"""What tests need → its package of the system."""
+
+
+def test_what_tests_need_is_on_the_runners_or_left_out_by_name() -> None:
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
+    for system in ("Linux", "macOS"):
+        steps = [step for step in job["steps"] if step.get("if", f"runner.os == '{system}'").endswith(f"'{system}'")]
+        (tested,) = (step for step in steps if step.get("run", "").startswith("scripts/test"))
+        words = " ".join(step["run"] for step in steps if "apt-get" in step.get("run", "")).split()
+        here = INSTALLED | ON_RUNNERS | {need for need, package in PACKAGED.items() if package in words}
+        wanted = {name for name, need in NEEDS.items() if not need.system}
+        assert wanted - here == left_out(tested["env"]) & wanted, system
 
 
 # Images, and what they may do

@@ -42,7 +42,7 @@ def printed(prompt: str) -> dict[str, Any]:
 
 def runs_as_printed() -> dict[str, str]:
     names = printed(play("x", {"say": "As printed."}))
-    same(names["messages"][-1].result, "As printed.")
+    same(names["messages"], ["As printed."])
     same(names["environment"]["CLAUDE_CODE_MAX_CONTEXT_TOKENS"], "131072")
     return dict(names["environment"])
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+import socket
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,9 @@ from cryptography.x509.oid import NameOID
 from antiphon.errors import BackendError
 from antiphon.net.http.address import parse_url
 from antiphon.net.http.client import HttpClient
+from antiphon.net.tls import client_context
 
+from .certificates import Authority
 from .upstream import Call, Upstream
 
 
@@ -62,9 +67,40 @@ async def test_tls_with_a_trusted_and_an_unknown_certificate(tmp_path: Path) -> 
     wary = HttpClient(address)
     with pytest.raises(BackendError) as caught:
         await wary.send("GET", "/")
-    assert caught.value.status == 503
+    assert (caught.value.status, caught.value.message) == (503, "The backend's certificate is not trusted.")
     await trusting.close()
     await wary.close()
     server.close()
     await upstream.stop()
     await server.wait_closed()
+
+
+async def test_a_server_that_wants_a_certificate_is_told_apart(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(*authority.sign("localhost"))
+    ours.load_verify_locations(authority.file)
+    ours.verify_mode = ssl.CERT_REQUIRED
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        for _ in range(2):
+            taken, _ = listener.accept()
+            with contextlib.suppress(ssl.SSLError), ours.wrap_socket(taken, server_side=True) as connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
+            taken.close()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    address = parse_url(f"https://localhost:{listener.getsockname()[1]}/v1")
+    cert, key = authority.sign("client")
+    known = HttpClient(address, tls=client_context(str(authority.file), str(cert), str(key)))
+    assert await (await known.send("GET", "/")).read_all() == b"hello"
+    unknown = HttpClient(address, tls=client_context(str(authority.file)))
+    with pytest.raises(BackendError, match="The backend refuses the TLS connection: it may want a client certificate"):
+        await unknown.send("GET", "/")
+    for client in (known, unknown):
+        await client.close()
+    thread.join()
+    listener.close()

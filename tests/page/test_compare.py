@@ -57,6 +57,17 @@ def test_panes_are_resized_and_closed(page: Page) -> None:
     assert page.js("document.querySelector('#events').checkVisibility()")
 
 
+def test_the_answer_has_more_room_than_the_events(page: Page) -> None:
+    for width in (980, 1100, 1440):
+        page.look(width, 800)
+        answer, events = (
+            page.js(f"document.querySelector('{pane}').getBoundingClientRect().width")
+            for pane in ("#thread", "#events")
+        )
+        assert answer > events, width
+        assert page.js("document.documentElement.scrollWidth") <= width
+
+
 def test_the_theme_is_chosen_and_kept(page: Page) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
     light = page.js(paper)

@@ -49,6 +49,20 @@ def test_a_turn_in_the_middle_is_deleted_and_what_stays_is_sent(page: Page) -> N
     assert sent(page)[1]["input"] == "Fifth" and "previous_response_id" in sent(page)[1]
 
 
+def test_it_is_told_what_the_next_request_goes_on_from(page: Page) -> None:
+    standing = "document.querySelector('#continues').innerText"
+    ask_and_wait(page, "first")
+    ask_and_wait(page, "second")
+    assert page.js(standing).startswith("continues resp")
+    act(page, 0, "Delete")
+    page.wait(f"{standing} === 'sends the thread again'")
+    ask_and_wait(page, "third")
+    assert page.js(standing).startswith("continues resp")
+    page.click("#store")
+    ask_and_wait(page, "fourth")
+    assert page.js(standing).endswith(", sends what came after it again")
+
+
 def test_a_turn_is_repeated_and_edited(page: Page) -> None:
     ask_and_wait(page, "First")
     ask_and_wait(page, "Second")

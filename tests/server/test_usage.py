@@ -20,7 +20,7 @@ import pytest
 from antiphon.access import usage
 from antiphon.access.prices import Price
 from antiphon.access.usage import UsageLedger
-from antiphon.access.usage_report import as_csv, usage_query
+from antiphon.access.usage_report import as_csv, day_text, usage_query
 from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.errors import APIError
@@ -150,6 +150,28 @@ def test_sums_are_told_apart_and_kept(tmp_path: Path) -> None:
         assert {row["model"]: row["requests"] for row in json.loads(done.stdout)} == {"dear": 2, "cheap": 1}
 
 
+@pytest.mark.parametrize(
+    ("period", "today", "first", "last"),
+    [
+        ("today", "2030-03-01", "2030-03-01", "2030-03-01"),
+        ("yesterday", "2030-03-01", "2030-02-28", "2030-02-28"),
+        ("week", "2030-03-01", "2030-02-25", "2030-03-01"),
+        ("week", "2030-03-04", "2030-03-04", "2030-03-04"),
+        ("last-week", "2030-03-03", "2030-02-18", "2030-02-24"),
+        ("last-week", "2030-03-04", "2030-02-25", "2030-03-03"),
+        ("month", "2030-03-01", "2030-03-01", "2030-03-01"),
+        ("last-month", "2030-03-31", "2030-02-01", "2030-02-28"),
+        ("last-month", "2030-01-31", "2029-12-01", "2029-12-31"),
+        ("1d", "2030-03-01", "2030-03-01", "2030-03-01"),
+        ("7d", "2030-03-01", "2030-02-23", "2030-03-01"),
+    ],
+)
+def test_a_period_is_days(period: str, today: str, first: str, last: str) -> None:
+    day = datetime.date.fromisoformat
+    query = usage_query({"period": period}, day(today))
+    assert (day_text(query.first), day_text(query.last)) == (first, last)
+
+
 def test_openai_s_shapes(tmp_path: Path) -> None:
     start = int(time.time()) // 86_400 * 86_400
     with server(tmp_path) as url:
@@ -172,6 +194,10 @@ def test_openai_s_shapes(tmp_path: Path) -> None:
 REFUSED = (
     "/admin/usage?group_by=name",
     "/admin/usage?start=yesterday",
+    "/admin/usage?period=fortnight",
+    "/admin/usage?period=0d",
+    "/admin/usage?period=9999d",
+    "/admin/usage?period=week&start=2030-01-01",
     "/admin/usage?start=2030-01-02&end=2030-01-01",
     "/admin/usage?start=0001-01-01&end=9999-12-31",
     "/admin/usage?format=xml",

@@ -30,6 +30,11 @@ HEADS = {"input_tokens": "input", "cached_tokens": "cached", "output_tokens": "o
 )
 @click.option("--start", metavar="DAY", help="First day (UTC), such as 2030-01-31.  [default: 30 days up to the end]")
 @click.option("--end", metavar="DAY", help="Last day (UTC).  [default: today]")
+@click.option(
+    "--period",
+    metavar="PERIOD",
+    help="In their place: today, yesterday, week (from Monday), last-week, month, last-month, or days, such as 7d.",
+)
 @click.option("--owner", metavar="NAME", help="Filter by owner.")
 @click.option("--key-id", metavar="ID", help="Filter by key, as `--by key` names it.")
 @click.option("--model", metavar="ID", help="Filter by model.")
@@ -46,6 +51,7 @@ def usage(
     \b
     Examples:
       antiphon usage
+      antiphon usage --owner team-a --period last-week
       antiphon usage --owner team-a --by model --start 2030-01-01 --end 2030-01-07
       antiphon usage --by day,model --format csv > usage.csv
       antiphon usage --url http://gpu1:8080/v1 --by key

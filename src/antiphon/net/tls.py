@@ -37,6 +37,17 @@ def client_context(ca: str = "", cert: str = "", key: str = "", *, path: str = "
     return context
 
 
+def tls_fault(error: BaseException | None) -> str:
+    """Return what a TLS error means for whoever set the backend up; "" for other errors."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "The backend's certificate is not trusted."
+    if isinstance(error, ssl.SSLError) and "ALERT" in (
+        error.reason or ""
+    ):  # OpenSSL's names of what the other side says
+        return "The backend refuses the TLS connection: it may want a client certificate."
+    return ""
+
+
 def stamps(*files: str) -> tuple[tuple[str, int, int], ...]:
     """Return what tells whether files are still the same: a renewed certificate has the name of the one before."""
     found = []

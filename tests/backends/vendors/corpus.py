@@ -1,7 +1,8 @@
 """The corpus of vendors: what engines and providers send, one folder each, with the source of every shape.
 
-`NAME/vendor.toml` has `title`, `url` (as users write it), `profile` or `api` (where that is not `chat`), and a table per shape
-(`SHAPES`). A shape's answer is either a recording (`recording = "FILE"`, bytes of a real engine) or lines after a public source:
+`NAME/vendor.toml` has `title`, `url` (as users write it), `profile` (what the address tells; `named`: what operators name
+instead) or `api` (where that is not `chat`), and a table per shape (`SHAPES`). A shape's answer is either a recording
+(`recording = "FILE"`, bytes of a real engine) or lines after a public source:
 
     + DELTA [FINISH]             a chunk: the vendor's `chunk` with this delta and finish reason
     = MESSAGE [FINISH] [USAGE]   a whole answer: the vendor's `whole` with this message

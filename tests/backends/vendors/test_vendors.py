@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends.chat.profiles import find
+from antiphon.backends.chat.profiles import PROFILES, find
 from antiphon.config import BackendConfig
 from tests.backends.vendors.corpus import SHAPES, Answer, Shape, vendors
 from tests.golden.rules import check_stream
@@ -107,7 +107,7 @@ def served() -> Iterator[tuple[Client, list[Json]]]:
                 url=f"{base}/{vendor.name}/v1",
                 break_after=0,
                 api=vendor.api,
-                profile=vendor.fields.get("profile", "auto"),
+                profile=vendor.fields.get("named") or vendor.fields.get("profile", "auto"),
             )
             for vendor in VENDORS.values()
         }
@@ -233,6 +233,13 @@ def at(value: Any, path: str) -> Any:
 def test_the_address_of_a_vendor_points_to_its_profile(vendor: Any) -> None:
     found = find("auto", vendor.fields["url"], vendor.fields.get("owners", ()))
     assert found is not None and found.name == vendor.fields["profile"]
+
+
+def test_every_profile_has_a_vendor_whose_shapes_are_played_with_it() -> None:
+    played = {
+        name for vendor in VENDORS.values() for name in (vendor.fields.get("named"), vendor.fields.get("profile"))
+    }
+    assert not PROFILES.keys() - played, "describe a server of this profile in tests/backends/vendors"
 
 
 def test_there_are_thirty_vendors_and_every_shape_names_its_source() -> None:

@@ -44,7 +44,7 @@ SDK_SNIPPET = (
     """\
 import asyncio
 {import_os}
-from claude_agent_sdk import ClaudeAgentOptions, query
+from claude_agent_sdk import ClaudeAgentOptions, ResultMessage, query
 
 environment = {{
 """
@@ -58,7 +58,8 @@ environment = {{
 
 async def main():
     async for message in query(prompt="Hello.", options=ClaudeAgentOptions(env=environment)):
-        print(message)
+        if isinstance(message, ResultMessage):
+            print(message.result)
 
 
 asyncio.run(main())

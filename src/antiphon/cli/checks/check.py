@@ -137,6 +137,10 @@ def through(config: BackendConfig) -> str:
 def _hint(error: APIError) -> str:
     if "key" in error.message:
         return "Give its key with --backend-key."
+    if "client certificate" in error.message:
+        return "Name one: client_cert in [backends.NAME]."
+    if "certificate" in error.message:
+        return "Name the file of its authority: ca in [backends.NAME]."
     if error.status in (503, 504):
         return "Does it run, and is the URL right?"
     return "Is the URL right, with /v1 at its end?"

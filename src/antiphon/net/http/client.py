@@ -14,7 +14,7 @@ from antiphon.net.http.protocol import ANSWER_LIMIT, HttpConnection, StaleConnec
 from antiphon.net.http.response import HttpResponse, broke_off
 from antiphon.net.http.tunnel import ProxyRefused, asks_proxy, open_connection
 from antiphon.net.proxies import Proxy
-from antiphon.net.tls import default_context
+from antiphon.net.tls import default_context, tls_fault
 
 __all__ = ["HttpClient", "HttpResponse", "Timeouts"]
 
@@ -123,10 +123,10 @@ class HttpClient:
                 await open_connection(lambda: connection, self.address, self._tls, self.proxy)
         except (OSError, ProxyRefused) as error:
             connection.close()
-            log.warning("connecting to %s failed: %s", self._peer(), error or "timed out")
+            log.warning("connecting to %s failed: %s", self._peer(), str(error) or _wordless(error))
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
                 raise OutOfFiles(503, OUT_OF_FILES, code="server_overloaded", headers=RETRY_AFTER) from None
-            raise _unavailable() from None
+            raise _unavailable(tls_fault(error)) from None
         except BaseException:
             connection.close()
             raise
@@ -173,10 +173,13 @@ async def _answer(connection: HttpConnection, request: bytes) -> HttpResponse:
     return response
 
 
-def _unavailable() -> BackendError:
-    return BackendError(
-        503, "The backend cannot be reached.", code="backend_unavailable", headers=RETRY_AFTER, retriable=True
-    )
+def _wordless(error: Exception) -> str:
+    return "timed out" if isinstance(error, TimeoutError) else "the connection was closed while it was made"
+
+
+def _unavailable(words: str = "") -> BackendError:
+    words = words or "The backend cannot be reached."
+    return BackendError(503, words, code="backend_unavailable", headers=RETRY_AFTER, retriable=True)
 
 
 def _head(address: Address, headers: Mapping[str, str]) -> bytes:

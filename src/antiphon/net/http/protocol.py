@@ -13,6 +13,7 @@ import msgspec
 from antiphon.errors import AntiphonError, BackendError
 from antiphon.net.http.response import HttpResponse, broke_off, timed_out, too_large
 from antiphon.net.socket_writes import writes_of
+from antiphon.net.tls import tls_fault
 
 log = logging.getLogger("antiphon.net.http")
 
@@ -238,6 +239,9 @@ class HttpConnection(asyncio.Protocol):
             response.fail(StaleConnection())
         elif response.status and not self._framed and error is None:
             response.finish(self._pieces)  # a body without a length ends with the connection
+        elif fault := tls_fault(error):  # with TLS 1.3 a certificate that is missing is told behind the handshake
+            log.warning("HTTP client: %s %s", fault, error)
+            response.fail(BackendError(502, fault, retriable=True))
         else:
             response.fail(broke_off())
 

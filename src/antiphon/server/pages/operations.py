@@ -250,8 +250,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/admin/usage"): Operation(
         tag=SERVER,
         summary="What was used and spent",
-        words="Query: `group_by` (`owner`, `key`, `model`, `day`, `tool`, with commas), `start` and `end` (days), `owner`, `key`,"
-        " `model`, `format` (`json`, `csv`).",
+        words="Query: `group_by` (`owner`, `key`, `model`, `day`, `tool`, with commas), `start` and `end` (days) or `period`"
+        " (such as `last-week`, `7d`), `owner`, `key`, `model`, `format` (`json`, `csv`).",
     ),
     ("GET", "/admin/keys"): Operation(
         tag=SERVER,

@@ -242,12 +242,12 @@ export class Playground {
   }
 
   #standing() {
-    const { last, turns } = this.lane;
+    const { last, turns, continued } = this.lane;
     if (!turns.length && !$("thread").querySelector(".welcome")) this.#welcome();
     $("fresh").hidden = $("export").hidden = !turns.length;
     $("continues").hidden = !last;
-    const where = last?.response.store ? h("a", { href: `#library/${last.response.id}` }, short(last.response.id)) : "a response that is not stored";
-    $("continues").replaceChildren("continues ", where);
+    const from = continued ? ["continues ", h("a", { href: `#library/${continued.response.id}` }, short(continued.response.id))] : ["sends the thread again"];
+    $("continues").replaceChildren(...from, continued && continued !== last ? ", sends what came after it again" : "");
     $("kept").textContent = this.lanes.some((lane) => lane.tooLarge) ? "This thread is too large to be kept over a reload." : "";
   }
 

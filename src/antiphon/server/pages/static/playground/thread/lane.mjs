@@ -36,6 +36,12 @@ export class Lane {
     return this.turns.findLast((turn) => turn.done) ?? null;
   }
 
+  // The turn from whose response the next request goes on; what came after it is sent again.
+  get continued() {
+    const good = this.turns.filter((turn) => turn.done);
+    return good[continued(good)] ?? null;
+  }
+
   // Calls by their call_id: they name their outputs.
   get calls() {
     const all = this.turns.flatMap((turn) => turn.history);
@@ -51,7 +57,7 @@ export class Lane {
     const { conversation, ...rest } = settings;
     if (conversation) return { model: rest.model, input: plain(items), conversation: conversation === "new" ? undefined : conversation, ...rest, stream: true };
     const good = this.turns.slice(0, end).filter((turn) => turn.done);
-    const stored = good.findLastIndex((turn, index) => turn.response.store && same(turn.basis, good.slice(0, index)));
+    const stored = continued(good);
     const repeated = good.slice(stored + 1).flatMap((turn) => turn.history);
     const body = { model: rest.model, input: plain([...repeated, ...items]) };
     if (stored >= 0) body.previous_response_id = good[stored].response.id;
@@ -266,6 +272,9 @@ export class Lane {
 }
 
 export const message = (content) => ({ type: "message", role: "user", content });
+
+// Which of these turns a request goes on from: the last whose stored response stands for all before it.
+const continued = (good) => good.findLastIndex((turn, index) => turn.response.store && same(turn.basis, good.slice(0, index)));
 
 const same = (keys, turns) => keys.length === turns.length && turns.every((turn, index) => turn.key === keys[index]);
 

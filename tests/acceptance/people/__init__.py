@@ -1,0 +1,1 @@
+"""What people try, through the real command: `scripts/acceptance people [ROW …]`."""
