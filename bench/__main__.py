@@ -15,7 +15,9 @@ from bench.harness import bench as harness
 from bench.lab import ROOT, Figures, Lab, laboratory
 
 REPEATED = ("ordinary", "messages", "stored", "background", "workers")
-PARTS = ("ordinary", "messages", "stored", "background", "idle", "many", "workers", "replicas", "growth", "chain")
+PARTS = (
+    "ordinary", "memory", "messages", "stored", "background", "idle", "many", "workers", "replicas", "growth", "chain",
+)  # fmt: skip
 
 
 def main() -> None:

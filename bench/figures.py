@@ -90,6 +90,18 @@ def background(lab: Lab, repeats: int) -> Figures:
     }
 
 
+def memory(lab: Lab) -> Figures:
+    """Memory at the start, and after one load and another."""
+    with lab.server() as server:
+        pause(3)  # until the sandbox has been tried
+        found = {"none: it has just started": server.rss_kb() / 1024}
+        for loads in (("A64", "C"), ("B", "D8", "E"), ("L", "D8d")):
+            for name in loads:
+                server.measure(name, 1)
+            found[f"{'then ' if len(found) > 1 else ''}{', '.join(loads)}"] = server.rss_kb() / 1024
+    return {"memory": found}
+
+
 def growth(lab: Lab) -> Figures:
     """CPU per token by number of streams and by length of the answer."""
     by_streams, by_tokens = {}, {}

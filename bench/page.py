@@ -124,6 +124,10 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
             "the whole history to the backend, so its cost grows in proportion to the input:"
         )
         yield _pairs(("up to turn", "CPU ms per turn"), found["by turns"])
+    if "memory" in found:
+        yield "## Memory"
+        yield "Of one server, `store: false`, after loads one behind the other:"
+        yield _pairs(("load", "RSS MB"), found["memory"])
     yield "## On disk"
     yield (
         f"{found.get('bytes per response', 0):,.0f} bytes per stored response of 100 tokens with all its keys; "

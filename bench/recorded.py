@@ -47,6 +47,7 @@ GOALS = {
     "e": Goal(18, 9, "µs/fragment", "E: a function call in 50 fragments, 20 tools"),
     "messages-b": Goal(15, 15, "% more", "a token of `/v1/messages` against one of `/v1/responses`, flat out"),
     "messages-c": Goal(15, 15, "% more", "the same, paced"),
+    "rss": Goal(70, 50, "MB", "memory after A64, B, C, D8 and E"),
     "idle": Goal(40, 20, "kB", "memory per open idle stream"),
     "many-p99": Goal(25, 25, "ms", "2,000 streams × 1 token/s: delay added, p99"),
     "start": Goal(0.6, 0.3, "s", "start to the first answer, `--backend`"),

@@ -106,6 +106,7 @@ was said before are checked, as the application's own API gives them.
 | Cline CLI | 3.0.65 | Responses | set-up, answer, two commands | all right; drops thoughts |
 | Continue CLI | 1.5.47 | Responses | answer, a file read and written, `--resume` | all right; drops thoughts |
 | Open WebUI | 0.12.4 | Responses, chat | connection, models, answer, stream, a tool of the caller (streamed, whole), a picture, a saved chat, its own two tools | all right; its install takes minutes, so it is played where it is named; drops thoughts |
+| n8n | 2.35.7 | Responses, chat | credential and workflows brought in; an agent's answer, two tools, much effort, output parser, JSON schema; the OpenAI node | all right over Responses; over chat completions it sends an assistant's turn with `content: []` behind thoughts, which backends may refuse; its install takes minutes and a compiler, so it is played where it is named; drops thoughts |
 | Google ADK | 2.13.0 | chat, Responses by LiteLLM | answer with usage, stream, two tools (streamed, whole), structured output, session | all right |
 | promptfoo | 0.123.1 | Responses, chat | answer with usage, call, structured output, by its own assertions | all right |
 | OpenLLMetry | 0.62.4 | Responses, chat | model, tokens, answer and calls in spans: whole, streamed, stream helper | all right |
@@ -115,10 +116,7 @@ was said before are checked, as the application's own API gives them.
 
 Thoughts that a client drops are found again by the ids of its calls (`recall_bytes`).
 
-Not in this run: n8n 2.35.7, whose packages take longer to install than all others together, and which needs a compiler for SQLite;
-played by hand before, its agent with tools, output parser and JSON schema and its OpenAI node work over the Responses API, and over chat
-completions it sends an assistant turn without content after a reply with thoughts, which some backends refuse. Goose, LibreChat, Jan
-and Zed come neither from PyPI nor from npm; Crush's npm package does not install without GitHub.
+Not in this run: Goose, LibreChat, Jan and Zed come neither from PyPI nor from npm; Crush's npm package has no program in it, and fetches it from GitHub.
 
 ## Conformance suites
 

@@ -26,7 +26,7 @@ AntiphonError
 ├── SandboxFileError       a file of a sandbox cannot be read or written
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
-    EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
+    EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, Corrupt, BusyError, Extensive,
     LineLeft, LinesMissing, FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall,
     InvalidDocument, UnsupportedDocument, ReaderDied, DocumentGone, ReaderUnusable, EmbeddingFailed, SearchFailed,
     NonConforming, NotOffered

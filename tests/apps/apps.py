@@ -12,7 +12,8 @@ class App:
 
     `pip` or `npm` names the packages of its own environment, pinned; `script` is the module or file of this folder that plays
     it. `library`: the script imports it; else it runs its program, or is JavaScript. `slow`: it takes more than three minutes
-    to install, so it is played only where it is named.
+    to install, so it is played only where it is named. `built`: packages that are compiled here, as their makers' own binaries
+    are not on npm; no other package then runs a script at its installation.
     """
 
     title: str
@@ -21,6 +22,7 @@ class App:
     npm: Sequence[str] = ()
     library: bool = True
     slow: bool = False
+    built: Sequence[str] = ()
 
     @property
     def version(self) -> str:
@@ -61,5 +63,6 @@ APPS = {
     "google-adk": App("Google ADK", "play_google_adk", ["google-adk==2.13.0", "litellm==1.110.2"]),
     "promptfoo": App("promptfoo", "play_promptfoo", npm=["promptfoo@0.123.1"], library=False),
     "open-webui": App("Open WebUI", "play_open_webui", ["open-webui==0.12.4"], library=False, slow=True),
+    "n8n": App("n8n", "play_n8n", npm=["n8n@2.35.7"], library=False, slow=True, built=["isolated-vm", "sqlite3"]),
     "aider": App("aider", "play_aider", ["aider-chat==0.86.2"], library=False),
 }

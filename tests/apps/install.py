@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.apps.apps import NODE, App
@@ -22,7 +23,7 @@ def install(name: str, app: App) -> Path:
         _install(folder, app.pip, _pip)
     if app.npm:
         _install(CACHE / "node", [NODE], _npm)
-        _install(folder, app.npm, _npm)
+        _install(folder, app.npm, partial(_npm, built=app.built))
     return folder
 
 
@@ -31,7 +32,7 @@ def node() -> Path:
     return CACHE / "node/node_modules" / NODE.rpartition("@")[0] / "bin/node"
 
 
-def _install(folder: Path, packages: Sequence[str], way: object) -> None:
+def _install(folder: Path, packages: Sequence[str], way: Callable[[Path, Sequence[str]], None]) -> None:
     wanted, done = "\n".join(packages), folder / ".installed"
     if done.is_file() and done.read_text() == wanted:
         return
@@ -49,8 +50,13 @@ def _pip(folder: Path, packages: Sequence[str]) -> None:
     subprocess.run(pip, check=True)
 
 
-def _npm(folder: Path, packages: Sequence[str]) -> None:
+def _npm(folder: Path, packages: Sequence[str], built: Sequence[str] = ()) -> None:
     (folder / "package.json").write_text('{"private": true}\n')
     path = f"{node().parent}:{os.environ['PATH']}" if node().is_file() else os.environ["PATH"]
+    variables = {**os.environ, "PATH": path, "npm_config_nodedir": str(node().parents[1])}  # its headers are there
     command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-update-notifier", *packages]
-    subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, check=True)
+    if built:
+        command += ["--omit=dev", "--ignore-scripts"]
+    subprocess.run(command, cwd=folder, env=variables, check=True)
+    if built:
+        subprocess.run(["npm", "rebuild", "--silent", *built], cwd=folder, env=variables, check=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from antiphon import __version__
+from antiphon.cli import COMMANDS as MODULES
 from antiphon.cli import cli
 from antiphon.config.docs import page
 from tests.bounds import bound
@@ -51,6 +54,26 @@ async def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     imported = {line.rpartition("|")[2].strip() for line in outcome.err.splitlines()}
     assert "click" in imported
     assert not imported & set(heavy)
+
+
+@pytest.mark.parametrize("command", MODULES)
+def test_each_command_is_where_the_table_says(tmp_path: Path, command: str) -> None:
+    result = run(tmp_path, command, "--help")
+    assert f"Usage: antiphon {command}" in result.stdout
+
+
+@pytest.mark.slow  # a process
+def test_a_command_imports_no_other() -> None:
+    look = "import sys; from antiphon.cli import cli; cli.get_command(None, 'config'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    modules = {f"antiphon.cli.{place.rpartition('.')[0]}" for place in MODULES.values()}
+    assert modules & set(done.stdout.split()) == {"antiphon.cli.config"}
+
+
+@pytest.mark.slow  # a process
+async def test_of_an_unknown_command_the_nearest_is_named(tmp_path: Path) -> None:
+    outcome = await antiphon(tmp_path, "usgae")
+    assert "Did you mean 'usage'?" in outcome.err
 
 
 def test_the_version(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from antiphon.telemetry.otel.endpoint import endpoint_of
 from antiphon.telemetry.otlp import Context, from_environment, parse_parent
 from tests.acceptance.background import Tools, running
 from tests.server.relays.every_route import EveryRoute
@@ -227,15 +228,15 @@ def test_a_collector_that_refuses_is_complained_of_once(caplog: pytest.LogCaptur
 
 
 def test_opentelemetrys_own_variables_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    endpoint, headers, resource = from_environment(
-        {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
-            "OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20b, other=1",
-            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
-            "OTEL_SERVICE_NAME": "mine",
-        }
-    )
-    assert (endpoint, headers) == ("http://c:4318", {"x-key": "a b", "other": "1"})
+    variables = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20b, other=1",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
+        "OTEL_SERVICE_NAME": "mine",
+    }
+    headers, resource = from_environment(variables)
+    assert (endpoint_of("", variables), endpoint_of("http://d", variables)) == ("http://c:4318", "http://d")
+    assert headers == {"x-key": "a b", "other": "1"}
     assert resource == {"deployment.environment.name": "test", "service.name": "mine"}
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
     with traced() as client:

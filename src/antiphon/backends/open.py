@@ -9,8 +9,6 @@ from antiphon.backends.base import Backend
 from antiphon.backends.chat.backend import ChatBackend, codec_options
 from antiphon.backends.chat.leak_families import configured_families
 from antiphon.backends.chat.profiles import NO_PROFILES, Profiles, configured_profiles
-from antiphon.backends.responses.backend import ResponsesBackend, stream_policies
-from antiphon.backends.scripted import ScriptedBackend
 from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.config.apis import api_of
 from antiphon.config.plugins import BACKENDS, load_plugin
@@ -56,12 +54,16 @@ def open_backend(
                 name, config, own, socket=socket, known=known, families=families, learn=learn
             )
         case "responses":
+            from antiphon.backends.responses.backend import ResponsesBackend
+
             backend = ResponsesBackend(name, config, own, socket=socket, learn=learn)
-        case "anthropic":  # few servers have one, and the module takes its time to load
+        case "anthropic":
             from antiphon.backends.anthropic.backend import AnthropicBackend
 
             backend = AnthropicBackend(name, config, own, socket=socket, learn=learn)
         case "scripted":
+            from antiphon.backends.scripted import ScriptedBackend
+
             return ScriptedBackend(name)
         case kind:
             make: BackendFactory = load_plugin(BACKENDS, kind, f"backends.{quoted(name)}.api")
@@ -95,6 +97,8 @@ def made_of(name: str, config: Config) -> object:
 
             return backend, {model: messages_options(backend, one) for model, one in own.items()}
         case "responses":
+            from antiphon.backends.responses.backend import stream_policies
+
             return backend, stream_policies(own)
         case "scripted":
             return backend

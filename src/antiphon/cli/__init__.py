@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from antiphon import __version__
-from antiphon.cli.audit import audit
-from antiphon.cli.chat import chat
-from antiphon.cli.checks.check import check
-from antiphon.cli.checks.conform import conform
-from antiphon.cli.checks.doctor import doctor
-from antiphon.cli.config import config
-from antiphon.cli.connect import connect
-from antiphon.cli.db import db
-from antiphon.cli.keys import keys
-from antiphon.cli.launch import launch
-from antiphon.cli.local.cache import list_models, pull, rm
-from antiphon.cli.local.ps import ps
-from antiphon.cli.local.run import run
-from antiphon.cli.local.stop import stop
-from antiphon.cli.models import models
-from antiphon.cli.monitor.top import top
-from antiphon.cli.serve import serve
-from antiphon.cli.usage import usage
 from antiphon.errors import APIError, ConfigError
+
+COMMANDS = {
+    "serve": "serve.serve",
+    "chat": "chat.chat",
+    "run": "local.run.run",
+    "pull": "local.cache.pull",
+    "list": "local.cache.list_models",
+    "ps": "local.ps.ps",
+    "stop": "local.stop.stop",
+    "rm": "local.cache.rm",
+    "check": "checks.check.check",
+    "doctor": "checks.doctor.doctor",
+    "conform": "checks.conform.conform",
+    "models": "models.models",
+    "keys": "keys.keys",
+    "usage": "usage.usage",
+    "audit": "audit.audit",
+    "top": "monitor.top.top",
+    "launch": "launch.launch",
+    "connect": "connect.connect",
+    "config": "config.config",
+    "db": "db.db",
+}
+"""Where each command is in this folder: its module, and its name there. A module is imported when its command is wanted."""
 
 
 class _Commands(click.Group):
-    """Commands whose known errors are one line on stderr."""
+    """Commands whose known errors are one line on stderr; those of `COMMANDS` are imported when they are wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self.commands, *COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.commands:
+            for name in (
+                [cmd_name] if cmd_name in COMMANDS else COMMANDS
+            ):  # of an unknown one, click names the nearest of all
+                module, _, function = COMMANDS[name].rpartition(".")
+                self.add_command(getattr(import_module(f"antiphon.cli.{module}"), function), name)
+        return self.commands.get(cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -79,32 +99,6 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     click.echo(found(cli, {}, "antiphon", "_ANTIPHON_COMPLETE").source())
-
-
-COMMANDS = (
-    serve,
-    chat,
-    run,
-    pull,
-    list_models,
-    ps,
-    stop,
-    rm,
-    check,
-    doctor,
-    conform,
-    models,
-    keys,
-    usage,
-    audit,
-    top,
-    launch,
-    connect,
-    config,
-    db,
-)
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main() -> None:

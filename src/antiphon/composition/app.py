@@ -17,9 +17,8 @@ from antiphon.access.slots import BackendSlots
 from antiphon.access.tool_limits import ToolMeters
 from antiphon.access.usage import UsageLedger
 from antiphon.composition.access import AccessParts
-from antiphon.composition.backends import make_backends, make_registry
+from antiphon.composition.backends import Loadable, make_backends, make_registry
 from antiphon.composition.batches import make_batches
-from antiphon.composition.engine import Loadable
 from antiphon.composition.from_settings import (
     code_source,
     container_bounds,

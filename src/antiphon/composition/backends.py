@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
 from antiphon.composition.reloading import talkative
 from antiphon.config import Config
+
+
+@runtime_checkable
+class Loadable(Protocol):
+    """A backend that has a model to load first."""
+
+    def start(self) -> None:
+        """Begin to load."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when it is loaded. Raises ConfigError."""
+        ...
 
 
 def make_backends(config: Config) -> dict[str, Backend]:

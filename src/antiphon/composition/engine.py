@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import Protocol, runtime_checkable
 
 from msgspec.structs import replace
 
@@ -25,19 +24,6 @@ from antiphon.errors import ConfigError
 log = logging.getLogger("antiphon.composition")
 
 SEARCH_ENGINE = "embeddings"
-
-
-@runtime_checkable
-class Loadable(Protocol):
-    """A backend that has a model to load first."""
-
-    def start(self) -> None:
-        """Begin to load."""
-        ...
-
-    async def ready(self) -> None:
-        """Return when it is loaded. Raises ConfigError."""
-        ...
 
 
 def open_engine(config: EngineConfig) -> dict[str, Backend]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,39 +20,57 @@ from antiphon.server.api.incoming import FileBounds
 from antiphon.stores.open import is_url, shared_secret
 from antiphon.tools.base import ToolServers
 from antiphon.tools.containers.base import MEMORY, ContainerBounds
-from antiphon.tools.images.server import MOST_STREAMED, ImageServer
-from antiphon.tools.remote_code import RemoteSandboxes
 from antiphon.tools.sandbox.base import SandboxKind, SandboxLimits
-from antiphon.tools.sandbox.bubblewrap import Bubblewrap
-from antiphon.tools.sandbox.engine import ContainerEngine
 from antiphon.tools.sandbox.pool import Sandboxes
-from antiphon.tools.sandbox.sandlock import Sandlock
-from antiphon.tools.sandbox.seatbelt import Seatbelt
 
 if TYPE_CHECKING:
     from antiphon.server.auth.jwt_auth import JwtTokens
+    from antiphon.tools.images.server import ImageServer
+    from antiphon.tools.remote_code import RemoteSandboxes
 
 
 def make_sandboxes(settings: CodeInterpreterConfig) -> Sandboxes:
     """Return what starts sandboxes, as the settings have it. Nothing is tried yet."""
     limits = SandboxLimits(memory=MEMORY[settings.memory], disk=settings.disk, processes=settings.processes)
     off = 'tools.code_interpreter.sandbox is "off"' if settings.sandbox == "off" else ""
-    kinds: Mapping[str, Sequence[SandboxKind]] = {
-        "auto": (Bubblewrap(), Seatbelt()),
-        "bwrap": (Bubblewrap(),),
-        "seatbelt": (Seatbelt(),),
-        "sandlock": (Sandlock(),),
-        "docker": (ContainerEngine("docker", settings.image, settings.runtime),),
-        "podman": (ContainerEngine("podman", settings.image, settings.runtime),),
-        "off": (),
-    }
-    return Sandboxes(kinds.get(settings.sandbox, ()), limits, python=settings.python, off=off)
+    return Sandboxes(sandbox_kinds(settings), limits, python=settings.python, off=off)
+
+
+def sandbox_kinds(settings: CodeInterpreterConfig) -> Sequence[SandboxKind]:
+    """Return the kinds of sandboxes that are tried, in order."""
+    match settings.sandbox:
+        case "auto":
+            from antiphon.tools.sandbox.bubblewrap import Bubblewrap
+            from antiphon.tools.sandbox.seatbelt import Seatbelt
+
+            return Bubblewrap(), Seatbelt()
+        case "bwrap":
+            from antiphon.tools.sandbox.bubblewrap import Bubblewrap
+
+            return (Bubblewrap(),)
+        case "seatbelt":
+            from antiphon.tools.sandbox.seatbelt import Seatbelt
+
+            return (Seatbelt(),)
+        case "sandlock":
+            from antiphon.tools.sandbox.sandlock import Sandlock
+
+            return (Sandlock(),)
+        case "docker" | "podman":
+            from antiphon.tools.sandbox.engine import ContainerEngine
+
+            return (ContainerEngine(settings.sandbox, settings.image, settings.runtime),)
+    return ()
 
 
 def code_source(config: Config, servers: Callable[[], ToolServers]) -> Sandboxes | RemoteSandboxes:
     """Return what runs the code of models: sandboxes of this machine, or a tool of an MCP server. Nothing is tried yet."""
     settings = config.tools.code_interpreter
-    return RemoteSandboxes(servers, settings.tool) if settings.tool else make_sandboxes(settings)
+    if not settings.tool:
+        return make_sandboxes(settings)
+    from antiphon.tools.remote_code import RemoteSandboxes
+
+    return RemoteSandboxes(servers, settings.tool)
 
 
 def image_server(config: Config) -> ImageServer | None:
@@ -63,6 +81,8 @@ def image_server(config: Config) -> ImageServer | None:
         if not settings.url:
             return None
         backend = BackendConfig(url=settings.url, key=settings.key)
+    from antiphon.tools.images.server import MOST_STREAMED, ImageServer
+
     seconds = settings.timeout
     patient = replace(backend, first_token_timeout=seconds, idle_timeout=seconds, max_answer=MOST_STREAMED)
     client = connect(settings.backend or "image_generation", patient)

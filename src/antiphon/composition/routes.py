@@ -49,10 +49,9 @@ from antiphon.server.batches.openai import BatchRoutes, add_batches
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.models import AnthropicModels, ModelNames
 from antiphon.server.messages.routes import MessagesRoutes, add_messages
-from antiphon.server.pages.docs import docs
+from antiphon.server.pages.docs import OpenAPI, docs
 from antiphon.server.pages.files import docs_file
 from antiphon.server.pages.guide import guide, guide_page, llms, llms_full
-from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.webhooks.endpoints import WebhookEndpointRoutes, add_webhook_endpoints
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from antiphon.config.layers import Layer
@@ -121,6 +120,8 @@ def _is_kubernetes(name: str, value: str) -> bool:
 
 
 def _refuse_typo(variable: str, known: Sequence[str]) -> None:
+    from difflib import get_close_matches
+
     found = get_close_matches(variable, [PREFIX + name for name in known], n=1, cutoff=0.85)
     if found:
         raise ConfigError(f"environment: unknown setting '{variable}'; did you mean '{found[0]}'?")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from msgspec import NODEFAULT
@@ -20,6 +19,8 @@ Parts = Sequence[tuple[Layer, Any]]
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?`, or an empty string where nothing is near."""
+    from difflib import get_close_matches
+
     found = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean '{found[0]}'?" if found else ""
 

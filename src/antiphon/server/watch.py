@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from antiphon.access.caller import ADMIN
 from antiphon.access.usage import UsageLedger
@@ -17,15 +18,17 @@ from antiphon.stores.base import Store
 from antiphon.telemetry.access_log import AccessLog
 from antiphon.telemetry.hosted_calls import CallLabels, WatchedTool
 from antiphon.telemetry.metrics import Metrics
-from antiphon.telemetry.observers import Observer
-from antiphon.telemetry.otlp import exporter_of
+from antiphon.telemetry.observers import Observer, Spans, no_spans
+from antiphon.telemetry.otel.endpoint import endpoint_of
 from antiphon.telemetry.peers import Peers
 from antiphon.telemetry.prometheus import Samples
 from antiphon.telemetry.request_record import RecordRuns, Watcher
 from antiphon.telemetry.store_timing import timed_store
-from antiphon.telemetry.tracing import RequestSpans, TracedRouter, TracedToolServers, Tracer
 from antiphon.telemetry.usage_watch import OwnerCounts, UsageWatch
 from antiphon.tools.base import HostedTools, ToolServers
+
+if TYPE_CHECKING:
+    from antiphon.telemetry.otlp import Exporter
 
 
 class Watch:
@@ -48,9 +51,18 @@ class Watch:
         self._access_log = AccessLog() if config.access_log else None
         if self._access_log is not None:
             self.watchers.append(self._access_log)
+        self._exporter: Exporter | None = None
+        self.request_spans: Spans = no_spans
+        if endpoint_of(config.otlp_endpoint, os.environ):
+            self._trace(config)
+
+    def _trace(self, config: Config) -> None:
+        from antiphon.telemetry.otlp import exporter_of
+        from antiphon.telemetry.tracing import RequestSpans, Tracer
+
         self._exporter = exporter_of(config.otlp_endpoint, os.environ)
-        self.request_spans = RequestSpans(self._exporter)
         if self._exporter is not None:
+            self.request_spans = RequestSpans(self._exporter)
             self.observers.append(Tracer(self._exporter))
 
     def store(self, store: Store) -> Store:
@@ -59,11 +71,19 @@ class Watch:
 
     def router(self, router: Router) -> Router:
         """Return the router, with calls that are traced."""
-        return TracedRouter(router, self._exporter) if self._exporter is not None else router
+        if self._exporter is None:
+            return router
+        from antiphon.telemetry.tracing import TracedRouter
+
+        return TracedRouter(router, self._exporter)
 
     def tool_servers(self, servers: ToolServers) -> ToolServers:
         """Return the servers of tools, with calls that are traced."""
-        return TracedToolServers(servers, self._exporter) if self._exporter is not None else servers
+        if self._exporter is None:
+            return servers
+        from antiphon.telemetry.tracing import TracedToolServers
+
+        return TracedToolServers(servers, self._exporter)
 
     def hosted_tools(self, tools: HostedTools) -> HostedTools:
         """Return hosted tools, with calls that are counted and traced."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from antiphon.access.usage import UsageLedger
 from antiphon.core.kind import Kind
 from antiphon.core.tools.offers import Offer
-from antiphon.telemetry.otlp import Exporter
-from antiphon.telemetry.tracing import tool_span
 from antiphon.tools.base import Declaration, HostedRun, HostedTool, HostedUse, Progress, ToolBounds, ToolResult
 from antiphon.types.items import Item
+
+if TYPE_CHECKING:
+    from antiphon.telemetry.otlp import Exporter, Span
 
 
 class CallLabels(NamedTuple):
@@ -127,7 +128,7 @@ class WatchedUse(HostedUse):
 
     async def call_as(self, call_id: str, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make a call. Raises what the tool raises."""
-        span = tool_span(self._exporter, name, self._kind, self._use.provider()) if self._exporter is not None else None
+        span = self._span(name)
         began, outcome, error = perf_counter(), "error", ""
         try:
             result = await self._use.call_as(call_id, name, arguments, progress)
@@ -145,6 +146,13 @@ class WatchedUse(HostedUse):
             if span is not None:
                 span.error = error or ("" if outcome == "ok" else "tool_error")
                 span.end()
+
+    def _span(self, name: str) -> Span | None:
+        if self._exporter is None:
+            return None
+        from antiphon.telemetry.tracing import tool_span
+
+        return tool_span(self._exporter, name, self._kind, self._use.provider())
 
     async def close(self) -> None:
         """Let go of what the calls have opened."""

@@ -5,13 +5,23 @@ An observer keeps no reference to a run behind `ended`, takes microseconds, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TypeAlias
 
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError
 from antiphon.types.request import CreateResponse
-from antiphon.types.response import Response
+from antiphon.types.response import Response, Usage
+
+Spans: TypeAlias = Callable[[str, str, str], AbstractContextManager[Callable[[Usage], None]]]
+"""Makes a span of a request that is no Response: operation, model, `traceparent` → the span's time, and who notes its tokens."""
+
+
+@contextmanager
+def no_spans(operation: str, model: str, traceparent: str) -> Iterator[Callable[[Usage], None]]:
+    """Make no span (`Spans`)."""
+    yield lambda usage: None
 
 
 class ObservedPlan(Protocol):

@@ -24,6 +24,7 @@ from antiphon.net.http.client import HttpClient, Timeouts
 from antiphon.net.proxies import proxy_for
 from antiphon.telemetry.otel.content import wants_content
 from antiphon.telemetry.otel.encoding import Encoding, JsonEncoding, ProtobufEncoding, SpanData, Value
+from antiphon.telemetry.otel.endpoint import endpoint_of
 from antiphon.telemetry.otel.sampling import Sampler, sampler_of
 
 log = logging.getLogger("antiphon.telemetry")
@@ -190,15 +191,16 @@ PROTOCOLS: Mapping[str, Callable[[], Encoding]] = {
 
 def exporter_of(endpoint: str, environ: Mapping[str, str]) -> Exporter | None:
     """Return the exporter that the setting `otlp_endpoint` or OpenTelemetry's variables name, or None. Raises ConfigError."""
-    named, headers, resource = from_environment(environ)
-    if not (endpoint or named):
+    endpoint = endpoint_of(endpoint, environ)
+    if not endpoint:
         return None
+    headers, resource = from_environment(environ)
     protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
     if protocol not in PROTOCOLS:
         known = ", ".join(name for name in PROTOCOLS if name)
         raise ConfigError(f"OTEL_EXPORTER_OTLP_PROTOCOL: '{protocol[:64]}' is not one of {known}")
     return Exporter(
-        endpoint or named,
+        endpoint,
         headers,
         resource,
         encoding=PROTOCOLS[protocol](),
@@ -207,13 +209,12 @@ def exporter_of(endpoint: str, environ: Mapping[str, str]) -> Exporter | None:
     )
 
 
-def from_environment(environ: Mapping[str, str]) -> tuple[str, dict[str, str], dict[str, Value]]:
-    """Return endpoint, headers and resource as OpenTelemetry's own variables give them."""
-    endpoint = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+def from_environment(environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Value]]:
+    """Return headers and resource as OpenTelemetry's own variables give them."""
     resource: dict[str, Value] = dict(_pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")))
     if environ.get("OTEL_SERVICE_NAME"):
         resource["service.name"] = environ["OTEL_SERVICE_NAME"]
-    return endpoint, _pairs(environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")), resource
+    return _pairs(environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")), resource
 
 
 def _pairs(text: str) -> dict[str, str]:

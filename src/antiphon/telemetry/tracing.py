@@ -111,17 +111,14 @@ def _key_of(owner: str) -> str | None:
 
 
 class RequestSpans:
-    """Spans of requests that make model calls, and no Response: the calls' own are beneath them. No `exporter`: none."""
+    """`observers.Spans` of requests that make model calls, and no Response: the calls' own are beneath them."""
 
-    def __init__(self, exporter: Exporter | None) -> None:
+    def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter
 
     @contextmanager
     def __call__(self, operation: str, model: str, traceparent: str) -> Iterator[Callable[[Usage], None]]:
         """Have a span while the block works, beneath the client's own; what is given notes the tokens."""
-        if self._exporter is None:
-            yield _nothing
-            return
         span = Span(self._exporter, f"{operation} {model}", SERVER, parse_parent(traceparent))
         span.attributes = {OPERATION: operation, PROVIDER: "antiphon", MODEL: model}
         before = _current.set(span)
@@ -133,10 +130,6 @@ class RequestSpans:
         finally:
             _current.reset(before)
             span.end()
-
-
-def _nothing(usage: Usage) -> None:
-    """Note nothing."""
 
 
 class TracedRouter:

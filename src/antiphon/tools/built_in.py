@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from antiphon.config import Config
 from antiphon.config.rules import web_search_choice
@@ -11,13 +12,15 @@ from antiphon.tools.base import HostedTool, ToolServers
 from antiphon.tools.code_interpreter import CodeInterpreter
 from antiphon.tools.container_choice import ContainerChoice
 from antiphon.tools.file_search import FileSearch
-from antiphon.tools.images.generation import ImageGeneration
-from antiphon.tools.images.server import ImageServer
 from antiphon.tools.programs import ProgramTool
 from antiphon.tools.retrieval.search import Searcher
 from antiphon.tools.shell import HostedShell
 from antiphon.tools.tool_search import ToolSearch
-from antiphon.tools.web.search import WebSearch
+
+if TYPE_CHECKING:
+    from antiphon.tools.images.generation import ImageGeneration
+    from antiphon.tools.images.server import ImageServer
+    from antiphon.tools.web.search import WebSearch
 
 
 class BuiltInTools:
@@ -46,6 +49,8 @@ class BuiltInTools:
         choice = web_search_choice(config)
         if "web_search" not in given:
             if choice.provider and (served or settings.provider):
+                from antiphon.tools.web.search import WebSearch
+
                 self._web = WebSearch(settings, choice, servers)
             else:
                 self.off["web_search"] = choice.reason or "no provider is set: `provider` in [tools.web_search]"
@@ -63,6 +68,8 @@ class BuiltInTools:
             own.append(self._web)
         self._images: ImageGeneration | None = None
         if images is not None:
+            from antiphon.tools.images.generation import ImageGeneration
+
             name = config.tools.image_generation.backend or "url"
             self._images = ImageGeneration(images, name, store.files, clock)
             own.append(self._images)

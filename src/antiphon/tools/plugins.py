@@ -13,7 +13,7 @@ from antiphon.config import MCP, McpServerConfig
 from antiphon.config.plugins import TOOLS, load_plugin
 from antiphon.config.reading import quoted
 from antiphon.tools.base import RemoteTool, ToolOutput, ToolServer, ToolServerError
-from antiphon.tools.mcp.messages import Limits, no_doubles
+from antiphon.tools.mcp.limits import Limits
 
 log = logging.getLogger("antiphon.tools")
 
@@ -45,6 +45,8 @@ class PluginServer:
             tools = [msgspec.structs.replace(tool, server_label=self._label) for tool in await server.list()]
             if len(tools) > self._limits.tools:
                 raise ToolServerError(f"it lists more than {self._limits.tools} tools.")
+            from antiphon.tools.mcp.messages import no_doubles
+
             no_doubles(tools)
         return [tool for tool in tools if self._may_call(tool.name)]
 

@@ -17,7 +17,8 @@ from antiphon.config import McpServerConfig
 from antiphon.errors import InvalidRequest
 from antiphon.net.url_guard import UrlGuard
 from antiphon.tools.base import ApprovalFilter, McpTool, RemoteTool, ToolFilter, ToolServerError
-from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, Limits
+from antiphon.tools.mcp.limits import Limits
+from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE
 from antiphon.tools.mcp.servers import McpServers
 from antiphon.tools.mcp.stdio import StdioChannel
 from tests.acceptance.background import Tools, running

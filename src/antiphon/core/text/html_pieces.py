@@ -6,7 +6,6 @@ Written by hand: a page is hostile input, and the parsers at hand either recurse
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
@@ -79,6 +78,8 @@ def unescaped(text: str) -> str:
     """Return a text with its entities replaced."""
     if "&" not in text:
         return text
+    import html
+
     try:
         return html.unescape(text)
     except ValueError:  # a number with thousands of digits

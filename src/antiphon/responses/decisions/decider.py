@@ -34,9 +34,8 @@ from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.offload import by_size
-from antiphon.telemetry.observers import Observers
+from antiphon.telemetry.observers import Observers, Spans, no_spans
 from antiphon.telemetry.request_record import calls_model, uses_tokens
-from antiphon.telemetry.tracing import RequestSpans
 from antiphon.types.items import Item, Message
 from antiphon.types.request import ReasoningConfig
 from antiphon.types.response import Usage
@@ -52,7 +51,6 @@ HOPELESS = 3
 
 Decode = Callable[[bytes], DecisionRequest]
 Count = Callable[[str, str, str], None]
-NO_SPANS = RequestSpans(None)
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +77,7 @@ class Decider:
         intake: Intake,
         media: Media,
         count: Count = lambda model, kind, outcome: None,
-        spans: RequestSpans = NO_SPANS,
+        spans: Spans = no_spans,
     ) -> None:
         self._services = replace(services, observer=Observers())  # a question's calls are no Responses of the client's
         self._intake = intake

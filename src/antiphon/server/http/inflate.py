@@ -13,17 +13,10 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Protocol, TypeAlias
 
-import brotli
-
 from antiphon.errors import AntiphonError
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 Unpack: TypeAlias = Callable[[bytes, int], bytes]
-"""Packed bytes, limit → their text. Raises NoRoom above `limit` bytes, and what the libraries raise for broken data."""
+"""Packed bytes, limit → their text. Raises NoRoom above `limit` bytes, and one of `BROKEN` for broken data."""
 
 MOST_MEMBERS = 128
 """Members of a gzip file, frames of zstd. Packers that work in parallel make one for each processor."""
@@ -38,16 +31,20 @@ STEP_OUT = 1024 * 1024
 """Bytes that come out at once, at most."""
 
 
-BROKEN = (zlib.error, brotli.error, zstd.ZstdError, EOFError)
-"""What the libraries raise for broken data."""
-
-
 class NoRoom(AntiphonError):
     """The text is longer than the limit."""
 
 
 class Unpackable(AntiphonError):
     """The data keep to their format, but not to the bounds; the message says which."""
+
+
+class Corrupt(AntiphonError):
+    """The data are not of their format, as brotli and zstd find it: both are imported when something comes that they packed."""
+
+
+BROKEN = (zlib.error, Corrupt, EOFError)
+"""What is raised for broken data."""
 
 
 class PackedMember(Protocol):
@@ -168,10 +165,17 @@ class _ZstdFrame:
     """A frame of zstd's."""
 
     def __init__(self) -> None:
-        self._frame = zstd.ZstdDecompressor()
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+        self._frame, self._error = zstd.ZstdDecompressor(), zstd.ZstdError
 
     def feed(self, data: memoryview, most: int) -> bytes:
-        return self._frame.decompress(data, most)
+        try:
+            return self._frame.decompress(data, most)
+        except self._error as error:
+            raise Corrupt(str(error)) from None
 
     @property
     def pending(self) -> bool:
@@ -190,11 +194,16 @@ class _BrotliStream:
     """A stream of brotli's; there is no other behind it."""
 
     def __init__(self) -> None:
-        self._stream = brotli.Decompressor()
+        import brotli
+
+        self._stream, self._error = brotli.Decompressor(), brotli.error
         self._gave = False
 
     def feed(self, data: memoryview, most: int) -> bytes:
-        part: bytes = self._stream.process(data, output_buffer_limit=most)
+        try:
+            part: bytes = self._stream.process(data, output_buffer_limit=most)
+        except self._error as error:
+            raise Corrupt(str(error)) from None
         self._gave = bool(part)
         return part
 

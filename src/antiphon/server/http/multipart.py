@@ -11,13 +11,11 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 import msgspec
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
 
 from antiphon.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
+    from python_multipart.multipart import MultipartCallbacks, MultipartParser
 
 MOST_FIELDS = 32
 MOST_HEADERS = 16
@@ -88,6 +86,9 @@ def _parse(body: bytes, content_type: bytes, most: int) -> list[Field]:
 
 def form_parser(boundary: bytes, form: FormFields) -> MultipartParser:
     """Return a parser that tells a form of what it finds."""
+    from python_multipart.exceptions import FormParserError
+    from python_multipart.multipart import MultipartParser
+
     try:
         return MultipartParser(
             boundary, form.callbacks(), max_header_count=MOST_HEADERS, max_header_size=MOST_HEADER_BYTES
@@ -98,6 +99,8 @@ def form_parser(boundary: bytes, form: FormFields) -> MultipartParser:
 
 def feed(parser: MultipartParser, data: bytes) -> None:
     """Parse. Raises InvalidRequest."""
+    from python_multipart.exceptions import FormParserError
+
     try:
         parser.write(data)
     except FormParserError as error:
@@ -173,7 +176,7 @@ class FormFields:
     def _known(self) -> str:
         """Return the name of the field at hand, whose headers are complete."""
         if self._name_of is None:
-            _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
+            parameters = _options(self._headers.get(b"content-disposition", b""))
             if b"name" not in parameters:
                 raise malformed_form("a field has no name")
             filename = parameters.get(b"filename")
@@ -201,11 +204,18 @@ class FormFields:
 def form_boundary(content_type: bytes) -> bytes:
     if len(content_type) > MOST_TYPE_BYTES:
         raise malformed_form(f"its content type is longer than {MOST_TYPE_BYTES} bytes")
-    _, parameters = parse_options_header(content_type)
+    parameters = _options(content_type)
     boundary = parameters.get(b"boundary", b"")
     if not boundary:
         raise malformed_form("its content type names no boundary")
     return boundary
+
+
+def _options(value: bytes) -> dict[bytes, bytes]:
+    """Return the parameters of a header such as `form-data; name="file"`."""
+    from python_multipart.multipart import parse_options_header
+
+    return parse_options_header(value)[1]
 
 
 def first_boundary(body: bytes, delimiter: bytes) -> int | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
-from difflib import get_close_matches
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -206,6 +205,8 @@ def _not_found(raw_path: bytes, templates: Iterable[str]) -> APIError:
 
 def _nearest(path: str, templates: Iterable[str]) -> str:
     """Return the route without variables that a path begins or almost is, "" where there is none."""
+    from difflib import get_close_matches
+
     fixed = [template for template in templates if "{" not in template]
     begun = [template for template in fixed if template.startswith(f"{path}/")]
     return next(iter(begun or get_close_matches(path, fixed, n=1, cutoff=0.75)), "")

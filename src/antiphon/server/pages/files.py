@@ -68,6 +68,13 @@ def html_page(template: str, request: Request, **filled: str) -> StaticFile:
     return made(text.encode(), "text/html; charset=utf-8")
 
 
+def escape(text: str) -> str:
+    """Return a text as it is written in HTML, in attributes as well."""
+    from html import escape as escaped
+
+    return escaped(text)
+
+
 def made(content: bytes, media_type: str) -> StaticFile:
     """Return content with its tag."""
     digest = hashlib.blake2b(content, digest_size=12).hexdigest().encode()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from html import escape
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 from antiphon.errors import NotFound
 from antiphon.server.http.messages import Reply, Request
-from antiphon.server.pages.files import POLICY, html_page, made, reply
+from antiphon.server.pages.files import POLICY, escape, html_page, made, reply
 
 INDEX = "index.md"
 POLICY_OF_GUIDE = f"{POLICY}; require-trusted-types-for 'script'; trusted-types guide"
@@ -90,7 +89,7 @@ def _page(path: str, request: Request) -> Reply:
         "docs/guide.html",
         request,
         title=escape(title),
-        path=escape(path, quote=True),
+        path=escape(path),
         contents=_contents(path),
         text=escape(text),
     )
@@ -106,7 +105,7 @@ def _contents(shown: str) -> str:
             section = row.section
             parts.append(f"{'</ul>' if parts else ''}<h2>{escape(section)}</h2><ul>")
         current = ' aria-current="page"' if row.path == shown else ""
-        href = escape(f"docs/guide/{row.path.removesuffix('.md')}", quote=True)
+        href = escape(f"docs/guide/{row.path.removesuffix('.md')}")
         parts.append(f'<li><a href="{href}"{current}>{escape(row.title)}</a></li>')
     return "".join([*parts, "</ul>"])
 

@@ -6,16 +6,13 @@ import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
 
 from antiphon import __version__
 from antiphon.access.caller import SCOPES
-from antiphon.core.json_encoding import to_json
-from antiphon.server.http.messages import Reply, Request
-from antiphon.server.http.router import HttpRoute, RouteTable
+from antiphon.server.http.router import HttpRoute
 from antiphon.server.pages.event_words import event_schemas
 from antiphon.server.pages.fields import describe_fields
 from antiphon.server.pages.kept_operations import READ, TAGS
@@ -47,25 +44,6 @@ class Error(msgspec.Struct, frozen=True, kw_only=True):
 
     error: ErrorDetail
     detail: str
-
-
-class OpenAPI:
-    """The handler of `/openapi.json`. The document is made once, when it is first asked for."""
-
-    def __init__(self, router: RouteTable) -> None:
-        self._router = router
-        self._document: Json | None = None
-        self._encoded = b""
-
-    async def read(self, request: Request) -> Reply:
-        """GET /openapi.json. A mounted server names its `root_path` as the one that the paths belong to."""
-        if self._document is None:
-            self._document = document(self._router.routes)
-            self._encoded = to_json(self._document)
-        body = self._encoded
-        if request.root_path:  # may be another one in each request: nothing is kept of it
-            body = to_json({**self._document, "servers": [{"url": quote(request.root_path)}]})
-        return Reply(body, headers=[(b"cache-control", b"no-cache")])
 
 
 def document(routes: Sequence[HttpRoute]) -> Json:

@@ -8,8 +8,6 @@ turned out to be is remembered, so that later connections ask at once.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Protocol
@@ -20,14 +18,14 @@ from antiphon import __version__
 from antiphon.errors import InvalidRequest
 from antiphon.tools.base import ToolServerError
 from antiphon.tools.mcp import messages as rpc
-from antiphon.tools.mcp.messages import Limits, RpcMessage, RpcRequest
+from antiphon.tools.mcp.eras import Eras
+from antiphon.tools.mcp.limits import Limits
+from antiphon.tools.mcp.messages import RpcMessage, RpcRequest
 from antiphon.tools.mcp.param_headers import header_value
 from antiphon.tools.mcp.refusals import HttpRefusal, NotAllowed
 
 LONGEST_PROBE = 5.0
 """Seconds in which a server answers `server/discover`, or counts as one of an earlier revision."""
-MOST_REMEMBERED = 1024
-"""Servers of which it is remembered whether they want a handshake."""
 
 _US = {"name": "antiphon", "version": __version__}
 _META = {
@@ -64,33 +62,6 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Disconnect."""
         ...
-
-
-class Eras:
-    """Which servers do without a handshake: a fact about an address, which only its own answers can change."""
-
-    def __init__(self) -> None:
-        self._modern: OrderedDict[bytes, bool] = OrderedDict()
-
-    def get(self, address: str) -> bool | None:
-        """Tell whether a server wants no handshake; None where that is not known."""
-        return self._modern.get(_digest(address))
-
-    def learn(self, address: str, modern: bool) -> None:
-        """Remember what a server turned out to be."""
-        key = _digest(address)
-        self._modern[key] = modern
-        self._modern.move_to_end(key)
-        if len(self._modern) > MOST_REMEMBERED:
-            self._modern.popitem(last=False)
-
-    def forget(self, address: str) -> None:
-        """Ask a server anew at its next connection: something went wrong."""
-        self._modern.pop(_digest(address), None)
-
-
-def _digest(address: str) -> bytes:
-    return hashlib.blake2b(address.encode(errors="replace"), digest_size=16).digest()  # a URL may hold a secret
 
 
 class McpConnection:

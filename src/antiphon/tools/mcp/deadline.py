@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from antiphon.tools.mcp.messages import Limits
+from antiphon.tools.mcp.limits import Limits
 
 
 class CallDeadline:

@@ -13,7 +13,8 @@ from urllib.parse import urljoin, urlsplit
 
 from antiphon.tools.base import ToolServerError
 from antiphon.tools.mcp.event_stream import MOST_HEADER, Counter, StreamEvent, body, events, unframed
-from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, Limits, RpcMessage, RpcRequest, messages, reply
+from antiphon.tools.mcp.limits import Limits
+from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, RpcMessage, RpcRequest, messages, reply
 from antiphon.tools.mcp.refusals import check, kind_of
 
 if TYPE_CHECKING:

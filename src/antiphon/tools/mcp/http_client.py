@@ -13,7 +13,7 @@ from typing import Any
 from antiphon.net.http.address import Address
 from antiphon.net.proxies import Proxy, proxy_for
 from antiphon.net.url_guard import UrlGuard, split_url
-from antiphon.tools.mcp.messages import Limits
+from antiphon.tools.mcp.limits import Limits
 
 
 def new_client(url: str, headers: Mapping[str, str], limits: Limits, guard: UrlGuard | None) -> Any:

@@ -12,7 +12,8 @@ from collections import deque
 from antiphon.config import McpServerConfig
 from antiphon.config.environment import PREFIX
 from antiphon.tools.base import ToolServerError
-from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, Limits, RpcMessage, RpcRequest, messages, reply
+from antiphon.tools.mcp.limits import Limits
+from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, RpcMessage, RpcRequest, messages, reply
 
 log = logging.getLogger("antiphon.tools.mcp")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
+
+from antiphon.core.text.html_pieces import unescaped
 
 LONGEST_SNIPPET = 20_000
 """Characters of one result's text that are read."""
@@ -243,8 +244,4 @@ def _hit(provider: Provider, entry: dict[str, Any], wish: Wish) -> Hit | None:
 def _plain(value: Any) -> str:
     if not isinstance(value, str):
         return ""
-    text = _MARKUP.sub("", value[:LONGEST_SNIPPET])
-    try:
-        return " ".join(html.unescape(text).split())
-    except ValueError:
-        return " ".join(text.split())
+    return " ".join(unescaped(_MARKUP.sub("", value[:LONGEST_SNIPPET])).split())
