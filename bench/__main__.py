@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench import figures, instructions, page, scale, turns
+from bench import beside, figures, instructions, page, scale, turns
 from bench.harness import bench as harness
 from bench.lab import ROOT, Figures, Lab, laboratory
 
@@ -30,7 +30,16 @@ def main() -> None:
     parser.add_argument(
         "--against", default="", metavar="COMMIT", help="compare with a commit by turns, and nothing else"
     )
-    parser.add_argument("--loads", default=turns.LOADS, help="with --against: loads, as of --instructions")
+    parser.add_argument(
+        "--loads", default="", help="with --against: loads, as of --instructions; with --beside: of the harness"
+    )
+    parser.add_argument(
+        "--beside",
+        nargs="?",
+        const=beside.SERVERS,
+        metavar="SERVERS",
+        help="compare with other servers by turns, and nothing else (bench/beside.py tells how they are installed)",
+    )
     parser.add_argument(
         "--instructions",
         nargs="?",
@@ -50,8 +59,11 @@ def main() -> None:
     with laboratory() as lab:
         os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
         if arguments.against:
-            found |= turns.against(lab, commit(arguments.against), arguments.repeats, arguments.loads)
-        for part in [] if arguments.against else arguments.only.split(","):
+            found |= turns.against(lab, commit(arguments.against), arguments.repeats, arguments.loads or turns.LOADS)
+        if arguments.beside:
+            found |= beside.beside(lab, arguments.beside, arguments.loads or beside.LOADS, arguments.repeats)
+            _keep(found, arguments.keep)
+        for part in [] if arguments.against or arguments.beside else arguments.only.split(","):
             before = os.getloadavg()[0]
             found |= measure(part, lab, arguments.repeats)
             how = {"repeats": str(arguments.repeats if part in REPEATED else 1), "commit": commit()}

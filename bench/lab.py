@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -80,10 +81,30 @@ class Lab:
 
     @contextmanager
     def nginx(self) -> Iterator[Server]:
-        """Run nginx as a relay, the physical limit."""
-        (self.folder / "nginx").mkdir(exist_ok=True)
-        command = ["/usr/sbin/nginx", "-p", str(self.folder / "nginx"), "-c", str(HARNESS / "conf/nginx.conf")]
-        peer = {"name": "nginx", "api": "responses", "path": PATH, "port": 19471, "model": "{m}", "cmd": command}
+        """Run nginx as a relay, the physical limit. Raises FileNotFoundError where it is not installed."""
+        folder = self.folder / "nginx"
+        folder.mkdir(exist_ok=True)
+        text = (HARNESS / "conf/nginx.conf").read_text()
+        text = text.replace("19470", str(harness.MOCK_PORT)).replace("19471", str(harness.MOCK_PORT + 1))
+        (folder / "nginx.conf").write_text(text)
+        program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+        if program is None:
+            raise FileNotFoundError("nginx")
+        command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf")]
+        peer = {
+            "name": "nginx",
+            "api": "responses",
+            "path": PATH,
+            "port": harness.MOCK_PORT + 1,
+            "model": "{m}",
+            "cmd": command,
+        }
+        with self.peer(peer) as server:
+            yield server
+
+    @contextmanager
+    def peer(self, peer: Figures) -> Iterator[Server]:
+        """Run a server that the harness knows how to start."""
         process = harness.Server(peer)
         try:
             yield Server(self, process, peer, process.start(str(self.folder)))
@@ -149,7 +170,7 @@ class Server:
         Raises RuntimeError when some fail.
         """
         model = harness.WORK[work]["up"]
-        fields = self._peer["extra"] | extra
+        fields = self._peer.get("extra", {}) | extra
         file = self._lab.folder / f"{work}-{'-'.join(fields)}.json"
         file.write_bytes(harness.body(work, self._peer["api"], self._peer["model"].format(m=model), fields))
         peer = self._peer | {"port": ",".join(map(str, ports))}

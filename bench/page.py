@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench import scale_page, turns
+from bench import beside, scale_page, turns
 from bench.lab import ROOT, Figures, request_cost, token_cost
 from bench.recorded import GOALS, PEERS
 
@@ -79,14 +79,17 @@ def renewed(page: str, found: Figures) -> str:
     lines = [told.pop(line.split("|")[1], line) if line.startswith("|") else line for line in page.splitlines()]
     measured = lines.index(PARTS_HEAD) + 2
     lines[measured:measured] = [row for name, row in told.items() if name.strip() in found["measured"]]
-    section = scale_page.section(found)
-    if section:
-        begin = next((n for n, line in enumerate(lines) if line == scale_page.HEADING), lines.index(BEFORE))
-        end = next(
-            n for n, line in enumerate(lines) if n >= begin and line.startswith("## ") and line != scale_page.HEADING
-        )
-        lines[begin:end] = [*section.splitlines(), ""]
+    for heading, section in _apart(found).items():
+        begin = next((n for n, line in enumerate(lines) if line == heading), lines.index(BEFORE))
+        later = (n for n, line in enumerate(lines) if n >= begin and line.startswith("## ") and line != heading)
+        lines[begin : next(later)] = [*section.splitlines(), ""]
     return "\n".join(lines) + "\n"
+
+
+def _apart(found: Figures) -> dict[str, str]:
+    """Return the sections that a run of their own renews, by their headings."""
+    sections = {scale_page.HEADING: scale_page.section(found), beside.HEADING: beside.section(found)}
+    return {heading: section for heading, section in sections.items() if section}
 
 
 def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
@@ -102,7 +105,7 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     yield STORES_NOTE
     yield "## Goals"
     yield goals(found)
-    yield from filter(None, (scale_page.section(found),))
+    yield from _apart(found).values()
     if "by API" in found:
         yield "## The Messages API"
         yield "CPU per token of `/v1/messages` beside `/v1/responses`, by turns in one run of the server, in µs:"
@@ -184,6 +187,9 @@ METHOD = """## Method
 - `scripts/bench` runs everything and writes this page; `scripts/bench --only ordinary --repeats 1` takes half a minute.
 - `scripts/bench --instructions` counts instructions instead: see [Instructions](#instructions).
 - `scripts/bench --against COMMIT --loads L,C:passed` measures a commit and this checkout by turns; loads as for `--instructions`.
+- `scripts/bench --beside agentic,sglang-router,nginx --loads A64,C,D8d` measures this checkout and other servers by turns, those
+  that are installed in `$BENCH_HOME` (`bench/beside.py` tells how); `scripts/bench --only idle,many,workers,replicas --repeats 2`
+  measures scale. Both renew their sections alone.
 - Sections of what other programs measure are written by hand, in `bench/notes`.
 - `bench/harness` holds the mock backend and the load generator (C), and `bench.py`, which can hold any other server
   against them: `python3 bench/harness/bench.py run --base-url URL --pid PID`.

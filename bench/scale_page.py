@@ -15,7 +15,7 @@ NAMES = {
     "C": "C, µs/token",
     "stored": "A64, stored, µs/request",
     "background": "background stream, µs/token",
-    "resumed": "resumed on another server, µs/token",
+    "resumed": "resumed stream, µs/token",
 }
 
 
@@ -44,7 +44,7 @@ SEEN = """Requests per second of two workers against one, by turns: {seen}. The 
 with the CPU that mock and load generator leave them."""
 
 REPLICAS = """**Servers on one PostgreSQL** (`fsync` off), requests dealt out to them in turn; a resumed stream is followed on
-another server than the one that runs it. CPU of the servers, and of the database's processes:"""
+another server than the one that runs it, where there is one. CPU of the servers, and of the database's processes:"""
 
 
 def _idle(found: Figures) -> Iterator[str]:
