@@ -13,6 +13,7 @@ from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode_fields
 from antiphon.core.text.encoded_texts import SHORTEST, EncodedTexts
+from antiphon.core.text.pieces import enclosed
 from antiphon.core.tools.call_pairs import pair, sides_of
 from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import InvalidRequest, NotFound
@@ -89,12 +90,12 @@ def decode_history(arrays: Sequence[bytes], most: int) -> list[Item]:
     return history
 
 
-def input_items(input: str | Sequence[Raw] | object) -> list[Item]:
-    """Decode a request's `input`: a string is one message of the user's."""
+def input_items(input: str | Sequence[Raw] | Sequence[Item] | object) -> list[Item]:
+    """Decode a request's `input`: a string is one message of the user's; items that are decoded stay."""
     if isinstance(input, str):
         return [Message(role="user", content=input)]
     if isinstance(input, list):
-        return decode_items(input)
+        return decode_items(input) if not input or type(input[0]) is Raw else input
     return []
 
 
@@ -276,7 +277,7 @@ def keep_input(items: Sequence[Item], id_base: str, encoded: EncodedTexts | None
                 message = one
         elif kind in _OUTPUTS or (kind is OtherItem and item.type in kinds.RESULTS):  # type: ignore[union-attr]  # as above
             result = one
-    return OwnInput(b"[%b]" % b",".join(kept), foreign, len(kept), message or result)
+    return OwnInput(enclosed(b"[", kept, b"]"), foreign, len(kept), message or result)
 
 
 def _kept(item: Item, own_id: str, encoded: EncodedTexts | None) -> bytes:

@@ -84,7 +84,7 @@ def stored_response(
         model_texts=model_texts_json(texts),
         foreign_ids=foreign,
     )
-    return stored, log_entry(stored, cost, timing, request_parameters(plan), own.asking)
+    return stored, log_entry(stored, cost, timing, request_parameters(plan), own.asking, response)
 
 
 def model_texts_json(texts: ModelTexts) -> bytes:

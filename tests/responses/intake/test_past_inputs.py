@@ -79,8 +79,8 @@ def seen(reading: Any) -> Any:
         body, asked = asyncio.run(reading)
     except APIError as error:
         return error.status, error.param, error.code, error.message
-    request = msgspec.structs.replace(asked.request, input=None)
-    return body, msgspec.structs.replace(asked, request=request, encoded=None)
+    request = msgspec.structs.asdict(msgspec.structs.replace(asked.request, input=None))
+    return body, request, msgspec.structs.replace(asked, request=None, encoded=None)
 
 
 def dumped(body: Json) -> bytes:

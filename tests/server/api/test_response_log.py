@@ -287,6 +287,9 @@ def test_rows_of_an_older_version_are_filled_in(tmp_path: Path) -> None:
         make(client, "Before there was a log", metadata={"old": "yes"})
         for items in ASKED.values():
             client.create(model="scripted", input=items)
+        client.create(model="scripted", input="A few words", max_output_tokens=16, metadata={"a": "b", "c": "d"})
+        client.post("/v1/responses", model="scripted", input="/error 503 the tide is out")
+        wait_until(lambda: found(client, q="tide", status="failed"))
         before = log(client)["data"]
     with sqlite3.connect(file) as connection:
         connection.execute("DELETE FROM response_log")

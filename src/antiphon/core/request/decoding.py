@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from antiphon.core.guards.asked import asked_moderation
 from antiphon.core.json_encoding import to_json
@@ -43,7 +43,22 @@ class _StrictRequest(CreateResponse, frozen=True, kw_only=True, forbid_unknown_f
     """Tells in the same pass whether there are fields that nobody knows."""
 
 
+class _WholeRequest(_StrictRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Reads items in the same pass, where each is of a usual type."""
+
+    input: str | list[KnownItem] | None | UnsetType = UNSET  # type: ignore[assignment]  # their JSON, or they themselves
+
+
+class _InputAlone(msgspec.Struct):
+    input: str | list[Raw] | None | UnsetType = UNSET
+
+
+AT_ONCE = 16 * 1024
+"""Bytes of a body from which on its items are read with it: in a smaller one it costs little to pass over them twice."""
+
+_whole_request = msgspec.json.Decoder(_WholeRequest)
 _strict_request = msgspec.json.Decoder(_StrictRequest)
+_input_alone = msgspec.json.Decoder(_InputAlone)
 _request = msgspec.json.Decoder(CreateResponse)
 _unnamed_output = msgspec.json.Decoder(UnnamedOutput)
 _UNKNOWN = "Object contains unknown field"
@@ -55,15 +70,16 @@ _names = frozenset(field.encode_name for field in msgspec.structs.fields(CreateR
 
 
 def decode_request(
-    body: bytes, unknown: UnknownFields = "forward", *, needs_input: bool = True
+    body: bytes, unknown: UnknownFields = "forward", *, needs_input: bool = True, at_once: bool = False
 ) -> tuple[CreateResponse, Extra]:
-    """Decode a body. Returns the request and the unknown fields that are to be forwarded.
+    """Decode a body that has passed `check_json`. Returns the request and the unknown fields that are to be forwarded.
 
-    The body has passed `check_json`. Raises InvalidRequest with the path of the offending field (contract, "Request fields").
+    `at_once`: the `input` of a large body may have items in the place of their JSON. Raises InvalidRequest with the path of the
+    offending field (contract, "Request fields").
     """
     try:
         body = _on_one_line(body)
-        request, extra = _decode(body, unknown)
+        request, extra = _decode(body, unknown, at_once and len(body) >= AT_ONCE)
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from None
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
@@ -81,13 +97,17 @@ def _on_one_line(body: bytes) -> bytes:
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
 
 
-def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]:
-    try:
-        return _strict_request.decode(body), {}
-    except msgspec.ValidationError as error:
-        if not str(error).startswith(_UNKNOWN):
-            raise  # once is enough: its words repeat the value, which may have megabytes
-        fields = decode_fields(body)
+def raw_items(body: bytes) -> Sequence[Raw]:
+    """Return the JSON of the items of a body that `decode_request` has taken."""
+    input = _input_alone.decode(_on_one_line(body)).input
+    return input if isinstance(input, list) else ()
+
+
+def _decode(body: bytes, unknown: UnknownFields, at_once: bool) -> tuple[CreateResponse, Extra]:
+    request = _known_fields(body, at_once)
+    if request is not None:
+        return request, {}
+    fields = decode_fields(body)
     extra = {name: value for name, value in fields.items() if name not in _names and bytes(value) != b"null"}
     if "messages" in extra and "input" not in fields:
         raise InvalidRequest(
@@ -100,6 +120,22 @@ def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]
         name = next(iter(extra))
         raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
     return _request.decode(body), extra if unknown == "forward" else {}
+
+
+def _known_fields(body: bytes, at_once: bool) -> CreateResponse | None:
+    """Return the request of a body; None where it has fields that nobody knows. Raises what msgspec raises."""
+    if at_once:
+        try:
+            return _whole_request.decode(body)
+        except (ValueError, OverflowError, RecursionError) as error:  # of items, the next reading tells or takes it
+            if str(error).startswith(_UNKNOWN):
+                return None
+    try:
+        return _strict_request.decode(body)
+    except msgspec.ValidationError as error:
+        if not str(error).startswith(_UNKNOWN):
+            raise  # once is enough: its words repeat the value, which may have megabytes
+        return None
 
 
 def _check_input(request: CreateResponse) -> None:

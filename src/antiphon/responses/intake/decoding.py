@@ -40,7 +40,8 @@ class ResponsesDecoder:
         body = self._prompts.with_model(body)
         if model is not None:
             body = with_model(body, model)
-        request, extra = decode_request(body, self._config.unknown_fields, needs_input=self._needs_input)
+        unknown = self._config.unknown_fields
+        request, extra = decode_request(body, unknown, needs_input=self._needs_input, at_once=True)
         request, prompted = self._prompts.apply(request)
         self._check_counts(request)
         if isinstance(request.tool_choice, ToolChoice):

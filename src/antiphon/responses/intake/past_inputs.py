@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from antiphon.core.context import check_ids
 from antiphon.core.json_encoding import to_json
-from antiphon.core.request.decoding import decode_items
+from antiphon.core.request.decoding import decode_items, raw_items
 from antiphon.core.request.json_text import check_bounds
 from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.responses.intake.asked import Asked, RequestDecoder
@@ -187,8 +187,7 @@ class PastInputs:
         first = asked.items[0] if asked.items else None
         if type(first) is not Message or first.content != self._token:
             return None
-        raw = asked.request.input
-        continued.added = raw[1:] if isinstance(raw, list) else ()
+        continued.added = raw_items(continued.short)[1:]
         return replace(asked, items=continued.past.items + asked.items[1:], size=size, encoded=continued.past.encoded)
 
     def keep(
@@ -203,11 +202,13 @@ class PastInputs:
         if continued is not None:
             self._go_on(continued, body, asked, decoder)
             return asked
-        raw = asked.request.input
-        if not self._limit or type(raw) is not list:
+        if not self._limit or type(asked.request.input) is not list:
             return asked
         share = self._limit // OWNERS_SHARE
-        if len(body) * _FORMS > share or not self._seems_to_go_on(owner, body) or len(raw) != len(asked.items):
+        if len(body) * _FORMS > share or not self._seems_to_go_on(owner, body):
+            return asked
+        raw = raw_items(body)
+        if len(raw) != len(asked.items):
             return asked
         count = _usual(asked.items)
         begin = _place(body, raw) if count else -1

@@ -17,7 +17,7 @@ from antiphon.responses.plan import Plan
 from antiphon.stores.log_records import LogEntry
 from antiphon.stores.records import StoredResponse
 from antiphon.types.request import CreateResponse
-from antiphon.types.response import Usage
+from antiphon.types.response import Response, Usage
 
 WORDS = 240
 """Characters of a question or an answer that the log keeps."""
@@ -122,12 +122,14 @@ def log_entry(
     timing: Timing = UNTIMED,
     parameters: str = "",
     asking: bytes | None = None,
+    response: Response | None = None,
 ) -> LogEntry:
     """Return what the log says of a response. What of it cannot be read is left out. `parameters`: see LogEntry.
 
-    `asking` is the item of its input that asks, as OwnInput says; None where all of the input has to be looked through for it.
+    `asking` is the item of its input that asks, as OwnInput says, and `response` what its body says. Where one is None, the input
+    is looked through, or the body decoded.
     """
-    body = _read(_body, stored.body) or _LoggedBody()
+    body = response or _read(_body, stored.body) or _LoggedBody()
     usage = body.usage or Usage()
     problem = body.error or _LoggedError()
     reason = problem.message or (body.incomplete_details and body.incomplete_details.reason) or ""
