@@ -108,12 +108,12 @@ class McpServers:
                 code="unsupported_parameter",
             )
 
-    def connect(self, tool: McpTool) -> ToolServer:
-        """Return the server; the connection is made at its first use."""
+    def connect(self, tool: McpTool, *, session: bool = False) -> ToolServer:
+        """Return the server; the connection is made at its first use. `session`: by a revision of the protocol that has some."""
         configured = self._configured_for(tool)
         if configured is not None and configured.kind in self._kinds:
             return PluginServer(tool.server_label, configured, self._kinds[configured.kind], self._limits)
-        return McpServer(tool, configured, self._guard, self._limits, self._eras)
+        return McpServer(tool, configured, self._guard, self._limits, self._eras, session=session)
 
     def _configured_for(self, tool: McpTool) -> McpServerConfig | None:
         return self._configured.get(tool.server_label) if tool.server_url is None else None
@@ -123,9 +123,17 @@ class McpServer:
     """One MCP server during one response. After a failure the next use connects anew."""
 
     def __init__(
-        self, tool: McpTool, configured: McpServerConfig | None, guard: UrlGuard, limits: Limits, eras: Eras
+        self,
+        tool: McpTool,
+        configured: McpServerConfig | None,
+        guard: UrlGuard,
+        limits: Limits,
+        eras: Eras,
+        *,
+        session: bool = False,
     ) -> None:
         self._tool = tool
+        self._session = session
         self._eras = eras
         self._configured = configured
         self._guard = guard
@@ -301,7 +309,9 @@ class McpServer:
     async def _connected(self) -> McpConnection:
         async with self._connecting:
             if self._connection is None:
-                connection = self._connection = McpConnection(self._channels(), self._limits, self._eras, self._address)
+                connection = self._connection = McpConnection(
+                    self._channels(), self._limits, self._eras, self._address, session=self._session
+                )
                 try:
                     await connection.open()
                 except BaseException:

@@ -63,6 +63,10 @@ class SandboxProcess:
         """Tell whether it runs still."""
         return not self._abandoned and self._popen.poll() is None
 
+    async def answers(self) -> bool:
+        """Tell whether it runs still: its process says so."""
+        return self.alive
+
     async def run(self, code: str, seconds: float, output: Output, *, memory: int | None = None) -> Ended:
         """Run Python, as a REPL does."""
         limit = self._limits.memory if memory is None else min(memory, self._limits.memory)
