@@ -260,10 +260,11 @@ class SandboxProcess:
             parts += piece
         return bytes(parts)
 
-    async def ready(self) -> None:
-        """Wait until it can be asked. Raises SandboxError."""
+    async def ready(self, sources: bytes) -> None:
+        """Send it what runs inside, and wait until it can be asked. Raises SandboxError."""
         try:
             async with asyncio.timeout(START_SECONDS):
+                await asyncio.get_running_loop().sock_sendall(self._connection, sources)
                 message, _ = await self._receive()
                 self.version = str(message["ready"])[:40]
         except (OSError, EOFError, ValueError, KeyError):
