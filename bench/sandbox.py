@@ -30,6 +30,15 @@ def row(name: str, times: list[float]) -> None:
     print(f"{name:<28}{min(times) * 1e3:8.1f}{statistics.median(times) * 1e3:8.1f}")
 
 
+def private(pids: list[int]) -> int:
+    """Return the bytes that processes share with no other one, not even with each other."""
+    found = 0
+    for pid in pids:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        found += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
+    return found
+
+
 def used(sandbox: Sandbox) -> float:
     """Return the processor time of a sandbox's processes."""
     assert isinstance(sandbox, SandboxProcess)
@@ -70,7 +79,11 @@ async def main(rounds: int, kind: str) -> None:
     for count in (1, IDLE):
         held = [sandbox, *[await sandboxes.start() for _ in range(count - 1)]]
         pids = [pid for one in held if isinstance(one, SandboxProcess) for pid in watch.processes(one.pid)]
-        print(f"idle, each of {count}: {watch.held(pids, 0) / count / (1 << 20):.1f} MiB")
+        await asyncio.sleep(0.2)
+        share, own = (size / count / (1 << 20) for size in (watch.held(pids, 0), private(pids)))
+        print(
+            f"idle, each of {count}: {share:.1f} MiB (its share of what it holds with others), {own:.1f} its own alone"
+        )
         for other in held[1:]:
             await other.close()
     await sandbox.close()

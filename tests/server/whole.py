@@ -96,15 +96,16 @@ def whole_server(
 class Client:
     """Raw requests to a server."""
 
-    def __init__(self, url: str, key: str = "") -> None:
+    def __init__(self, url: str, key: str = "", timeout: float = 20.0) -> None:
         self.url = url
+        self.timeout = timeout
         self.headers = {"authorization": f"Bearer {key}"} if key else {}
 
     def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
         """Return the status and the decoded answer: JSON, or the events of a stream."""
         request = urllib.request.Request(self.url + path, data=body, method=method, headers=self.headers)
         try:
-            with urllib.request.urlopen(request, timeout=20) as reply:
+            with urllib.request.urlopen(request, timeout=self.timeout) as reply:
                 return reply.status, _decoded(reply.headers["content-type"], reply.read())
         except urllib.error.HTTPError as error:
             with error:

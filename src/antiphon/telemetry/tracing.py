@@ -316,9 +316,9 @@ class TracedToolServers:
         """Refuse a declaration that cannot be called. Raises InvalidRequest."""
         await self._servers.check(tool, param)
 
-    def connect(self, tool: McpTool) -> ToolServer:
+    def connect(self, tool: McpTool, *, session: bool = False) -> ToolServer:
         """Return the server."""
-        return TracedToolServer(self._servers.connect(tool), tool.server_label, self._exporter)
+        return TracedToolServer(self._servers.connect(tool, session=session), tool.server_label, self._exporter)
 
 
 class TracedToolServer:

@@ -175,8 +175,8 @@ class ToolServers(Protocol):
         """Refuse a declaration whose server may not or cannot be called. Raises InvalidRequest."""
         ...
 
-    def connect(self, tool: McpTool) -> ToolServer:
-        """Return the server; the connection is made at its first use."""
+    def connect(self, tool: McpTool, *, session: bool = False) -> ToolServer:
+        """Return the server; the connection is made at its first use. `session`: it is to keep what calls leave behind."""
         ...
 
 

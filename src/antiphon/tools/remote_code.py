@@ -36,6 +36,7 @@ STATE = "antiphon_remote_cells"
 WRITTEN, READ = 256 << 10, 48 << 10  # bytes of a file in one call: tools bound what they say
 SPARE_SECONDS = 15.0  # of a call, beyond the code's own
 PROBE_SECONDS = 10.0
+ANSWER_SECONDS = 5.0  # for a server to say that it is there
 MOST_OUTPUT = 50_000
 MOST_CHANGED = 1000
 
@@ -88,9 +89,18 @@ class RemoteSandbox:
             raise SandboxError(f"it cannot run the interpreter: {lines[-1][:200] if lines else 'it says nothing'}")
         self.version = str(said.get("version", ""))[:40]
 
+    async def answers(self) -> bool:
+        """Tell whether the server is there, and has its state."""
+        try:
+            await self._ask({"do": "version"}, ANSWER_SECONDS)
+        except (SandboxError, TimeoutError):
+            return False
+        return True
+
     async def run(self, code: str, seconds: float, output: Output, *, memory: int | None = None) -> Ended:
         """Run Python. How much memory there is, the server decides."""
-        return await self._run({"do": "run", "code": code, "most": MOST_OUTPUT}, seconds, output)
+        wish = {"do": "run", "code": code, "seconds": seconds, "most": MOST_OUTPUT}
+        return await self._run(wish, seconds, output)
 
     async def shell(self, command: str, seconds: float, output: Output, *, most: int | None = None) -> Ended:
         """Run a command."""
@@ -252,7 +262,7 @@ class RemoteSandboxes:
         servers = self._servers()
         try:
             await servers.check(declared, "tools")
-            server = servers.connect(declared)
+            server = servers.connect(declared, session=True)
             if not self._argument:
                 self._argument = await self._argument_of(server)
         except (ToolServerError, InvalidRequest) as error:

@@ -54,7 +54,7 @@ class Servers:
         if self._how == "missing":
             raise ToolServerError("there is no such server")
 
-    def connect(self, tool: McpTool) -> ToolServer:
+    def connect(self, tool: McpTool, *, session: bool = False) -> ToolServer:
         opened: list[Sandbox] = []
 
         async def run(code: str) -> str:

@@ -141,7 +141,7 @@ class Server:
     async def check(self, tool: McpTool, param: str) -> None:
         assert tool.server_label == "label"
 
-    def connect(self, tool: McpTool) -> ToolServer:
+    def connect(self, tool: McpTool, *, session: bool = False) -> ToolServer:
         return self
 
     async def list(self) -> list[Any]:

@@ -171,7 +171,7 @@ class Containers:
     async def _sandbox(self, container: StoredContainer, calls: int) -> tuple[HeldSandbox, bool]:
         """Return a sandbox for a container that has had so many calls, and whether variables of those are lost."""
         held = self.bench.find(container.id)
-        if held is not None and held.calls == calls:
+        if held is not None and held.calls == calls and await held.sandbox.answers():
             return held, False
         return await self.bench.start(container.id, container.owner), calls > 0
 

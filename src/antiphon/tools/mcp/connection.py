@@ -65,14 +65,27 @@ class Channel(Protocol):
 
 
 class McpConnection:
-    """An open connection. `makes` give new channels, one for each transport to try; `address` is where the server is."""
+    """An open connection. `makes` give new channels, one for each transport to try; `address` is where the server is.
 
-    def __init__(self, makes: Sequence[Callable[[], Channel]], limits: Limits, eras: Eras, address: str) -> None:
+    `session`: the server is to keep something between calls. Over HTTP it can tell whose they are by a session only, which the
+    revision without a handshake does not have: servers that speak both are asked for the earlier one then.
+    """
+
+    def __init__(
+        self,
+        makes: Sequence[Callable[[], Channel]],
+        limits: Limits,
+        eras: Eras,
+        address: str,
+        *,
+        session: bool = False,
+    ) -> None:
         self._makes = makes
         self._make = makes[0]
         self._limits = limits
         self._eras = eras
         self._address = address
+        self._session = session
         self._channel = self._make()
         self._version = ""
         self._next_id = 0
@@ -108,7 +121,8 @@ class McpConnection:
         self._make, self._channel = make, make()
 
     async def _agree_on_revision(self) -> None:
-        known = self._eras.get(self._address) if self._channel.may_be_modern else False
+        modern = self._channel.may_be_modern and not self._session
+        known = self._eras.get(self._address) if modern else False
         if known is None:
             known = await self._discover()
             if known:
@@ -118,7 +132,8 @@ class McpConnection:
             return
         self._agree("")
         await self._shake_hands()
-        self._eras.learn(self._address, self.modern)
+        if not self._session:
+            self._eras.learn(self._address, self.modern)
 
     async def ask(
         self,

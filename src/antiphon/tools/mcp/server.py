@@ -48,9 +48,17 @@ class McpServer:
     """The server. After a failure the next use connects anew."""
 
     def __init__(
-        self, tool: McpTool, configured: McpServerConfig | None, guard: UrlGuard, limits: Limits, eras: Eras
+        self,
+        tool: McpTool,
+        configured: McpServerConfig | None,
+        guard: UrlGuard,
+        limits: Limits,
+        eras: Eras,
+        *,
+        session: bool = False,
     ) -> None:
         self._tool = tool
+        self._session = session
         self._eras = eras
         self._configured = configured
         self._guard = guard
@@ -226,7 +234,9 @@ class McpServer:
     async def _connected(self) -> McpConnection:
         async with self._connecting:
             if self._connection is None:
-                connection = self._connection = McpConnection(self._channels(), self._limits, self._eras, self._address)
+                connection = self._connection = McpConnection(
+                    self._channels(), self._limits, self._eras, self._address, session=self._session
+                )
                 try:
                     await connection.open()
                 except BaseException:

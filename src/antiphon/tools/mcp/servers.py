@@ -91,13 +91,13 @@ class McpServers:
                 code="unsupported_parameter",
             )
 
-    def connect(self, tool: McpTool) -> ToolServer:
-        """Return the server; the connection is made at its first use."""
+    def connect(self, tool: McpTool, *, session: bool = False) -> ToolServer:
+        """Return the server; the connection is made at its first use. `session`: by a revision of the protocol that has some."""
         configured = self._configured_for(tool)
         if configured is not None and configured.kind in self._kinds:
             return PluginServer(tool.server_label, configured, self._kinds[configured.kind], self._limits)
         server = self._server or _mcp_server()
-        return server(tool, configured, self._guard, self._limits, self._eras)
+        return server(tool, configured, self._guard, self._limits, self._eras, session=session)
 
     def _configured_for(self, tool: McpTool) -> McpServerConfig | None:
         return self._configured.get(tool.server_label) if tool.server_url is None else None

@@ -119,6 +119,10 @@ class Sandbox(Protocol):
         """Tell whether it runs still."""
         ...
 
+    async def answers(self) -> bool:
+        """Tell whether it is there still with all that calls have left in it: it is asked, where nothing else can tell."""
+        ...
+
     async def run(self, code: str, seconds: float, output: Output, *, memory: int | None = None) -> Ended:
         """Run Python, as a REPL does. Raises SandboxError where the sandbox itself ends."""
         ...

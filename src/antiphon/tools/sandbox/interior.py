@@ -20,33 +20,56 @@ USUAL = ("/usr/bin/python3", "/usr/local/bin/python3")
 ASK_SECONDS = 10
 _INSIDE = ("frames", "files", "interpreter", "program", "stillness", "supervisor")
 
+_PACKAGE = "antiphon.tools.sandbox.inside"
+
 _LOADER = """
-import sys, json, types
-settings, sources = json.loads(sys.argv[1]), json.loads(sys.argv[2])
-del sys.argv[1:]
-for name, source in sources:
-    module = sys.modules[name] = types.ModuleType(name)
-    exec(compile(source, name, "exec"), module.__dict__)
-    parent, _, own = name.rpartition(".")
-    if parent:
-        setattr(sys.modules[parent], own, module)
-module.main(settings)
+import os, sys
+def read(size):
+    data = bytearray()
+    while len(data) < size:
+        piece = os.read(SETTINGS["socket"] or 0, size - len(data))
+        if not piece: os._exit(1)
+        data += piece
+    return bytes(data)
+class Sent:
+    sources = {}
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return type(sys.__spec__)(name, Sent, is_package=not Sent.sources[name]) if name in Sent.sources else None
+    @staticmethod
+    def create_module(spec):
+        return None
+    @staticmethod
+    def exec_module(module):
+        exec(compile(Sent.sources[module.__name__], module.__name__, "exec", optimize=2), module.__dict__)
+while size := int(read(8)):
+    name = read(size).decode()
+    Sent.sources[name] = read(int(read(8)))
+sys.meta_path.insert(0, Sent)
+from antiphon.tools.sandbox.inside.supervisor import main
+main(SETTINGS)
 """
 
 
 @cache
-def _sources() -> str:
-    """Return what runs inside as JSON: names of modules and their source. It comes as an argument: no file is opened."""
-    package = "antiphon.tools.sandbox.inside"
-    parents = ["antiphon", "antiphon.tools", "antiphon.tools.sandbox", package]
-    folder = resources.files(package)
-    modules = [(f"{package}.{name}", folder.joinpath(f"{name}.py").read_text()) for name in _INSIDE]
-    return json.dumps([*((name, "") for name in parents), *modules])
+def sources() -> bytes:
+    """Return what runs inside: names of modules and their source, each behind its size in 8 digits; a size of 0 ends it.
+
+    It comes over the connection: no file is opened, and an argument of this size would be held several times by an idle
+    container. A module is compiled where it is imported: `program` and what that imports would be half of one.
+    """
+    parents = ["antiphon", "antiphon.tools", "antiphon.tools.sandbox", _PACKAGE]
+    folder = resources.files(_PACKAGE)
+    modules = {f"{_PACKAGE}.{name}": folder.joinpath(f"{name}.py").read_bytes() for name in _INSIDE}
+    pieces = [
+        piece for name, source in (dict.fromkeys(parents, b"") | modules).items() for piece in (name.encode(), source)
+    ]
+    return b"".join(b"%08d%b" % (len(piece), piece) for piece in pieces) + b"%08d" % 0
 
 
 def program(settings: dict[str, object]) -> list[str]:
-    """Return the arguments that make a Python the first process of a sandbox."""
-    return ["-I", "-B", "-c", _LOADER, json.dumps(settings), _sources()]
+    """Return the arguments that make a Python the first process of a sandbox, which then reads `sources`."""
+    return ["-I", "-B", "-c", f"SETTINGS = {settings!r}{_LOADER}"]
 
 
 def interiors(python: str, user: int | None) -> Iterator[Interior]:

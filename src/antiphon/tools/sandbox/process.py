@@ -63,6 +63,10 @@ class SandboxProcess:
         """Tell whether it runs still."""
         return not self._abandoned and self._popen.poll() is None
 
+    async def answers(self) -> bool:
+        """Tell whether it runs still: its process says so."""
+        return self.alive
+
     async def run(self, code: str, seconds: float, output: Output, *, memory: int | None = None) -> Ended:
         """Run Python, as a REPL does."""
         limit = self._limits.memory if memory is None else min(memory, self._limits.memory)
@@ -256,10 +260,11 @@ class SandboxProcess:
             parts += piece
         return bytes(parts)
 
-    async def ready(self) -> None:
-        """Wait until it can be asked. Raises SandboxError."""
+    async def ready(self, sources: bytes) -> None:
+        """Send it what runs inside, and wait until it can be asked. Raises SandboxError."""
         try:
             async with asyncio.timeout(START_SECONDS):
+                await asyncio.get_running_loop().sock_sendall(self._connection, sources)
                 message, _ = await self._receive()
                 self.version = str(message["ready"])[:40]
         except (OSError, EOFError, ValueError, KeyError):

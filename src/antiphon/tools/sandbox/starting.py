@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from antiphon.tools.sandbox import watch
 from antiphon.tools.sandbox.base import FOLDER, SKILLS, Command, Interior, SandboxError, SandboxKind, SandboxLimits
-from antiphon.tools.sandbox.interior import program
+from antiphon.tools.sandbox.interior import program, sources
 from antiphon.tools.sandbox.process import SandboxProcess
 
 COUNTED_APART = (5, 14)  # from this Linux on, a limit of processes counts those of the own name space alone
@@ -41,7 +41,7 @@ async def start(kind: SandboxKind, interior: Interior, limits: SandboxLimits) ->
         spawning.add_done_callback(partial(_let_go, kind.name, ours, limits))
         raise
     sandbox = SandboxProcess(kind.name, popen, ours, limits, end, ends_itself=ends_itself)
-    await sandbox.ready()
+    await sandbox.ready(sources())
     return sandbox
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
+
+from antiphon.tools.sandbox.inside.frames import Ignored
 
 MOST_FILES = 1000
 DEEPEST = 16
@@ -35,7 +36,7 @@ def counted(folders: list[str], files: int, size: int) -> bool:
             continue
         for entry in entries:
             files -= 1
-            with contextlib.suppress(OSError):
+            with Ignored(OSError):
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 else:
@@ -88,7 +89,7 @@ class Folder:
         target = os.path.join(self.root, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if not more:
-            with contextlib.suppress(FileNotFoundError):
+            with Ignored(FileNotFoundError):
                 os.unlink(target)
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if more else os.O_EXCL)
         with os.fdopen(os.open(target, flags, mode), "wb") as file:

@@ -5,19 +5,20 @@ What few cells need (tracebacks, sources, coroutines) is imported when they do: 
 
 from __future__ import annotations
 
-import ast
 import builtins
-import contextlib
 import io
 import os
-import socket
 import sys
 
-from antiphon.tools.sandbox.inside.frames import receive, send
+from antiphon.tools.sandbox.inside.frames import Ignored, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ast
+    import socket
     from typing import Any
+else:
+    import _ast as ast
 
 COROUTINE = 0x80  # inspect.CO_COROUTINE
 MOST_IMAGES = 10
@@ -83,7 +84,7 @@ class Cells:
             sys.stderr.write(f"{type(error).__name__}\n")
 
     def _run(self, code: str, name: str) -> None:
-        tree = ast.parse(code, name)
+        tree: Any = compile(code, name, "exec", ast.PyCF_ONLY_AST)
         last = None
         if tree.body and isinstance(tree.body[-1], ast.Expr):
             last = tree.body.pop()
@@ -154,6 +155,6 @@ def serve(connection: socket.socket) -> None:
         if os.getpid() != own:  # the cell has forked, and this is the child
             os._exit(0)
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):  # the cell may have put anything there
+            with Ignored(Exception):  # the cell may have put anything there
                 stream.flush()
         send(connection, {"ok": ok, "images": [len(image) for image in images]}, b"".join(images))

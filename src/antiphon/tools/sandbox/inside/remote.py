@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -15,10 +16,39 @@ from antiphon.tools.sandbox.inside.interpreter import Cells
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 MARK = "antiphon-answer:"
 """Begins the line of the answer; what a tool says before and behind it is its own."""
+
+
+class TooLong(BaseException):
+    """Ends a cell that takes too long, and is raised again each second as long as the cell goes on."""
+
+    __module__ = "__main__"
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[list[int]]:
+    """Raise TooLong in what takes longer, where system and thread allow it; gives a list with a number if it was raised."""
+    raised: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        raised.append(number)
+        raise TooLong
+
+    try:
+        before = signal.signal(signal.SIGALRM, end)
+    except (AttributeError, ValueError):
+        yield raised
+        return
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+        yield raised
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class RemoteCells:
@@ -42,10 +72,17 @@ class RemoteCells:
 
     def _do_run(self, wish: dict[str, Any]) -> dict[str, Any]:
         said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        ok, images = False, list[bytes]()
+        with (
+            contextlib.suppress(TooLong),
+            limited(wish["seconds"]) as limit,
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
             ok, images = self._cells.run(wish["code"])
         pictures = [base64.b64encode(image).decode() for image in images]
-        return {"ok": ok, "images": pictures, **self._ended(said.getvalue(), "", wish["most"])}
+        ended = {"ok": ok and not limit, "timed_out": bool(limit), "images": pictures}
+        return {**ended, **self._ended(said.getvalue(), "", wish["most"])}
 
     def _do_shell(self, wish: dict[str, Any]) -> dict[str, Any]:
         try:

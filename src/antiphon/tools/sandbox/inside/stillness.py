@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+
     from antiphon.tools.sandbox.inside.frames import Connection
+else:
+    import _signal as signal
 
 FIRST_LOOK, LAST_LOOK = 0.002, 1.0  # seconds between two looks; each is twice as long after the one before
 MOST_UNINTERRUPTED = 11  # looks, two seconds, at what only waits: the parent of a `vfork` may do so for ever

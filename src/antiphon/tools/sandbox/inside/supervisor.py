@@ -6,27 +6,29 @@ long, takes its variables along, but not the files. Between two calls everything
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import os
 import resource
 import select
-import signal
-import socket
 import struct
 import sys
 
 from antiphon.tools.sandbox.inside import interpreter
 from antiphon.tools.sandbox.inside.files import Folder, counted
-from antiphon.tools.sandbox.inside.frames import Message, Stdio, receive, send
+from antiphon.tools.sandbox.inside.frames import Ignored, Message, Stdio, receive, send
 from antiphon.tools.sandbox.inside.stillness import Others
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+    import socket
     from typing import Any
 
     from antiphon.tools.sandbox.inside.frames import Connection
+else:
+    import _signal as signal
+    import _socket as socket
 
 PR_SET_DUMPABLE = 4
 PR_SET_PDEATHSIG = 1
@@ -90,7 +92,7 @@ class InnerSupervisor:
         assert python.connection is not None
         if "memory" in message:
             self._limit(python.pid, message["memory"])
-        with contextlib.suppress(OSError):
+        with Ignored(OSError):
             send(python.connection, {"code": message["code"]})
         answer, content = self._watch(python, message["most"])
         if "ok" not in answer:
@@ -135,6 +137,7 @@ class InnerSupervisor:
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         gc.collect()
+        give_back()
         gc.freeze()  # what both processes have in common stays common: a collection would write to all of it
         pid = os.fork()
         if pid == 0:
@@ -259,7 +262,7 @@ class InnerSupervisor:
 
     def _end(self, child: Child) -> None:
         self._kill(child.pid)
-        with contextlib.suppress(ChildProcessError):
+        with Ignored(ChildProcessError):
             os.waitpid(child.pid, 0)
         child.let_go()
 
@@ -341,6 +344,12 @@ def close_in(settings: Message) -> None:
             raise OSError(ctypes.get_errno(), "system calls cannot be refused")
 
 
+def give_back() -> None:
+    """Give the system back what is free of the memory: reading the sources took more than it keeps."""
+    with Ignored(AttributeError):  # of another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _set_readable(readable: bool) -> None:
     """Say whether other processes of the sandbox may read this one's memory and files."""
     if sys.platform == "linux":
@@ -366,6 +375,6 @@ def main(settings: Message) -> None:
         traceback.print_exc()
     finally:
         if alone(settings):  # a stopped child would outlive this process, and keep the name space
-            with contextlib.suppress(OSError):
+            with Ignored(OSError):
                 os.kill(-1, signal.SIGKILL)
         os._exit(0)
