@@ -27,9 +27,10 @@ MIX = {
     "recall": 9,
     "unknown_recall": 0.7,
     "persona": 6,
-    "as_json": 8,
+    "as_json": 11,
     "tools": 17,
-    "files": 30,
+    "lookup": 14,
+    "files": 16,
 }
 GOES_ON = ("greeting", "small_talk", "identity", "facts", "arithmetic", "echo", "hello_words")
 INSTRUCTIONS = (
