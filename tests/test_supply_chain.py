@@ -144,8 +144,8 @@ def test_every_python_that_is_promised_is_tested() -> None:
     assert tested == promised == {"3.11", "3.12", "3.13", "3.14"}
 
 
-INSTALLED = {"postgresql", "mcp"}
-"""What tests need and requirements-dev.lock has."""
+INSTALLED = {"postgresql", "mcp", "sandlock"}
+"""What tests need and requirements-dev.lock has; sandlock for Linux, without which no test wants it."""
 ON_RUNNERS = {"chromium"}
 """What tests need and the images of the forge's runners have: Chrome."""
 PACKAGED = {"pgbouncer": "pgbouncer", "bwrap": "bubblewrap"}
