@@ -79,7 +79,8 @@ class UsageLedger:
         if counts is None:
             return
         counts[_REQUESTS] += 1
-        counts[_CALLS] += units
+        if units:
+            counts[_CALLS] += units
         if failed:
             counts[_FAILED] += 1
         if usage is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -73,6 +74,12 @@ def open_sink(emulation: Emulation | None, policy: TextPolicy, tools: ToolMap, c
     return FilterSink(policy, tools, calls)
 
 
+@lru_cache(64)
+def _channels(leaks: tuple[str, ...]) -> Sequence[str]:
+    """Return what is looked for where nothing can be called: of two dozen families, one at most."""
+    return (CHANNELS,) if CHANNELS in leaks else ()
+
+
 class TakesCalls(Protocol):
     """Takes calls that came at once."""
 
@@ -96,7 +103,7 @@ class FilterSink:
         self.unopened = False
         # Without calls there is nothing to rescue, but Harmony's channels have to be told apart all the same.
         offers = tools.offers if policy.calls else {}
-        leaks = policy.leaks if offers else (CHANNELS,) if CHANNELS in policy.leaks else ()
+        leaks = policy.leaks if offers else _channels(tuple(policy.leaks))
         self._filters: list[LeakFilter] = []
         if leaks:
             schemas = {name: offer.parameters for name, offer in offers.items()}

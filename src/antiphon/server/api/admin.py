@@ -165,7 +165,7 @@ def _failure(error: APIError | None) -> Failure | None:
 
 
 def _record(run: Observed) -> RequestRecord:
-    plan, response, error, spoke = run.plan, run.plan.response, run.error, run.spoke
+    plan, response, error, spoke, ignored = run.plan, run.plan.response, run.error, run.spoke, run.ignored
     return RequestRecord(
         id=response.id,
         model=response.model,
@@ -181,7 +181,7 @@ def _record(run: Observed) -> RequestRecord:
         usage=response.usage,
         error=_failure(error),
         cache=run.cache.outcome if run.cache is not None else None,
-        ignored=[name[:LONGEST_NAME] for name in run.ignored[:MOST_IGNORED]],
+        ignored=[name[:LONGEST_NAME] for name in ignored[:MOST_IGNORED]] if ignored else (),
     )
 
 
