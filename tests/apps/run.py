@@ -9,7 +9,9 @@ is spoken to once they are installed: telemetry and looks for updates are off.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -111,11 +113,20 @@ def _play(name: str, app: App, url: str, folder: Path) -> Played:
         lines = [f"{WRONG} the installation: {error}"]
     except subprocess.TimeoutExpired:
         lines = [f"{WRONG} the script: no end after {PATIENCE} s"]
+    end_processes(folder / f"home-{name}")
     one = Played(name, app, lines, time.monotonic() - begin)
     print(
         "\n".join([f"{app.title} {app.version}  ({one.seconds:.1f} s)", *(f"  {line}" for line in lines)]), flush=True
     )
     return one
+
+
+def end_processes(home: Path) -> None:
+    """End what an application has left running: the processes whose home is that of its script (Linux)."""
+    for variables in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if f"HOME={home}".encode() in variables.read_bytes().split(b"\0"):
+                os.kill(int(variables.parent.name), signal.SIGKILL)
 
 
 def _command(app: App, installed: Path) -> list[str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,22 @@ import pytest
 from tests.apps import cases
 from tests.apps.apps import APPS
 from tests.apps.cases import LIMIT, RIGHT, WRONG
-from tests.apps.run import Played, table
+from tests.apps.run import Played, end_processes, table
 
 HERE = Path(__file__).parent
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc")
+def test_what_an_application_leaves_running_is_ended(tmp_path: Path) -> None:
+    line = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with (
+        subprocess.Popen(line, env={"HOME": str(tmp_path / "home-a")}, start_new_session=True) as left,
+        subprocess.Popen(line, env={"HOME": str(tmp_path / "home-ab")}) as other,
+    ):
+        end_processes(tmp_path / "home-a")
+        assert left.wait(timeout=10) == -signal.SIGKILL
+        assert other.poll() is None
+        other.kill()
 
 
 def test_each_script_is_played_by_a_row() -> None:
