@@ -92,6 +92,36 @@ async def test_output_beyond_the_bound_is_dropped(sandbox: SandboxProcess) -> No
     assert asked.ended.dropped == 3_000_001 - MOST_OUTPUT
 
 
+async def test_hashes_are_the_same_in_each_sandbox_and_files_are_no_modules(kind: SandboxKind) -> None:
+    said = []
+    for _ in range(2):
+        sandbox = await started(kind)
+        await sandbox.write("traceback.py", b"raise SystemExit('mine')")
+        said.append((await ask(sandbox, "hash('a'), list({str(n) for n in range(9)}), __import__('sys').path")).text)
+        assert "ZeroDivisionError" in (await ask(sandbox, "1/0")).text
+        await sandbox.close()
+    assert said[0] == said[1] and "''" not in said[0]
+
+
+async def test_any_bytes_may_come_out(sandbox: SandboxProcess) -> None:
+    """Half characters, control characters, a line of 100 MB: as they came, within the bound, and the sandbox goes on."""
+    raw = b"\xff\xfe\x00\x1b[31m\x1b]0;title\x07\xc3"
+    pieces: list[bytes] = []
+    await sandbox.run(f"import os; _ = os.write(1, {raw!r})", 20, lambda _, piece: pieces.append(piece))
+    assert b"".join(pieces) == raw
+    asked = await ask(sandbox, "import sys\nfor _ in range(100): _ = sys.stdout.write('x' * (1 << 20))", 60)
+    assert asked.text == "x" * MOST_OUTPUT and asked.ended.dropped == (100 << 20) - MOST_OUTPUT
+    said = 0
+
+    def count(stream: int, piece: bytes) -> None:
+        nonlocal said
+        said += len(piece)
+
+    ended = await sandbox.shell("head -c 50000000 /dev/zero", 60, count)
+    assert (said, ended.dropped, ended.status) == (MOST_OUTPUT, 50_000_000 - MOST_OUTPUT, 0)
+    assert (await ask(sandbox, "1")).text == "1\n"
+
+
 async def test_output_comes_while_code_runs(sandbox: SandboxProcess) -> None:
     came = asyncio.Event()
     call = asyncio.create_task(sandbox.run("import time\nprint('now')\ntime.sleep(30)", 60, lambda *_: came.set()))
@@ -144,6 +174,47 @@ open(b'\\xff', 'w').close(); open('a\\nb', 'w').close(); open('good', 'w').write
             await sandbox.read(name, 100)
     with pytest.raises(SandboxFileError, match="more than 3 bytes"):
         await sandbox.read("good", 3)
+
+
+ODD_FILES = """
+import os
+big = "x" * 255
+os.makedirs("/".join([big[:200]] * 4), exist_ok=True)
+open("/".join([big[:200]] * 4) + "/file", "w").close()  # a path that is too long
+open(big, "w").write("1")
+open("\u202egnp.exe", "w").close()  # one that shows itself otherwise
+open("a\\x1b[2J", "w").close()
+os.makedirs("/".join("d" * 40)); open("/".join("d" * 40) + "/deep", "w").close()
+with open("sparse", "wb") as file: file.truncate(20 << 20)
+os.chmod("sparse", 0o6777)
+os.link("sparse", "hard")
+os.mkfifo("wait")
+for n in range(1200): open(f"zz-{n:04}", "w").close()
+"""
+
+
+async def test_files_with_odd_names_and_kinds_are_counted_and_left(kind: SandboxKind, sandbox: SandboxProcess) -> None:
+    code = ODD_FILES
+    if kind.name == "sandlock":  # it makes neither
+        code = code.replace('os.link("sparse", "hard")', "").replace('os.mkfifo("wait")', "")
+    asked = await ask(sandbox, code, 60)
+    assert asked.ended.ok, asked.text
+    changed = dict(asked.ended.changed)
+    assert len(changed) == 1000 and asked.ended.odd > 200
+    assert "x" * 255 in changed and not [path for path in changed if not path.isprintable() or len(path) > 512]
+    assert not {"wait", "a\x1b[2J"} & {*changed} and not [path for path in changed if path.startswith("d/")]
+    with pytest.raises(SandboxFileError):
+        await sandbox.read("wait", 10)  # without waiting for somebody to write
+    assert (await ask(sandbox, "1")).text == "1\n"
+
+
+async def test_a_file_cannot_be_larger_than_the_folder(sandbox: SandboxProcess) -> None:
+    for code in ("open('t', 'wb').truncate(1 << 40)", "import os; os.posix_fallocate(os.open('f', 66), 0, 1 << 40)"):
+        asked = await ask(sandbox, code)
+        assert "OSError" in asked.text and not asked.ended.ok
+    await sandbox.shell("truncate -s 1T u; cp /dev/zero v", 30, lambda *_: None)
+    asked = await ask(sandbox, "import os; sum(os.stat(f).st_blocks for f in os.listdir('.')) * 512 < 30 << 20")
+    assert asked.text == "True\n"
 
 
 # Shell
