@@ -86,7 +86,7 @@ HOSTILE = {
         "import asyncio\ncall = tools.lookup(query='x')\ncall.cancel()\n"
         "try: await call\nexcept asyncio.CancelledError: print(await tools.lookup(query='moth'))", "",
     ),
-    "other calls each time": ("import os\nwhile True: await tools.lookup(query=os.urandom(4).hex())", "had called"),
+    "other calls each time": ("import time\nwhile True: await tools.lookup(query=str(time.time_ns()))", "had called"),
     # its record
     "no record": ("import os\nos._exit(0)", "ended"),
     "a record that is no JSON": (left("b'{'"), "ended"),

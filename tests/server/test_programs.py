@@ -207,9 +207,35 @@ def test_what_a_program_says_is_bounded_and_ends_with_it(client: Client) -> None
 
 
 def test_a_program_that_takes_another_way_is_told(client: Client) -> None:
-    first = run(client, "import os\nawait tools.get_text(sku=os.urandom(8).hex())")
+    first = run(client, "import time\nawait tools.get_text(sku=str(time.time_ns()))")
     second = run(client, "", input=answer(first, "x"), previous_response_id=first["id"])
     assert result(second)["status"] == "incomplete" and "was run again" in result(second)["result"]
+
+
+CHANCE = """
+import random, secrets, tempfile, uuid
+made = [uuid.uuid4().hex, secrets.token_hex(8), str(random.random()), str(secrets.randbelow(10**9))]
+made.append(str(random.SystemRandom().random()))
+made.append("".join(sorted({str(n) for n in range(20)}, key=hash)))
+for one in made[:2]: print(await tools.get_text(sku=one))
+open("note", "a").write("written")
+print(await tools.get_text(sku=" ".join(made)), open("note").read())
+"""
+
+
+def test_chance_is_the_same_in_each_run_of_a_program_and_another_in_others(client: Client) -> None:
+    """Nor is anything printed, or written to a file, twice."""
+    seen = []
+    for _ in range(2):
+        response, asked = run(client, CHANCE), []
+        while calls(response):
+            asked += [json.loads(call["arguments"])["sku"] for call in calls(response)]
+            fields = {"input": answer(response, f"r{len(asked)}"), "previous_response_id": response["id"]}
+            response = run(client, "", **fields)
+        assert result(response)["result"] == "r1\nr2\nr3 written"
+        assert len(asked) == 3 and asked[2].split()[:2] == asked[:2]
+        seen.append(asked[2].split())
+    assert all(one != other for one, other in zip(*(made[:5] for made in seen), strict=True))
 
 
 def test_a_program_that_is_not_continued(client: Client) -> None:

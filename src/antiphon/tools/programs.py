@@ -52,7 +52,7 @@ _DESCRIPTION = (
     " they return matters. `result = await tools.NAME(argument=value)` calls a tool; asyncio.gather makes calls side by side."
     " A call returns text where nothing else is said, and raises `ToolError` where the tool fails."
     " There is no network, and nothing stays from one program to the next. While a program waits for results it may be run"
-    " again from its beginning: what it does must follow from the results alone, not from time or chance.\nTools:\n"
+    " again from its beginning: what it does must follow from the results alone, not from the time.\nTools:\n"
 )
 _CODE = "import antiphon.tools.sandbox.inside.program as program; program.run()"
 _left = msgspec.json.Decoder(dict[str, Any])
@@ -231,7 +231,8 @@ class ProgramUse(HostedUse):
     async def _run(self, call_id: str, code: str, known: Sequence[Mapping[str, object]]) -> ToolResult:
         """Run a program with what is known of its calls. Raises SandboxError."""
         texts = [name for name, function in self._functions.items() if function.takes_text]
-        given = to_json({"code": code, "names": list(self._functions), "texts": texts, "known": known})
+        names = list(self._functions)
+        given = to_json({"code": code, "seed": call_id, "names": names, "texts": texts, "known": known})
         left = await self._containers.program(self._owner, given, _CODE, most=MOST_LEFT)
         try:
             found = _left.decode(left.content) if left.content else {}

@@ -33,7 +33,17 @@ def port():
 
 async def test_probes_find_nothing_open(kind: SandboxKind, sandbox: SandboxProcess, port: int) -> None:
     """All of them in one sandbox: those that fill it come last."""
-    ground = probes.Ground(port=port, most=GROUND.most)
+    name = f"antiphon-{os.getpid()}-{port}"
+    ground = probes.Ground(port=port, name=name, most=GROUND.most)
+    with socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind("\0" + name)
+        abstract.listen()
+        with socket.socket(socket.AF_UNIX) as reachable:
+            reachable.connect("\0" + name)  # from here
+        await found_nothing(kind, sandbox, ground)
+
+
+async def found_nothing(kind: SandboxKind, sandbox: SandboxProcess, ground: probes.Ground) -> None:
     assert await probes.failing(sandbox, [*probes.QUICK, *probes.SLOW], ground, linux=True) == [*kind.known]
 
 

@@ -24,6 +24,7 @@ _PACKAGE = "antiphon.tools.sandbox.inside"
 
 _LOADER = """
 import os, sys
+sys.path[:] = [path for path in sys.path if path]
 def read(size):
     data = bytearray()
     while len(data) < size:
@@ -68,8 +69,12 @@ def sources() -> bytes:
 
 
 def program(settings: dict[str, object]) -> list[str]:
-    """Return the arguments that make a Python the first process of a sandbox, which then reads `sources`."""
-    return ["-I", "-B", "-c", f"SETTINGS = {settings!r}{_LOADER}"]
+    """Return the arguments that make a Python the first process of a sandbox, which then reads `sources`.
+
+    Its environment is the sandbox's own, and holds the seed of hashes: `-I` would leave that out. The folder of files is no place
+    to import from.
+    """
+    return ["-s", "-B", "-c", f"SETTINGS = {settings!r}{_LOADER}"]
 
 
 def interiors(python: str, user: int | None) -> Iterator[Interior]:

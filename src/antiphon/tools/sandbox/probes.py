@@ -99,6 +99,22 @@ QUICK: tuple[Probe, ...] = (
     Probe("files by handle", "call(304, 265, -100, 0, 0)"),
     Probe("timers of the kernel", "call(222, 107, 1, ctypes.create_string_buffer(64), ctypes.create_string_buffer(8))"),
     Probe("signals by files", "call(72, 25, 0, 10, 18)"),
+    Probe("watches of files", "call(294, 26, 0) and call(253, None)"),
+    Probe("asynchronous reads of the machine", "call(206, 0, 1, ctypes.create_string_buffer(8))"),
+    Probe("memory dumps", "__import__('resource').getrlimit(4) == (1, 1)"),
+    Probe("sockets without a path", "all(raises(lambda: linked(name)) for name in ABSTRACT)"),
+    Probe(
+        "environment of the first process",
+        "raises(lambda: open('/proc/1/environ')) or not open('/proc/1/environ').read()",
+    ),
+    Probe(
+        "device files",
+        "all(raises(lambda: os.mknod('/tmp/d', k | 0o600, os.makedev(1, 3))) for k in (0o20000, 0o60000))",
+    ),
+    Probe("files larger than all", "raises(lambda: sparse('/tmp/s', 1 << 40))"),
+    Probe("programs of another user", "shell('su -c true </dev/null >/dev/null 2>&1') != 0"),
+    Probe("the kernel's memory", "all(raises(lambda: open(p, 'rb').read(1)) for p in KERNEL)"),
+    Probe("the kernel's switches", "all(raises(lambda: switch(p)) for p in SWITCHES)"),
     Probe("unknown system calls", "call(470, 470, 0) and call(999, 999, 0)"),
     Probe("typing into the terminal", "raises(lambda: __import__('fcntl').ioctl(0, 0x5412, b'x'))"),
     Probe("devices", "raises(lambda: os.listdir('/dev')) or set(os.listdir('/dev')) <= DEVICES"),
@@ -107,7 +123,7 @@ QUICK: tuple[Probe, ...] = (
     Probe("settings of the kernel", "raises(lambda: open('/proc/sys/kernel/hostname', 'w'))"),
     Probe("much memory at once", "raises(lambda: bytearray(3 << 30), MemoryError)", linux=False),
     Probe("threads are possible", "threads(20)", linux=False),
-    Probe("commands are possible", "os.system('true') == 0", linux=False),
+    Probe("commands are possible", "[os.system('true') for _ in range(3)] == [0] * 3", linux=False),
 )
 """Run at each start of the server."""
 
@@ -122,6 +138,20 @@ _HELPERS = """
 import threading
 PATHS = ("/root", "/etc/passwd", "/etc/shadow", "/var/log", "/boot", "/sys/kernel", "/opt", "/srv")
 ADDRESSES = [(host, port) for host in ("127.0.0.1", "::1") for port in (22, 80, 8000, PORT)]
+ABSTRACT = ["\\0antiphon-probe", "\\0/tmp/.X11-unix/X0", "\\0/tmp/dbus-probe", "\\0" + NAME]
+KERNEL = ("/proc/kcore", "/proc/kmsg", "/proc/1/mem", "/proc/1/root/etc/passwd", "/dev/mem", "/sys/kernel/debug")
+SWITCHES = tuple(
+    "/proc/sys/kernel/" + name for name in ("core_pattern", "modprobe", "hostname", "sysrq", "ns_last_pid")
+) + ("/proc/sysrq-trigger", "/proc/sys/vm/drop_caches", "/proc/sys/fs/binfmt_misc/register")
+def switch(path):
+    with open(path, "wb", 0) as file: file.write(b"1")
+def linked(name):
+    with socket.socket(socket.AF_UNIX) as one: one.connect(name)
+def sparse(path, size):
+    try:
+        with open(path, "wb") as file: file.truncate(size)
+    finally: os.unlink(path)
+def shell(command): return os.waitstatus_to_exitcode(os.system(command))
 MACHINE = tuple("/dev/" + name for name in "mem kmem kmsg port vda sda nvme0n1 kvm fuse vsock loop0 ttyS0 net/tun".split())
 DEVICES = {*"console core fd full null ptmx pts random shm stderr stdin stdout tty urandom zero".split()}
 def capabilities():
@@ -158,16 +188,17 @@ def bomb_of_threads(count):
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What the probes have to know: the server's process (0 where its number means nothing inside), a port that it listens on,
-    and how many MiB no folder of the sandbox may take.
+    the name of a socket without a path, and how many MiB no folder of the sandbox may take.
     """
 
     server: int = 0
     port: int = 8000
+    name: str = "antiphon"
     most: int = 400
 
     def prelude(self) -> str:
         """Return the code that comes before the probes."""
-        names = f"SERVER, PORT, MOST = {self.server}, {self.port}, {self.most}\n"
+        names = f"SERVER, PORT, NAME, MOST = {self.server}, {self.port}, {self.name!r}, {self.most}\n"
         return names + _PRELUDE + _HELPERS
 
 

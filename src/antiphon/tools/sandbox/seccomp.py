@@ -82,6 +82,10 @@ _REFUSED: Mapping[str, tuple[int, int | None]] = {
     "open_by_handle_at": (304, 265),
     "name_to_handle_at": (303, 264),
     "fanotify_init": (300, 262),
+    # Counted for a user, or for the whole machine, outside of the sandbox, too:
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "io_setup": (206, 0),
     "lookup_dcookie": (212, 18),
     "kexec_load": (246, 104),
     "kexec_file_load": (320, 294),

@@ -142,6 +142,8 @@ class InnerSupervisor:
         pid = os.fork()
         if pid == 0:
             self._become(writing, writing, [ours, self._server])
+            if self._settings["filter"]:
+                interpreter.replace_system()
             try:
                 interpreter.serve(theirs)
             finally:
@@ -301,7 +303,7 @@ def confine(settings: Message) -> None:
         "RLIMIT_AS": memory,
         "RLIMIT_NPROC": processes,
         "RLIMIT_FSIZE": size,
-        "RLIMIT_CORE": 0,
+        "RLIMIT_CORE": 1,  # 0 still starts a program of the machine, where that is given the core
         "RLIMIT_NOFILE": OPEN_FILES,
         "RLIMIT_MEMLOCK": 64 << 10,
         "RLIMIT_MSGQUEUE": 0,
