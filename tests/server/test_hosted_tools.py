@@ -249,6 +249,18 @@ def test_beside_tools_that_nobody_runs(client: Client) -> None:
     assert said(then) == "SECRET of cats in a+b"
 
 
+def test_a_tool_that_nobody_runs_is_refused_where_the_operator_wants_it() -> None:
+    tools = [{"type": "function", "name": "own", "parameters": {}}, {"type": "image_generation"}]
+    body: Json = {"model": "scripted", "input": "x", "tools": tools}
+    with whole_server(unsupported_parameters="refuse") as client:
+        status, refused = client.post("/v1/responses", **body)
+        assert (status, refused["error"]["param"]) == (400, "tools[1].type")
+        assert refused["error"]["code"] == "tool_not_available"
+        assert client.post("/v1/responses", **{**body, "tools": tools[:1]})[0] == 200
+    with whole_server() as client:
+        assert client.post("/v1/responses", **body)[0] == 200
+
+
 def test_tokens_are_counted_without_a_call(client: Client) -> None:
     closed = LookupUse.closed
     status, with_tool = client.post("/v1/responses/input_tokens", **asked())

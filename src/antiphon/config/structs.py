@@ -88,8 +88,9 @@ class Config(ListeningConfig, kw_only=True, forbid_unknown_fields=True):
     unsupported_parameters: Annotated[
         Literal["adapt", "refuse"],
         Meta(
-            description="Parameters that a model cannot honour, such as reasoning.effort: `adapt`: leave out or use the"
-            " nearest value, named in x-antiphon-ignored; `refuse`: 400."
+            description="Parameters that a model cannot honour, such as reasoning.effort, and declared tools that nobody runs,"
+            " such as a web_search that is off: `adapt`: leave out or use the nearest value, named in x-antiphon-ignored;"
+            " `refuse`: 400."
         ),
     ] = "adapt"
     open_responses_names: Annotated[

@@ -43,7 +43,7 @@ def main() -> int:
                 told = row(Path(folder))
         except Exception as error:
             failed += 1
-            told = f"NOT SO: {error!r}\n{traceback.format_exc()}"
+            told = f"NOT SO: {error}\n{''.join(traceback.format_tb(error.__traceback__)[-2:])}"
         print(f"{name:13}{told}  ({time.monotonic() - began:.1f} s)", flush=True)
     return 1 if failed else 0
 

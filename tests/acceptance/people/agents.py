@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from antiphon.backends.llama.model import DEMO_FILE
@@ -95,14 +95,14 @@ def _first_token(server: Served, codex: subprocess.Popen[bytes], log: Path) -> f
 
 
 @contextlib.contextmanager
-def _played(folder: Path, *arguments: str) -> Iterator[Served]:
+def _played(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> Iterator[Served]:
     """Run a server before the backend that plays what a prompt says."""
     helper = [sys.executable, "-m", "tests.clients.upstream"]
     with subprocess.Popen(helper, cwd=ROOT, stdout=subprocess.PIPE, text=True) as upstream:
         assert upstream.stdout is not None
         try:
             backend = upstream.stdout.readline().strip()
-            with served(folder, "--backend", backend, "--store", "memory", *arguments) as server:
+            with served(folder, "--backend", backend, "--store", "memory", *arguments, variables=variables) as server:
                 yield server
         finally:
             upstream.kill()
@@ -167,7 +167,10 @@ def a8_a_search_that_is_off(folder: Path) -> str:
         for choice in ("required", {"type": "web_search"}):
             status, refused = client.post("/v1/responses", **body, tool_choice=choice)
             assert (status, refused["error"]["code"]) == (400, "tool_not_available"), refused
-    return "log, header, /admin/requests; a forced one is refused"
+    with _played(folder, "--web-search", "off", variables={"ANTIPHON_UNSUPPORTED_PARAMETERS": "refuse"}) as server:
+        status, refused = server.client().post("/v1/responses", **body)
+        assert (status, refused["error"]["code"]) == (400, "tool_not_available"), refused
+    return "log, header, /admin/requests; a forced one is refused, and each where a setting says so"
 
 
 def _headers(server: Served, body: dict[str, object]) -> tuple[int, dict[str, str]]:

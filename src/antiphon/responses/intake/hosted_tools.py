@@ -25,8 +25,25 @@ log = logging.getLogger("antiphon.responses.intake")
 _told: set[tuple[str, str]] = set()
 
 
-def tell_ignored(ignored: Sequence[str], off: Mapping[str, str], rights: ToolRights = ALL_RIGHTS) -> None:
-    """Write a line for each declared tool that is off, once in a process: why, and what switches it on."""
+def settle_ignored(
+    tools: Sequence[Tool],
+    ignored: Sequence[str],
+    off: Mapping[str, str],
+    rights: ToolRights = ALL_RIGHTS,
+    *,
+    strict: bool = False,
+) -> None:
+    """Write a line for each declared tool that is off, once in a process: why, and what switches it on.
+
+    `strict`: the request is refused instead. Raises InvalidRequest.
+    """
+    for index, tool in enumerate(tools if strict else ()):
+        if isinstance(tool, OtherTool) and tool.type in ignored:
+            raise InvalidRequest(
+                f"The tool '{tool.type}' is not run here, or not for this API key.",
+                param=f"tools[{index}].type",
+                code="tool_not_available",
+            )
     for type in ignored:
         row = BY_DECLARATION[type]
         kind = row.hosted or row.name

@@ -36,7 +36,7 @@ from antiphon.responses.intake.abilities import EFFORT, beyond_chat, check_capab
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
 from antiphon.responses.intake.history import Gathering, History, refers
-from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, tell_ignored, told_local_skills
+from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, settle_ignored, told_local_skills
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -107,7 +107,7 @@ class Intake:
             await by_size(asked.size, check_capabilities, can, request, tools, text, seen, strict)
         here = NO_TOOLS
         if not CLIENTS_OWN.issuperset(map(type, tools)) or (tools and isinstance(request.tool_choice, ToolChoice)):
-            here = await self._admit_tools(request, tools, owner, caller, identity, route)
+            here = await self._admit_tools(request, tools, owner, caller, identity, route, strict)
         source = history or services.store.responses
         earlier, size = list[Item](), asked.size
         if refers(request, own):
@@ -147,6 +147,7 @@ class Intake:
         caller: Caller | None,
         identity: Identity | None,
         route: Route,
+        strict: bool,
     ) -> ToolsHere:
         """Find the tools that this server runs, and not the backend, and the caller has a right to. Raises APIError."""
         services, hosted, rights = self._services, [], ALL_RIGHTS
@@ -161,7 +162,7 @@ class Intake:
                 hosted = await admitted(tools, owner, services.hosted_tools, rights)
         ignored = ignored_tools(tools, run_here(hosted) if hosted else ()) if not route.runs_hosted_tools else []
         if ignored:
-            tell_ignored(ignored, services.tools_off, rights)
+            settle_ignored(tools, ignored, services.tools_off, rights, strict=strict)
         ignored += [name for tool in hosted for name in tool.use.ignored()]
         about = "\n\n".join(filter(None, (told(hosted), told_local_skills(tools))))
         here = ToolsHere(remote, hosted, ignored, rights, about)
