@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Sequence
 
-END_SECONDS = 30.0  # for a container engine to remove what is left
+END_SECONDS = 30.0  # for a container engine to remove what is left, for the process around a sandbox to end the rest
 
 
 def await_end(popen: subprocess.Popen[bytes], seconds: float) -> None:

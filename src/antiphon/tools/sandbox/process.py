@@ -15,7 +15,7 @@ from typing import Any
 
 from antiphon.tools.sandbox import watch
 from antiphon.tools.sandbox.base import Ended, Output, SandboxError, SandboxFileError, SandboxLimits
-from antiphon.tools.sandbox.endings import await_end, run_quietly
+from antiphon.tools.sandbox.endings import END_SECONDS, await_end, run_quietly
 from antiphon.tools.sandbox.inside.frames import HEAD, pack
 
 START_SECONDS = 20.0
@@ -124,7 +124,7 @@ class SandboxProcess:
         if not self._turn.locked():
             self._connection.close()
         if self._ends_itself:
-            threading.Thread(target=await_end, args=(self._popen, STOP_SECONDS), daemon=True).start()
+            threading.Thread(target=await_end, args=(self._popen, END_SECONDS), daemon=True).start()
         elif self._popen.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
