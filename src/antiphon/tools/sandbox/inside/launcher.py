@@ -30,7 +30,7 @@ FOLDERS = ("data", "tmp", "home", "skills", "shm")
 def main(given: dict[str, Any]) -> None:
     """Run the sandbox to its end."""
     sys.path.insert(0, given["sandlock"])
-    from sandlock.sandbox import Sandbox  # type: ignore[import-not-found, unused-ignore]  # it need not be installed
+    from sandlock.sandbox import Sandbox  # type: ignore[import-not-found, import-untyped, unused-ignore]  # may be missing
 
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     if given["user"] is not None:
