@@ -34,7 +34,6 @@ INSTRUCTIONS = (
 )
 NOTHING_FOUND = "Nothing was found. Other words may find something."
 NOTHING = "I found nothing about that in your files."
-SAYS_NOTHING = "Your files do not say that."
 
 # A sentence, and the questions that it answers. Two facts about one subject never share a question.
 ABOUT = (
@@ -100,22 +99,20 @@ class FileTasks(ToolTasks):
             kinds = (self.greeting, self.small_talk, self.identity, self.echo, self.arithmetic)
             return tools, messages + self.of(kinds)()
         first = self.pick(1, 1, 1, 1, 1, 2, 3)
-        for number in range(self.pick(1, 1, 2, 3)):  # what stands before the questions is long: several learn from it
-            messages += self.asked(first + number)
+        for _ in range(self.pick(1, 1, 2, 3)):  # what stands before the questions is long: several learn from it
+            turn_about, first = self.asked(first)
+            messages += turn_about
         if self.chance(0.05):
             messages += turn("Thanks!", "You are welcome!")
         return tools, messages
 
-    def asked(self, first: int) -> list[Message]:
-        """A question, the search for it, and the answer; sources have numbers from `first` on."""
+    def asked(self, first: int) -> tuple[list[Message], int]:
+        """A question, the search for it, and the answer; and the number of the next source. The sources begin at `first`."""
         facts = self.some_facts(self.pick(1, 2, 2, 3, 3, 4, 5))
         kind = self.random.random()
         if kind < 0.06:
             _, question = facts[0]
             found, answer = NOTHING_FOUND, NOTHING
-        elif kind < 0.12:
-            (_, question), facts = facts[0], facts[1:] or self.some_facts(1)
-            found, answer = self.passages(facts, first)[0], SAYS_NOTHING
         else:
             sentence, question = facts[0]
             self.random.shuffle(facts)
@@ -127,7 +124,7 @@ class FileTasks(ToolTasks):
             question = question.rstrip("?")
         asked = self.say(ASK, q=question)
         calls = [call("file_search", {"queries": [question]})]
-        return [
+        messages: list[Message] = [
             {"role": "user", "content": asked},
             {
                 "role": "assistant",
@@ -138,6 +135,7 @@ class FileTasks(ToolTasks):
             {"role": "tool", "content": found},
             {"role": "assistant", "content": answer, "reasoning_content": f"The answer is: {answer.split('【')[0]}"},
         ]
+        return messages, first + found.count("†")
 
     def lookup(self) -> list[Message]:
         """A question about a text that stands beside it: what an answer from a file needs, in fewer words."""
@@ -175,9 +173,9 @@ class FileTasks(ToolTasks):
             pattern = first[1] if same else self.of(TABLES[subject[0]])
         return facts
 
-    def passages(self, facts: list[tuple[str, str]], first: int, wanted: str = "") -> tuple[str, int]:
+    def passages(self, facts: list[Fact], first: int, wanted: str) -> tuple[str, int]:
         """What a search gives: facts in files, one or several; and the number of the file that has the wanted one."""
-        files = min(len(facts), self.pick(1, 1, 1, 1, 2, 3))
+        files = min(len(facts), self.pick(1, 1, 1, 1, 1, 1, 1, 1, 2))
         shares: list[list[str]] = [[] for _ in range(files)]
         for place, (sentence, _) in enumerate(facts):
             shares[place % files].append(sentence)

@@ -27,10 +27,10 @@ MIX = {
     "recall": 9,
     "unknown_recall": 0.7,
     "persona": 6,
-    "as_json": 11,
+    "as_json": 13,
     "tools": 17,
     "lookup": 14,
-    "files": 16,
+    "files": 18,
 }
 GOES_ON = ("greeting", "small_talk", "identity", "facts", "arithmetic", "echo", "hello_words")
 INSTRUCTIONS = (

@@ -30,10 +30,10 @@ PROBES = (
 )
 
 
-def learning_rate(step: int, progress: float, hold: float) -> float:
+def learning_rate(step: int, progress: float, hold: float, warm_up: int) -> float:
     """Warm up, hold, then fall to a hundredth in a straight line. A factor of the full rate."""
     decayed = 1.0 if progress < hold else max(0.01, (1 - progress) / (1 - hold))
-    return min(1.0, (step + 1) / 60) * decayed
+    return min(1.0, (step + 1) / warm_up) * decayed
 
 
 @torch.no_grad()
@@ -110,7 +110,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
     data = batches(tokenizer, args.seed * 1000 + rank, args.batch_tokens, args.max_len)
     for step, (ids, trained) in enumerate(data, 1):
         progress = min(1.0, (time.time() - start) / (args.end - start))
-        factor = learning_rate(step, progress, args.hold)
+        factor = learning_rate(step, progress, args.hold, args.warm_up)
         loss = trainer.step(ids, trained, factor)
         seen += ids.numel()
         smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
@@ -146,6 +146,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=0.02)
     parser.add_argument("--embed-lr", type=float, default=4e-3)
     parser.add_argument("--hold", type=float, default=0.4, help="part of the run before the learning rate falls")
+    parser.add_argument("--warm-up", type=int, default=60, help="steps before the full learning rate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", type=Path, help="go on from this checkpoint or GGUF file")
     parser.add_argument("--out", type=Path, default=Path("antiphon-demo.pt"))
