@@ -38,6 +38,17 @@ EVENT = {
     "required": ["name", "date", "participants"],
     "additionalProperties": False,
 }
+TOWN = (
+    "# Town\n\nThe library opens at 9:30. The library is in the park. The museum opens at 11:15.\n"
+    "The manager of the museum is Rosa. The museum is yellow.\n"
+)
+ASKED = {
+    "When does the library open?": "9:30",
+    "When does the museum open?": "11:15",
+    "Where is the library?": "park",
+    "Who is the manager of the museum?": "Rosa",
+    "What color is the museum?": "yellow",
+}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +110,28 @@ def test_it_calls_a_function_and_reads_its_result(client: OpenAI) -> None:
     }
     answer = client.responses.create(**asked, previous_response_id=called.id, input=[result])
     assert "18" in answer.output_text
+
+
+def test_it_answers_from_an_uploaded_text_and_cites_it(client: OpenAI) -> None:
+    file = client.files.create(file=("town.md", TOWN.encode()), purpose="assistants")
+    store = client.vector_stores.create(name="Town")
+    added = client.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id)
+    assert added.status == "completed", added.last_error
+    tools: Any = [{"type": "file_search", "vector_store_ids": [store.id]}]
+    for question, fact in ASKED.items():
+        asked = {"model": MODEL, "input": question, "tools": tools, "temperature": 0, "max_output_tokens": 80}
+        whole = client.responses.create(**asked)
+        with client.responses.stream(**asked) as stream:
+            annotated = [event for event in stream if event.type == "response.output_text.annotation.added"]
+            streamed = stream.get_final_response()
+        assert len(annotated) == 1
+        for answer in (whole, streamed):
+            search, message = answer.output
+            assert (search.type, search.status, search.queries) == ("file_search_call", "completed", [question])
+            text, cited = message.content[0].text, message.content[0].annotations
+            assert fact in text and "【" not in text
+            assert [(one.type, one.file_id, one.filename) for one in cited] == [("file_citation", file.id, "town.md")]
+            assert cited[0].index == len(text)
 
 
 def test_a_schema_holds(client: OpenAI) -> None:
