@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from antiphon.backends.responses.items import sent_tool
 from antiphon.core.program_history import unfinished, without_inner_calls
-from antiphon.core.programs import fingerprint, program_call_id
+from antiphon.core.programs import fingerprint, program_call_id, program_mark
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.tool_decoding import decode_tool
 
@@ -47,6 +47,16 @@ OWN_OUTPUT = {"type": "function_call_output", "call_id": "call_own", "output": "
         ([program()], []),
         ([program(mark="another server's"), call(0), output(0)], []),
         ([program(code="changed", mark=fingerprint(ID, "x")), call(0), output(0)], []),
+        ([program(mark=fingerprint(ID, "x", program_mark("resp_1"))), call(0), output(0)], [["0"]]),
+        (
+            [
+                program(mark=program_mark("resp_2") + fingerprint(ID, "x", program_mark("resp_1"))[32:]),
+                call(0),
+                output(0),
+            ],
+            [],
+        ),
+        ([program(mark=fingerprint(ID, "x", "other")), call(0), output(0)], []),
         ([program(), call(0, caller=None), output(0)], []),
         ([OWN, OWN_OUTPUT], []),
         ([{"type": "program", "id": "cm_1"}, call(0), output(0)], []),

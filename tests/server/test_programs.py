@@ -213,9 +213,12 @@ def test_a_program_that_takes_another_way_is_told(client: Client) -> None:
 
 
 CHANCE = """
-import random, secrets, tempfile, uuid
+import os, random, secrets, tempfile, uuid
 made = [uuid.uuid4().hex, secrets.token_hex(8), str(random.random()), str(secrets.randbelow(10**9))]
-made.append(str(random.SystemRandom().random()))
+made += [str(random.SystemRandom().random()), str(random.Random().random()), os.getrandom(8).hex()]
+made.append(os.path.basename(tempfile.mkdtemp()))
+random.seed()
+made.append(str(random.random()))
 made.append("".join(sorted({str(n) for n in range(20)}, key=hash)))
 for one in made[:2]: print(await tools.get_text(sku=one))
 open("note", "a").write("written")
@@ -223,19 +226,35 @@ print(await tools.get_text(sku=" ".join(made)), open("note").read())
 """
 
 
-def test_chance_is_the_same_in_each_run_of_a_program_and_another_in_others(client: Client) -> None:
-    """Nor is anything printed, or written to a file, twice."""
+class Counting(Programmer):
+    """Gives the calls of each conversation the same ids, as engines do that count them."""
+
+    def deltas(self, request: Json) -> list[Json]:
+        made = super().deltas(request)
+        for index, delta in enumerate(delta for delta in made if "id" in delta.get("tool_calls", [{}])[0]):
+            delta["tool_calls"][0]["id"] = f"functions.program:{index}"
+        return made
+
+
+def test_chance_is_the_same_in_each_run_of_a_program_and_another_in_others(tmp_path: Path) -> None:
+    """Whatever the model calls it by, also where the client sends all of it back. Nor is anything printed, or written, twice."""
     seen = []
-    for _ in range(2):
-        response, asked = run(client, CHANCE), []
-        while calls(response):
-            asked += [json.loads(call["arguments"])["sku"] for call in calls(response)]
-            fields = {"input": answer(response, f"r{len(asked)}"), "previous_response_id": response["id"]}
-            response = run(client, "", **fields)
-        assert result(response)["result"] == "r1\nr2\nr3 written"
-        assert len(asked) == 3 and asked[2].split()[:2] == asked[:2]
-        seen.append(asked[2].split())
-    assert all(one != other for one, other in zip(*(made[:5] for made in seen), strict=True))
+    with upstream(Counting) as url, whole_server(url, store=str(tmp_path / "antiphon.db")) as client:
+        for stored in (True, True, False):
+            fields = {"store": stored}
+            response, asked, history = run(client, CHANCE, **fields), list[str](), [{"role": "user", "content": CHANCE}]
+            assert response["output"][0]["call_id"] == "functions.program:0"
+            while calls(response):
+                asked += [json.loads(call["arguments"])["sku"] for call in calls(response)]
+                outputs = answer(response, f"r{len(asked)}")
+                history += [*response["output"], *outputs]
+                before = {"previous_response_id": response["id"]} if stored else {}
+                response = run(client, "", **fields, input=outputs if stored else history, **before)
+            assert result(response)["result"] == "r1\nr2\nr3 written"
+            assert len(asked) == 3 and asked[2].split()[:2] == asked[:2]
+            seen.append(asked[2].split())
+    assert len(seen[0]) == 10
+    assert all(len(set(drawn)) == 3 for drawn in zip(*(made[:9] for made in seen), strict=True))
 
 
 def test_a_program_that_is_not_continued(client: Client) -> None:

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from antiphon.core import kinds
 from antiphon.core.deltas import CallKind
-from antiphon.core.programs import PROGRAM, PROGRAM_OUTPUT, fingerprint, program_call_id
+from antiphon.core.programs import PROGRAM, PROGRAM_OUTPUT, mark_of, program_call_id
 from antiphon.core.request.other_items import approval_request
 from antiphon.core.tools.history import NOT_KEPT, HistoryCall, HistoryOutput
 from antiphon.errors import InvalidRequest
@@ -59,11 +59,12 @@ class ProgramCall(msgspec.Struct, frozen=True):
 
 
 class EarlierProgram(msgspec.Struct, frozen=True):
-    """A program of the history that has not ended, and its calls in their order."""
+    """A program of the history that has not ended, and its calls in their order. `mark`: of the response that began it."""
 
     call_id: str
     code: str
     calls: Sequence[ProgramCall]
+    mark: str = ""
 
 
 class _Program(msgspec.Struct):
@@ -104,7 +105,7 @@ class _Found:
     """The programs of a history, their calls and all outputs, by their ids."""
 
     def __init__(self) -> None:
-        self.programs: dict[str, str] = {}
+        self.programs: dict[str, tuple[str, str]] = {}
         self.calls: dict[str, dict[str, ProgramCall]] = {}
         self.outputs: dict[str, CallOutput] = {}
 
@@ -126,8 +127,9 @@ class _Found:
     def _other(self, item: OtherItem) -> None:
         if item.type in (PROGRAM, PROGRAM_OUTPUT):
             found = _decoded(item)
-            if item.type == PROGRAM and found.fingerprint == fingerprint(found.call_id, found.code):
-                self.programs[found.call_id] = found.code
+            mark = mark_of(found.fingerprint, found.call_id, found.code) if item.type == PROGRAM else None
+            if mark is not None:
+                self.programs[found.call_id] = (found.code, mark)
             else:
                 self.programs.pop(found.call_id, None)
             return
@@ -158,7 +160,7 @@ class _Found:
 
     def earlier(self) -> Iterator[EarlierProgram]:
         """Yield the programs that have made calls."""
-        for id, code in self.programs.items():
+        for id, (code, mark) in self.programs.items():
             if calls := self.calls.get(id):
                 numbered = [calls.get(program_call_id(id, number)) for number in range(len(calls))]
                 found = [
@@ -166,7 +168,7 @@ class _Found:
                     for call in numbered
                     if call is not None
                 ]
-                yield EarlierProgram(id, code, found)
+                yield EarlierProgram(id, code, found, mark)
 
 
 def unfinished(items: Sequence[Item]) -> list[EarlierProgram]:

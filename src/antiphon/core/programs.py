@@ -20,6 +20,7 @@ PROGRAM = "program"
 PROGRAM_OUTPUT = "program_output"
 DIRECT, BY_PROGRAM = "direct", "programmatic"
 """Values of `allowed_callers`."""
+_DIGEST = 24
 
 
 class _Callers(msgspec.Struct):
@@ -34,9 +35,21 @@ def program_call_id(program: str, number: int) -> str:
     return f"call_{blake2b(f'{program}/{number}'.encode(errors='replace'), digest_size=16).hexdigest()}"
 
 
-def fingerprint(call_id: str, code: str) -> str:
-    """Return what tells a program from others."""
-    return blake2b(f"{call_id}/{code}".encode(errors="replace"), digest_size=24).hexdigest()
+def program_mark(response_id: str) -> str:
+    """Return the mark of a response's programs: ids of calls are a backend's, and count from 1 in each conversation of some."""
+    return blake2b(response_id.encode(), digest_size=16).hexdigest()
+
+
+def fingerprint(call_id: str, code: str, mark: str = "") -> str:
+    """Return what tells a program from others: its response's mark (32 digits, or none), and a digest of it, id and code."""
+    whole = f"{mark}/{call_id}/{code}" if mark else f"{call_id}/{code}"
+    return mark + blake2b(whole.encode(errors="replace"), digest_size=_DIGEST).hexdigest()
+
+
+def mark_of(found: str, call_id: str, code: str) -> str | None:
+    """Return the mark in the fingerprint of a program; None where it is not one of this server's."""
+    mark = found[: -2 * _DIGEST]
+    return mark if len(mark) in (0, 32) and found == fingerprint(call_id, code, mark) else None
 
 
 def caller(program: str) -> ToolCaller:

@@ -20,7 +20,7 @@ from msgspec import Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME, CUSTOM, FUNCTION, kind_of
 from antiphon.core.program_history import CallOutput, EarlierProgram, ProgramCall, unfinished
-from antiphon.core.programs import PROGRAM, PROGRAMMATIC, called_by_programs, program_call_id
+from antiphon.core.programs import PROGRAM, PROGRAMMATIC, called_by_programs, program_call_id, program_mark
 from antiphon.core.tools.call_items import fields_of
 from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.offers import NO_PARAMETERS, Offer, Target
@@ -149,6 +149,7 @@ class ProgramUse(HostedUse):
         self._owner = owner
         self._wanted = wanted
         self._functions = _named(own)
+        self._mark = ""
         self._history: Sequence[Item] = ()
         self._earlier: dict[str, EarlierProgram] = {}
         self._made: dict[str, str] = {}
@@ -172,8 +173,13 @@ class ProgramUse(HostedUse):
         """Tell whether a program of the history goes on before the model is called."""
         return self._wanted and bool(unfinished(items))
 
+    def opening(self) -> Mapping[str, object]:
+        """Return the mark that the items of this response's programs get."""
+        return {"mark": self._mark}
+
     async def prepare(self, run: HostedRun) -> None:
         """Find the programs that go on."""
+        self._mark = program_mark(run.response_id)
         self._history = run.items
         self.answered(())
 
@@ -199,13 +205,13 @@ class ProgramUse(HostedUse):
         unwrapper = Unwrapper("code")
         code = unwrapper.feed(arguments) + unwrapper.close()
         earlier = self._earlier.pop(call_id, None)
-        calls = earlier.calls if earlier is not None else ()
+        calls, mark = (earlier.calls, earlier.mark) if earlier is not None else ((), self._mark)
         if refusal := self._refusal(call_id, calls):
             return _ended(refusal, failed=True)
         known = [self._known(call) for call in calls]
         began = time.monotonic()
         try:
-            return await self._run(call_id, code, known)
+            return await self._run(call_id, code, known, seed=f"{mark}/{call_id}")
         except SandboxError as error:
             return _ended(str(error), failed=True)
         finally:
@@ -228,11 +234,11 @@ class ProgramUse(HostedUse):
         """The seconds that a program may take with all its runs."""
         return MOST_SECONDS * self._containers.bounds.call_seconds
 
-    async def _run(self, call_id: str, code: str, known: Sequence[Mapping[str, object]]) -> ToolResult:
-        """Run a program with what is known of its calls. Raises SandboxError."""
+    async def _run(self, call_id: str, code: str, known: Sequence[Mapping[str, object]], *, seed: str) -> ToolResult:
+        """Run a program with what is known of its calls; its chance follows from the seed. Raises SandboxError."""
         texts = [name for name, function in self._functions.items() if function.takes_text]
         names = list(self._functions)
-        given = to_json({"code": code, "seed": call_id, "names": names, "texts": texts, "known": known})
+        given = to_json({"code": code, "seed": seed, "names": names, "texts": texts, "known": known})
         left = await self._containers.program(self._owner, given, _CODE, most=MOST_LEFT)
         try:
             found = _left.decode(left.content) if left.content else {}

@@ -20,19 +20,19 @@ from antiphon.types.tool_items import ProgramItem, ProgramOutputItem
 class ProgramWriter(ItemWriter):
     """A `program`. It ends when its code is whole."""
 
-    __slots__ = ("_call_id", "_code", "_unwrapper")
+    __slots__ = ("_call_id", "_code", "_mark", "_unwrapper")
 
     def __init__(self, emitter: Emitter, item_id: str, index: int, call: CallStart) -> None:
         super().__init__(emitter, item_id, index)
         self._call_id = call.call_id
+        self._mark = str((call.opening or {}).get("mark", ""))
         self._unwrapper = Unwrapper("code")
         self._code: list[str] = []
         self._added(self._item(""))
 
     def _item(self, code: str) -> ProgramItem:
-        return ProgramItem(
-            id=self.item_id, call_id=self._call_id, code=code, fingerprint=fingerprint(self._call_id, code)
-        )
+        mark = fingerprint(self._call_id, code, self._mark)
+        return ProgramItem(id=self.item_id, call_id=self._call_id, code=code, fingerprint=mark)
 
     def text(self, text: str) -> None:
         """Append to the arguments."""

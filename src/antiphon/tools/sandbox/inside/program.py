@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import hashlib
 import inspect
 import io
 import json
@@ -132,7 +133,7 @@ def run() -> None:
     loop = asyncio.SelectorEventLoop(waiting)
     asyncio.set_event_loop(loop)
     tools = ProgramTools(given["names"], given["texts"], given["known"], loop)
-    _fix_chance(given["seed"])
+    ProgramChance(given["seed"]).fix()
     failed = False
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
@@ -149,12 +150,32 @@ def run() -> None:
         json.dump({"asked": [] if failed else tools.asked, "failed": failed, "text": said.whole()}, file)
 
 
-def _fix_chance(seed: str) -> None:
-    """Give a program the same chance in each of its runs, and other programs another one: `random`, `uuid`, `secrets`."""
-    chance = random.Random(seed)  # noqa: S311 (a program that is run again is to find the same)
-    random.seed(chance.random())
-    os.urandom = chance.randbytes
-    random._urandom = chance.randbytes  # type: ignore[attr-defined]  # SystemRandom's own name for it
+class ProgramChance:
+    """The chance of a program: the same in each of its runs, another one in others. What was drawn does not tell what comes."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed.encode()
+        self._drawn = 0
+
+    def draw(self, size: int) -> bytes:
+        """Return so many bytes, as `os.urandom` does."""
+        self._drawn += 1
+        return hashlib.shake_256(b"%d/%b" % (self._drawn, self._seed)).digest(size)
+
+    def fix(self) -> None:
+        """Take the system's place in `random`, also for new ones without a seed (`tempfile`), `os`, and so `uuid`, `secrets`."""
+        os.urandom = self.draw
+        if hasattr(os, "getrandom"):
+            os.getrandom = lambda size, flags=0: self.draw(size)
+        random._urandom = self.draw  # type: ignore[attr-defined]  # SystemRandom's own name for it
+        seeded = random.Random.seed
+
+        def seed(one: random.Random, a: Any = None, version: int = 2) -> None:
+            seeded(one, int.from_bytes(self.draw(32), "big") if a is None else a, version)
+
+        random.Random.seed = seed  # type: ignore[method-assign]
+        random.seed = random.random.__self__.seed  # type: ignore[attr-defined]
+        random.seed()
 
 
 def _run(code: str, tools: ProgramTools, said: ProgramText, loop: asyncio.AbstractEventLoop) -> None:
