@@ -156,6 +156,12 @@ async def test_what_has_no_effect_is_named(client: httpx.AsyncClient) -> None:
     assert answer.json()["context_management"] == {"applied_edits": []}
 
 
+async def test_names_of_what_has_no_effect_fit_into_a_head(client: httpx.AsyncClient) -> None:
+    """What proxies take of a head is 4 KiB and more."""
+    answer = await client.post("/messages", json=asking("Hi.", **{f"{'x' * 60}{number}": 1 for number in range(2000)}))
+    assert answer.status_code == 200 and 16 * 60 < len(answer.headers["x-antiphon-ignored"]) < 1200
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -172,6 +172,25 @@ def test_a_period_is_days(period: str, today: str, first: str, last: str) -> Non
     assert (day_text(query.first), day_text(query.last)) == (first, last)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [{name: day} for name in ("start", "end") for day in ("0001-01-01", "1900-01-01", "x", "")]
+    + [{"start": "0001-01-01", "end": "0001-01-02"}, {"start": "2030-01-02", "end": "2030-01-01"}]
+    + [
+        {"period": period}
+        for period in ("", "d", "0d", "3661d", "99999d", "-1d", "1.5d", "٣d", "tomorrow", "LAST-WEEK")
+    ],
+)
+def test_what_are_no_days(words: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=f"'({'|'.join([*words, 'start'])})'"):
+        usage_query(words, TODAY)
+
+
+def test_the_longest_period_is_the_longest_report() -> None:
+    query = usage_query({"period": "3660d"}, TODAY)
+    assert query.last - query.first + 1 == 3660
+
+
 def test_openai_s_shapes(tmp_path: Path) -> None:
     start = int(time.time()) // 86_400 * 86_400
     with server(tmp_path) as url:

@@ -11,6 +11,8 @@ from typing import Any, cast
 from antiphon.stores.usage_records import COUNTS, GROUPS, UsageGroup, UsageQuery, UsageSum
 
 EPOCH = datetime.date(1970, 1, 1)
+FIRST = datetime.date(1900, 1, 1)
+"""Days behind it can be asked for."""
 LONGEST = 3_660
 """Days of a report."""
 USUAL_DAYS = 30
@@ -62,7 +64,7 @@ def period_days(text: str, today: datetime.date) -> tuple[datetime.date, datetim
     if text in named:
         return named[text]
     number = text[:-1] if text.endswith("d") else ""
-    if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) < LONGEST):
+    if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) <= LONGEST):
         raise ValueError(f"'period': '{text[:32]}' is not one of {PERIODS}")
     return today - (int(number) - 1) * day, today
 
@@ -71,9 +73,12 @@ def _day(text: str | None, name: str, default: datetime.date) -> datetime.date:
     if text is None:
         return default
     try:
-        return datetime.date.fromisoformat(text)
+        found = datetime.date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"'{name}': '{text[:32]}' is not a day such as 2030-01-31") from None
+        found = FIRST
+    if found <= FIRST:
+        raise ValueError(f"'{name}': '{text[:32]}' is not a day such as 2030-01-31")
+    return found
 
 
 def columns(query: UsageQuery) -> list[str]:

@@ -294,7 +294,7 @@ def _check_scopes(caller: Caller, scopes: Set[str]) -> None:
     """Raise APIError 403 where a caller has none of the scopes."""
     if not caller.may(scopes):
         needed = " or ".join(f"'{scope}'" for scope in sorted(scopes))
-        raise APIError(403, f"This request needs an API key with the scope '{needed}'.", code="insufficient_scope")
+        raise APIError(403, f"This request needs an API key with the scope {needed}.", code="insufficient_scope")
 
 
 async def _refuse_websocket(scope: Scope, send: Send, headers: Sequence[Header], reply: Reply) -> None:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.foreground import shown_ignored
 from antiphon.server.http.messages import ClientGone, Reply, Request, json_reply
 from antiphon.telemetry.observers import Observed
 from antiphon.types.response import Usage
@@ -27,17 +28,12 @@ class Failure(msgspec.Struct, frozen=True):
     code: str
 
 
-MOST_IGNORED = 16
-LONGEST_NAME = 64
-"""Characters of a name."""
-
-
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A running or ended response. Times in seconds after `started_at` (Unix).
 
     `cache` is what the backend's prompt cache did for a request that continues a conversation: `hit`, or why not.
     `stored`: it can be read by its id, once it has ended. `ignored` are names of what it asks for and does not get, as in
-    `x-antiphon-ignored`, MOST_IGNORED at most.
+    `x-antiphon-ignored`.
     `events` are those made so far, about one per token of a streamed response; `status` "abandoned" means that the client left.
     """
 
@@ -181,7 +177,7 @@ def _record(run: Observed) -> RequestRecord:
         usage=response.usage,
         error=_failure(error),
         cache=run.cache.outcome if run.cache is not None else None,
-        ignored=[name[:LONGEST_NAME] for name in ignored[:MOST_IGNORED]] if ignored else (),
+        ignored=shown_ignored(ignored),
     )
 
 

@@ -15,9 +15,20 @@ from antiphon.types.events import Event
 SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
 
 
+MOST_IGNORED = 16
+"""Names of what a request asks for and does not get: proxies refuse answers with long heads."""
+LONGEST_IGNORED = 64
+"""Characters of a name."""
+
+
+def shown_ignored(names: Sequence[str]) -> Sequence[str]:
+    """Return the names that are told of those of what a request asks for and does not get."""
+    return [name[:LONGEST_IGNORED] for name in names[:MOST_IGNORED]] if names else ()
+
+
 def ignored_header(names: Sequence[str]) -> Sequence[Header]:
     """Return the header that names what a request asks for and does not get."""
-    return ((b"x-antiphon-ignored", ", ".join(names).encode("latin-1", "replace")),) if names else ()
+    return ((b"x-antiphon-ignored", ", ".join(shown_ignored(names)).encode("latin-1", "replace")),) if names else ()
 
 
 class SSESink:
