@@ -85,7 +85,9 @@ def test_a_server_with_a_backend_imports_no_more_than_it_needs(tmp_path: Path) -
 
 
 def test_what_a_request_needs_is_imported_without_holding_up_others(tmp_path: Path) -> None:
-    with watched(tmp_path) as (command, imports):
+    settings = tmp_path / "antiphon.toml"
+    settings.write_text('[mcp_servers.known]\nurl = "http://127.0.0.1:9/mcp"\n')
+    with watched(tmp_path, "--config", str(settings)) as (command, imports):
         (tmp_path / ANSWERS).touch()
         body = json.dumps({"model": "text", "input": "hi"}).encode()
         sent = [
@@ -97,9 +99,11 @@ def test_what_a_request_needs_is_imported_without_holding_up_others(tmp_path: Pa
         assert call(command.url, "GET", "/v1/respones").status == 404
         tool = {"type": "mcp", "server_label": "x", "server_url": "http://127.0.0.1:9/mcp"}
         assert Client(command.url).post("/v1/responses", model="text", input="hi", tools=[tool])[0] == 400  # its guard
+        known = {"type": "mcp", "server_label": "known"}  # is connected to, where nobody listens
+        assert Client(command.url).post("/v1/responses", model="text", input="hi", tools=[known])[0] == 424
     late = imports["late"]
     assert {"brotli", "difflib", "html"} <= {name for name, _, _ in late}
-    for room in ("antiphon.server.pages.openapi", "antiphon.tools.mcp.server"):
+    for room in ("antiphon.server.pages.openapi", "antiphon.tools.mcp.server", "antiphon.tools.mcp.through_proxy"):
         assert [main for name, main, _ in late if name == room] == [False]
     assert [(name, seconds) for name, main, seconds in late if main and seconds > bound(0.05)] == []
 

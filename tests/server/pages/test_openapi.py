@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jsonschema_rs
 import msgspec
@@ -12,6 +14,7 @@ from antiphon import __version__
 from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config
 from antiphon.server.http.router import RouteTable
+from antiphon.server.pages import openapi
 from antiphon.server.pages.openapi import document
 from antiphon.server.pages.operations import OPERATIONS
 from tests.server.handlers import call
@@ -130,3 +133,19 @@ def test_operations_name_no_unknown_tags():
         *("Responses", "Conversations", "Models", "Messages", "Server"),
         *("Batches", "Containers", "Decisions", "Files", "Relayed routes", "Skills", "Vector stores", "Webhooks"),
     }
+
+
+def test_it_is_made_once_however_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def slow(routes):
+        made.append(routes)
+        time.sleep(0.2)
+        return {"openapi": "3.1.0"}
+
+    monkeypatch.setattr(openapi, "document", slow)
+    other = build(Config(store="memory", backends={"s": BackendConfig(url="http://127.0.0.1:9/v1", api="scripted")}))
+    with serving(other) as served, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: call(served.url, "GET", "/openapi.json"), range(8)))
+    assert [answer.json() for answer in answers] == [{"openapi": "3.1.0"}] * 8
+    assert len(made) == 1

@@ -19,25 +19,28 @@ async def docs(request: Request) -> Reply:
 
 
 class OpenAPI:
-    """The handler of `/openapi.json`. The document is made once, when it is first asked for."""
+    """The handler of `/openapi.json`. The document is made once, when it is first asked for, however many ask then."""
 
     def __init__(self, router: RouteTable) -> None:
         self._router = router
-        self._document: dict[str, Any] | None = None
+        self._making = asyncio.Lock()
+        self._document: dict[str, Any] = {}
         self._encoded = b""
 
     async def read(self, request: Request) -> Reply:
         """GET /openapi.json. A mounted server names its `root_path` as the one that the paths belong to."""
-        if self._document is None:
-            self._document = await asyncio.to_thread(_document, self._router.routes)
-            self._encoded = to_json(self._document)
+        if not self._encoded:
+            async with self._making:
+                if not self._encoded:
+                    self._document, self._encoded = await asyncio.to_thread(_made, self._router.routes)
         body = self._encoded
         if request.root_path:  # may be another one in each request: nothing is kept of it
             body = to_json({**self._document, "servers": [{"url": quote(request.root_path)}]})
         return Reply(body, headers=[(b"cache-control", b"no-cache")])
 
 
-def _document(routes: Sequence[HttpRoute]) -> dict[str, Any]:
+def _made(routes: Sequence[HttpRoute]) -> tuple[dict[str, Any], bytes]:
     from antiphon.server.pages.openapi import document
 
-    return document(routes)
+    made = document(routes)
+    return made, to_json(made)

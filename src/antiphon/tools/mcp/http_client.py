@@ -49,6 +49,6 @@ def _transport_of(guard: UrlGuard | None, proxy: Proxy | None) -> Any:
 @cache
 def tls_context() -> ssl.SSLContext:
     """Return the one context of all connections: the authorities of the system, or of SSL_CERT_FILE, as for backends."""
-    import httpx2  # noqa: F401 (takes 100 ms, which this is called in a thread for)
+    import antiphon.tools.mcp.through_proxy  # noqa: F401 (with all of the client 100 ms, which this is called in a thread for)
 
     return ssl.create_default_context()
