@@ -149,3 +149,31 @@ def test_an_operator_reads_what_another_owner_said_and_forks_it(visit: Open) -> 
         assert ann.get(f"/v1/conversations/{talk}")[0] == 404
         page.leave()
         page.problems.clear()  # the browser itself tells of the 401 before the key was entered
+
+
+def test_what_a_fork_of_another_owner_s_thread_lacks_is_told(visit: Open) -> None:
+    keys = {"ann": KeyConfig(key="ann"), "root": KeyConfig(key="root", scopes=["responses", "admin"])}
+    with whole_server(keys=keys) as server:
+        ann = Client(server.url, "ann")
+        talk = ann.post("/v1/conversations", items=[{"role": "user", "content": "Which hall?"}])[1]["id"]
+        inside = ann.create(model="scripted", input="And when?", conversation=talk)["id"]
+        threads = []
+        for before, length in ((None, 50), (None, 51), (inside, 1)):
+            for _ in range(length):
+                before = ann.create(model="scripted", input="On", previous_response_id=before)["id"]
+            threads.append(ann.create(model="scripted", input=f"After {length}", previous_response_id=before)["id"])
+        page = visit(server)
+        page.type("#key", "root")
+        page.press("Tab")
+        page.wait("document.querySelector('#model').value === 'scripted'")
+        for thread, question, told in zip(
+            threads, ("After 50", "After 51", "After 1"), ("", "the last 50", "belongs to another owner"), strict=True
+        ):
+            page.js(f"location.hash = 'library/{thread}'")
+            page.wait(f"document.querySelector('#reading h2')?.innerText === '{question}'")
+            page.click("#reading .actions button")
+            page.wait(f"document.querySelector('#input').value === '{question}'")
+            assert page.js("document.querySelectorAll('#thread .note').length") == bool(told), question
+            assert not told or told in page.text("#thread .note")
+        page.leave()
+        page.problems.clear()  # the browser itself tells of the 401 before the key was entered

@@ -33,10 +33,12 @@ class TooLong(BaseException):
 def limited(seconds: float) -> Iterator[list[int]]:
     """Raise TooLong in what takes longer, where system and thread allow it; gives a list with a number if it was raised."""
     raised: list[int] = []
+    over = False
 
     def end(number: int, frame: object) -> None:
-        raised.append(number)
-        raise TooLong
+        if not over:
+            raised.append(number)
+            raise TooLong
 
     try:
         before = signal.signal(signal.SIGALRM, end)
@@ -44,8 +46,11 @@ def limited(seconds: float) -> Iterator[list[int]]:
         yield raised
         return
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
-        yield raised
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+            yield raised
+        finally:  # a signal that comes before the next line is over leaves the timer to the outer one
+            over = True
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

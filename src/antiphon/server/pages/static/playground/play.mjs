@@ -3,7 +3,7 @@
 import { $, h, rate, seconds, short } from "./dom.mjs";
 import { fillForm, readForm, showConversations } from "./form.mjs";
 import { problem } from "./items.mjs";
-import { earlier, inputOf, isRedacted, requestOf } from "./log/fork.mjs";
+import { earlier, ELSEWHERE, inputOf, isRedacted, requestOf } from "./log/fork.mjs";
 import { textOf } from "./parts.mjs";
 import { Attachments } from "./thread/attachments.mjs";
 import { Compare } from "./thread/compare.mjs";
@@ -86,7 +86,7 @@ export class Playground {
 
   // Copies the request of a stored response: settings, the thread before it, its prompt; all can be changed before it is sent.
   async forkRequest(whole) {
-    const before = await earlier(whole);
+    const { items: before, lacking } = await earlier(whole);
     await this.#begin();
     const body = requestOf(whole);
     fillForm(body);
@@ -100,7 +100,7 @@ export class Playground {
     if (whole.own && whole.response.conversation) showConversations(whole.response.conversation.id);
     this.#compose(input.prompt?.content ?? "");
     this.#standing();
-    const notes = [!whole.own && whole.response.conversation && "Its conversation belongs to another owner: what was said there before is not part of this thread.", isRedacted(body) && "Credentials of its MCP servers are not stored: enter them again.", !input.prompt && "Its input ended with outputs of tools: they are part of the thread, and are sent with the next prompt."];
+    const notes = [lacking || (!whole.own && whole.response.conversation && ELSEWHERE), isRedacted(body) && "Credentials of its MCP servers are not stored: enter them again.", !input.prompt && "Its input ended with outputs of tools: they are part of the thread, and are sent with the next prompt."];
     for (const note of notes.filter(Boolean)) $("thread").append(h("p.note", {}, note));
     $("input").focus();
   }

@@ -4,6 +4,7 @@ import { call, id } from "../api.mjs";
 import { access } from "./access.mjs";
 
 const MOST_EARLIER = 50; // responses before another owner's one
+export const ELSEWHERE = "Its conversation belongs to another owner: what was said there before is not part of this thread.";
 
 // What a response repeats where the request did not say it; only for entries that do not have the parameters.
 const DEFAULTS = { temperature: 1, top_p: 1, truncation: "disabled", parallel_tool_calls: true, tool_choice: "auto", top_logprobs: 0, presence_penalty: 0, frequency_penalty: 0, service_tier: "default", background: false, store: true };
@@ -54,23 +55,25 @@ export function inputOf({ response, input }) {
   return { before: asks ? items.slice(0, -1) : items, prompt: asks ? last : null };
 }
 
-// The items of the responses before it, oldest first: what its thread showed.
+// The items of the responses before it, oldest first: what its thread showed; and what of it is not there.
 export async function earlier({ response, own }) {
-  if (!response.previous_response_id) return [];
+  if (!response.previous_response_id) return { items: [], lacking: "" };
   if (!own) return earlierOfAnother(response.previous_response_id);
   const path = `/v1/responses/${id(response.previous_response_id)}`;
   const [previous, input] = await Promise.all([call("GET", path), call("GET", `${path}/input_items?order=asc&limit=100`)]);
-  return [...input.data, ...previous.output];
+  return { items: [...input.data, ...previous.output], lacking: "" };
 }
 
 // Of another owner, as operators read them: each response has the items of its own request only.
 async function earlierOfAnother(last) {
   const { one } = await access();
   const found = [];
-  for (let name = last; name && found.length < MOST_EARLIER; ) {
+  let name = last;
+  let began = null; // the oldest of them
+  while (name && found.length < MOST_EARLIER) {
     const { response, input } = await call("GET", one(name));
     found.unshift([...input, ...response.output]);
-    name = response.previous_response_id;
+    [name, began] = [response.previous_response_id, response];
   }
-  return found.flat();
+  return { items: found.flat(), lacking: name ? `Of the responses before it the last ${MOST_EARLIER} are part of this thread.` : began.conversation ? ELSEWHERE : "" };
 }
