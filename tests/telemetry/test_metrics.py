@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -13,6 +15,7 @@ import pytest
 
 from antiphon.config import ModelConfig
 from antiphon.errors import ConfigError
+from antiphon.telemetry import process_metrics
 from antiphon.telemetry.peers import Peers
 from antiphon.telemetry.prometheus import OTHER, Bounded, Histogram, Samples, merge, render
 from tests.acceptance.command import serving
@@ -227,3 +230,24 @@ def test_one_page_tells_of_all_workers(upstream: str, tmp_path: Path) -> None:
     made = [seen.get(f'antiphon_responses_total{{model="text",status="completed",worker="{n}"}}', 0) for n in (0, 1)]
     assert sum(made) == 8
     assert len([series for series in seen if series.startswith("process_start_time_seconds{")]) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells of open files")
+def test_open_files_are_counted_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> float:
+        (sample,) = [one for one in process_metrics.samples(0.0) if one.name == "process_open_fds"]
+        return sample.values[()]
+
+    counted, before = os.listdir, told()
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(40)]
+    try:
+        if os.stat("/proc/self/fd").st_size:  # since Linux 6.2
+            monkeypatch.setattr(os, "listdir", None)
+            assert told() == before + 40
+            monkeypatch.setattr(os, "listdir", counted)
+        monkeypatch.setattr(os, "stat", lambda _: os.stat_result([0] * 10))
+        assert told() == before + 40
+    finally:
+        monkeypatch.undo()
+        for number in opened:
+            os.close(number)

@@ -21,10 +21,15 @@ def samples(born: float) -> Iterable[Samples]:
     if _STATM.exists():
         pages = int(_STATM.read_text().split()[1])
         yield _one("process_resident_memory_bytes", "Memory.", pages * os.sysconf("SC_PAGE_SIZE"))
-        yield _one("process_open_fds", "Open files.", len(os.listdir(_FDS)))
+        yield _one("process_open_fds", "Open files.", _open_files())
     most = open_files.limit()
     if most is not None:
         yield _one("process_max_fds", "Files that may be open.", most)
+
+
+def _open_files() -> int:
+    """Return how many files are open. Linux tells since 6.2; before, each is listed, which takes 40 ms for 20,000."""
+    return os.stat(_FDS).st_size or len(os.listdir(_FDS)) - 1  # the folder itself is open meanwhile
 
 
 def _one(name: str, help: str, value: float) -> Samples:
