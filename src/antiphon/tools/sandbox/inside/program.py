@@ -173,7 +173,7 @@ class ProgramChance:
         def seed(one: random.Random, a: Any = None, version: int = 2) -> None:
             seeded(one, int.from_bytes(self.draw(32), "big") if a is None else a, version)
 
-        random.Random.seed = seed  # type: ignore[method-assign]
+        random.Random.seed = seed  # type: ignore[assignment, method-assign]
         random.seed = random.random.__self__.seed  # type: ignore[attr-defined]
         random.seed()
 
