@@ -40,6 +40,7 @@ _HOMES = {
     "antiphon.types.items": (
         "CustomToolCall CustomToolCallOutput FunctionCall FunctionCallOutput InputText Message OutputText Reasoning"
     ),
+    "antiphon.types.raw": "JsonText",
     "antiphon.types.response": "Usage",
     "antiphon.types.tools": "CustomTool FunctionTool RemoteTool",
 }

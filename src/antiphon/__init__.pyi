@@ -92,6 +92,7 @@ from antiphon.types.items import InputText as InputText
 from antiphon.types.items import Message as Message
 from antiphon.types.items import OutputText as OutputText
 from antiphon.types.items import Reasoning as Reasoning
+from antiphon.types.raw import JsonText as JsonText
 from antiphon.types.response import Usage as Usage
 from antiphon.types.tools import CustomTool as CustomTool
 from antiphon.types.tools import FunctionTool as FunctionTool

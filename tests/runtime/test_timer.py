@@ -30,7 +30,8 @@ class Clock:
 
     def beat(self) -> None:
         """Go on to the next timer, and call it."""
-        self.now, callback, arguments = self.due.pop(0)
+        when, callback, arguments = self.due.pop(0)
+        self.now = max(self.now, when)
         callback(*arguments)
 
 
@@ -84,6 +85,22 @@ def test_who_leaves_is_not_called_and_the_timer_ends_with_the_last(clock: Clock)
     assert not clock.due
     pulse.join(streams[0].look, PERIOD)
     assert len(clock.due) == 1
+
+
+@pytest.mark.parametrize("stands", [0.5 * PERIOD, 1.5 * PERIOD, 3600.0])
+def test_what_a_process_missed_while_it_stood_still_is_not_made_up_for(clock: Clock, stands: float) -> None:
+    """A container that was paused for an hour would else send each stream the keep-alive events of that hour."""
+    pulse, streams = Pulse(), [Stream(clock) for _ in range(200)]
+    for stream in streams:
+        pulse.join(stream.look, PERIOD)
+    for _ in range(SLOTS + 7):
+        clock.beat()
+    before = {stream: len(stream.seen) for stream in streams}
+    clock.now += stands
+    begun = clock.now
+    while clock.now < begun + PERIOD:
+        clock.beat()
+    assert {len(stream.seen) - before[stream] for stream in streams} <= {1, 2, 3}
 
 
 def test_a_member_that_ends_another_one_or_joins_anew_while_it_is_called(clock: Clock) -> None:

@@ -35,6 +35,9 @@ class Pulse:
 
     def _wait(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._due += seconds / SLOTS
+        late = loop.time() - self._due
+        if late > seconds:  # the process stood still: what was missed is not made up for
+            self._due += late - late % seconds
         self._timer = loop.call_at(self._due, self._beat, loop, seconds)
 
     def _beat(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:

@@ -6,10 +6,12 @@ Fields that must be absent rather than null on the wire default to `UNSET`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import force_setattr
 
 from antiphon.types.raw import JsonText, settle_nulls, settle_text
 
@@ -226,3 +228,34 @@ KnownItem = (
 Item = KnownItem | OtherItem
 Call = FunctionCall | CustomToolCall
 CallOutput = FunctionCallOutput | CustomToolCallOutput
+
+
+def release_body(items: Sequence[Item]) -> None:
+    """Copy the JSON in items, which is a part of the body that they were read from: else whoever keeps one keeps all of that.
+
+    The items are the same ones, and say the same.
+    """
+    for item in items:
+        kind = type(item)
+        if kind is OtherItem:
+            force_setattr(item, "raw", item.raw.copy())  # type: ignore[union-attr]  # `type` narrows nothing
+            continue
+        if kind is Message and type(item.content) is list:  # type: ignore[union-attr]  # as above
+            _release_parts(item.content)  # type: ignore[union-attr]  # as above
+        elif kind is FunctionCallOutput or kind is CustomToolCallOutput:
+            said = item.output  # type: ignore[union-attr]  # as above
+            if type(said) is JsonText:
+                said.json = said.json.copy()
+            elif type(said) is list:
+                _release_parts(said)
+        if type(agent := getattr(item, "agent", UNSET)) is Raw:
+            force_setattr(item, "agent", agent.copy())
+
+
+def _release_parts(parts: Sequence[Part]) -> None:
+    for part in parts:
+        if type(part) is OutputText:
+            for name in ("annotations", "logprobs"):
+                json: Raw = getattr(part, name)
+                if json is not _NO_ENTRIES:
+                    force_setattr(part, name, json.copy() if len(json) > 2 else _NO_ENTRIES)

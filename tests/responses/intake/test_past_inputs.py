@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +14,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from antiphon.config import Config
+from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.json_text import check_json
 from antiphon.errors import APIError
 from antiphon.responses.intake import past_inputs
@@ -273,11 +277,58 @@ def test_the_memory_is_bounded() -> None:
     assert reader.short(dumped(conversation(2)), "owner 59")
 
 
+def usual_items() -> list[Json]:
+    """An item of each usual type, with all the JSON that items keep as it came."""
+    said = [{"type": "output_text", "text": "x", "annotations": [{"type": "odd"}], "logprobs": [{"token": "x"}]}]
+    items: list[Json] = [
+        {"type": "message", "role": "user", "content": TEXT * 4},
+        {"type": "message", "role": "assistant", "content": [*said, {**said[0], "annotations": [], "logprobs": []}]},
+        {"type": "reasoning", "id": "rs_1", "summary": []},
+    ]
+    for call, field in (("function_call", "arguments"), ("custom_tool_call", "input")):
+        for number, output in enumerate((TEXT, said, "short")):
+            items.append({"type": call, "call_id": f"{call}{number}", "name": "f", field: "{}"})
+            items.append({"type": f"{call}_output", "call_id": f"{call}{number}", "output": output})
+    return [{**item, "agent": {"agent_name": "/root"}} for item in items]
+
+
+def test_what_is_remembered_keeps_no_body() -> None:
+    """Neither the one that is remembered, which may have megabytes behind its items, nor one that goes on from it."""
+    reader = Reader()
+    assert {type(item) for item in decode_items([Raw(dumped(item)) for item in usual_items()])} == past_inputs._USUAL
+    short = []
+    for turns in range(1, 4):
+        for again in range(2):
+            fields = {"metadata": {"turn": f"{turns} {again}"}}
+            size = len(whole := dumped(conversation(0, **fields) | {"input": usual_items() * turns}))
+            reader.read(whole)
+            del whole
+            (body,) = reader.decoded
+            reader.decoded.clear()
+            short.append(len(body) < size)
+            gc.collect()
+            assert sys.getrefcount(body) <= 3  # its name here, that it is asked for, and the tools behind the items
+    assert short == [False, False, True, True, True, True] and reader.inputs.size > 0
+
+
 def test_conversations_that_have_ended_make_room() -> None:
     reader = Reader(400_000)
     for number in range(5):
         found = [reader.short(dumped(conversation(turns, model=f"{number}"))) for turns in range(1, 20)]
         assert found == [False, False] + [True] * 17
+
+
+def test_inputs_of_many_parts_are_not_remembered() -> None:
+    reader = Reader()
+    few, many = (
+        [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}] * count}]
+        for count in (past_inputs.MOST_PARTS - 1, past_inputs.MOST_PARTS)
+    )
+    for items, remembered in ((few, True), (many, False)):
+        reader.remember(dumped(conversation(0) | {"input": items}))
+        assert reader.short(dumped(conversation(0) | {"input": [*items, *turn(0)]})) == remembered
+    assert reader.short(dumped(conversation(0) | {"input": [*few, *turn(0), *many]}))  # it is forgotten with these
+    assert not reader.short(dumped(conversation(0) | {"input": [*few, *turn(0), *many, *turn(1)]}))
 
 
 def test_hashes_are_bounded() -> None:

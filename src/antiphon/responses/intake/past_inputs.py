@@ -17,7 +17,7 @@ import msgspec
 from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
-from antiphon.core.context import check_ids
+from antiphon.core.context import check_ids, content_of
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_items, raw_items
 from antiphon.core.request.json_text import check_bounds
@@ -32,6 +32,7 @@ from antiphon.types.items import (
     Item,
     Message,
     Reasoning,
+    release_body,
 )
 
 SECONDS = 3600.0
@@ -44,6 +45,9 @@ MOST_SEEN = 8192
 """Hashes of bodies that are kept, to see whether a request goes on from one."""
 MOST_BEHIND = 256 * 1024
 """Bytes behind the items of a body that is remembered: `rfind` takes up to 48 steps for each."""
+
+MOST_PARTS = 8192
+"""Items, and parts of them, that are remembered of one request: each is looked at on the event loop."""
 
 _ENTRY = 4096  # bytes that an entry takes by itself
 _FORMS = 3  # a text is kept as it came, decoded, and as JSON
@@ -214,8 +218,9 @@ class PastInputs:
         begin = _place(body, raw) if count else -1
         end = begin + sum(map(len, raw[:count])) + count - 1
         size = end * _FORMS + _ENTRY
-        if begin < 0 or end < SMALLEST or size > share:
+        if begin < 0 or end < SMALLEST or size > share or not _few(asked.items[:count]):
             return asked
+        release_body(asked.items[:count])
         encoded, mark = EncodedTexts(), _mark(body, end.bit_length() - 1)
         self._add(PastInput(owner, [body[:end]], begin, end, asked.items[:count], encoded, mark, size, self._clock()))
         return replace(asked, encoded=encoded)
@@ -253,8 +258,9 @@ class PastInputs:
         items = asked.items[: known + count]
         settled = _settled(past.settled, body[end:], asked, decoder) if count == len(raw) else None
         size = end * _FORMS + _ENTRY + (0 if settled is None else (past.begin + len(body) - past.end) * _FORMS)
-        if size <= self._limit // OWNERS_SHARE:
+        if size <= self._limit // OWNERS_SHARE and _few(items[known:]):
             at = self._clock()
+            release_body(items[known:])
             grown = PastInput(past.owner, pieces, past.begin, end, items, past.encoded, mark, size, at, settled)
             self._add(grown)
 
@@ -303,6 +309,12 @@ def _usual(items: Sequence[Item]) -> int:
     if _USUAL.issuperset(map(type, items)):
         return len(items)
     return next(index for index, item in enumerate(items) if type(item) not in _USUAL)
+
+
+def _few(items: Sequence[Item]) -> bool:
+    """Tell whether items have few enough parts to be remembered."""
+    contents = [content for item in items if type(content := content_of(item)) is list]
+    return len(items) + sum(map(len, contents)) <= MOST_PARTS
 
 
 def _mark(body: bytes, level: int) -> _Mark:
