@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core import kinds
-from antiphon.core.json_encoding import to_json
+from antiphon.core.json_encoding import json_size, to_json
 from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode_fields
@@ -233,7 +233,7 @@ def truncated(items: Sequence[Item], share: float) -> list[Item]:
 
     The last message of the user's and all behind it stay; an output goes with its call.
     """
-    sizes = [len(to_json(item)) for item in items]
+    sizes = [json_size(item) for item in items]
     budget = sum(sizes) * share
     last = next((n for n in range(len(items) - 1, -1, -1) if _is_user(items[n])), len(items))
     begin, left = 0, float(sum(sizes))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from antiphon.core.json_encoding import to_json
+from antiphon.core.json_encoding import json_size, to_json
 from antiphon.core.turn import Turn, all_instructions
 from antiphon.types.items import (
     CustomToolCall,
@@ -108,7 +108,7 @@ def _size_of(item: Item) -> int:
     """Return the bytes of an item as JSON; of texts, which files may have become, about those."""
     parts = item.content if isinstance(item, Message) else getattr(item, "output", None)
     if not isinstance(parts, list):
-        return len(to_json(item))
+        return json_size(item)
     return sum([len(part.text) if isinstance(part, InputText) else len(to_json(part)) for part in parts])
 
 

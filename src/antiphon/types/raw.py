@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,6 +39,13 @@ class JsonText:
     def __str__(self) -> str:
         return _text.decode(self.json)
 
+    @property
+    def spare(self) -> int:
+        """Bytes that its JSON takes more than it has to: some clients escape all but ASCII, and what is estimated is the text."""
+        if _ESCAPE.search(self.json) is None:
+            return 0
+        return max(len(self.json) - len(msgspec.json.encode(str(self))), 0)
+
     def __eq__(self, other: object) -> bool:
         if type(other) is JsonText and self.json == other.json:
             return True
@@ -54,6 +62,7 @@ TEXTS = frozenset((str, JsonText))
 """The types of a text."""
 
 _text = msgspec.json.Decoder(str)
+_ESCAPE = re.compile(rb"\\[u/]")
 
 
 def settle_text(struct: Struct, name: str, others: msgspec.json.Decoder[Any]) -> None:

@@ -23,14 +23,14 @@ from antiphon.backends.chat.profiles import PROFILES
 from antiphon.backends.responses.codec import request as responses_request
 from antiphon.backends.scripted import script
 from antiphon.config import Config
-from antiphon.core.context import keep_input, smaller_than
+from antiphon.core.context import keep_input, smaller_than, truncated
 from antiphon.core.json_encoding import to_json
 from antiphon.core.prompt_cache import Prompt, diagnose
 from antiphon.core.request import decoding
 from antiphon.core.request.decoding import decode_item
 from antiphon.core.request.json_text import check_json
 from antiphon.core.text.encoded_texts import EncodedTexts
-from antiphon.core.token_count import texts_of
+from antiphon.core.token_count import size_of_large, texts_of
 from antiphon.core.tools.unnamed_outputs import with_call_ids
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError
@@ -142,6 +142,8 @@ USES: dict[str, Callable[[Turn], Any]] = {
     "asking": lambda turn: keep_input(turn.items, "0" * 48).asking,
     "texts": texts_of,
     "said": lambda turn: [to_json(str(step)) for step in script(turn.items)],
+    "size": size_of_large,
+    "truncated": lambda turn: to_json(truncated(turn.items, 0.5)),
     "small": lambda turn: smaller_than(turn.items, 100),
 }
 
