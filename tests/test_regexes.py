@@ -161,6 +161,7 @@ OUTSIDE: dict[str, str] = {
     "core.decisions.label_reading:_FIRST_WORD": "match",
     "core.decisions.label_reading:_SAYS_ANSWER": "search",
     "core.tools.grammars.grammar:_ESCAPE": "search",
+    "types.raw:_ESCAPE": "search",
     "core.request.json_text:_SURROGATE": "search",
     "core.request.json_text:_MAY_BE_LONE": "search",
     "core.request.json_text:_ESCAPE": "search",

@@ -204,6 +204,9 @@ class PastInputs:
     ) -> Asked:
         """Remember the input of a request that was decoded, and return the request with what is kept beside its items."""
         if continued is not None:
+            if not _few(asked.items[len(continued.past.items) :]):
+                self._forget(continued.past)
+                return replace(asked, encoded=None)
             self._go_on(continued, body, asked, decoder)
             return asked
         if not self._limit or type(asked.request.input) is not list:
@@ -218,9 +221,9 @@ class PastInputs:
         begin = _place(body, raw) if count else -1
         end = begin + sum(map(len, raw[:count])) + count - 1
         size = end * _FORMS + _ENTRY
-        if begin < 0 or end < SMALLEST or size > share or not _few(asked.items[:count]):
+        if begin < 0 or end < SMALLEST or size > share or not _few(asked.items):
             return asked
-        release_body(asked.items[:count])
+        release_body(asked.items)
         encoded, mark = EncodedTexts(), _mark(body, end.bit_length() - 1)
         self._add(PastInput(owner, [body[:end]], begin, end, asked.items[:count], encoded, mark, size, self._clock()))
         return replace(asked, encoded=encoded)
@@ -242,6 +245,7 @@ class PastInputs:
         """Let an input grow by the items that a request has added."""
         past, raw = continued.past, continued.added
         known = len(past.items)
+        release_body(asked.items[known:])  # what is kept beside the input may hold of all of them
         count = _usual(asked.items[known:])
         piece = b"".join([part for one in raw[:count] for part in (b",", one)])
         owned = self._owners.get(past.owner)
@@ -258,11 +262,15 @@ class PastInputs:
         items = asked.items[: known + count]
         settled = _settled(past.settled, body[end:], asked, decoder) if count == len(raw) else None
         size = end * _FORMS + _ENTRY + (0 if settled is None else (past.begin + len(body) - past.end) * _FORMS)
-        if size <= self._limit // OWNERS_SHARE and _few(items[known:]):
+        if size <= self._limit // OWNERS_SHARE:
             at = self._clock()
-            release_body(items[known:])
             grown = PastInput(past.owner, pieces, past.begin, end, items, past.encoded, mark, size, at, settled)
             self._add(grown)
+
+    def _forget(self, past: PastInput) -> None:
+        owned = self._owners.get(past.owner)
+        if owned is not None and id(past) in owned.inputs:
+            self._drop(owned, past)
 
     def _add(self, past: PastInput) -> None:
         owned = self._owners.get(past.owner)
