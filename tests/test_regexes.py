@@ -1,7 +1,6 @@
 """Every regular expression in the package takes time linear in its input.
 
-The expressions are found in the source. Each one must be named here: with inputs that would be dear if it backtracked, or as
-one that sees nothing from outside.
+Each one of the source is named here, with inputs that would be dear if it backtracked, or as one that sees nothing from outside.
 """
 
 from __future__ import annotations
