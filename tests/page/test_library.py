@@ -142,6 +142,8 @@ def test_an_operator_reads_what_another_owner_said_and_forks_it(visit: Open) -> 
         page.wait("document.querySelector('#thread .note')")
         assert "belongs to another owner" in page.text("#thread .note")
         page.js(f"location.hash = 'library/{talk}'")
+        page.wait("document.querySelector('#reading h2')?.innerText !== 'And when?'")  # its Delete is a response's
+        page.wait("document.querySelectorAll('#reading .item').length === 3")
         page.wait("document.querySelector('#reading .danger')?.checkVisibility()")
         page.click("#reading .danger")
         page.click("#reading .danger")
