@@ -42,9 +42,8 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.commands:
-            for name in (
-                [cmd_name] if cmd_name in COMMANDS else COMMANDS
-            ):  # of an unknown one, click names the nearest of all
+            # Of an unknown one, click names the nearest of all.
+            for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
                 module, _, function = COMMANDS[name].rpartition(".")
                 self.add_command(getattr(import_module(f"antiphon.cli.{module}"), function), name)
         return self.commands.get(cmd_name)

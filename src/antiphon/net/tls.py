@@ -41,9 +41,8 @@ def tls_fault(error: BaseException | None) -> str:
     """Return what a TLS error means for whoever set the backend up; "" for other errors."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "The backend's certificate is not trusted."
-    if isinstance(error, ssl.SSLError) and "ALERT" in (
-        error.reason or ""
-    ):  # OpenSSL's names of what the other side says
+    # OpenSSL's names of what the other side says have this word.
+    if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
         return "The backend refuses the TLS connection: it may want a client certificate."
     return ""
 

@@ -31,8 +31,8 @@ class ProgramWriter(ItemWriter):
         self._added(self._item(""))
 
     def _item(self, code: str) -> ProgramItem:
-        mark = fingerprint(self._call_id, code, self._mark)
-        return ProgramItem(id=self.item_id, call_id=self._call_id, code=code, fingerprint=mark)
+        told_by = fingerprint(self._call_id, code, self._mark)
+        return ProgramItem(id=self.item_id, call_id=self._call_id, code=code, fingerprint=told_by)
 
     def text(self, text: str) -> None:
         """Append to the arguments."""

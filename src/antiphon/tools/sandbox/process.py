@@ -152,9 +152,8 @@ class SandboxProcess:
             watching = asyncio.create_task(self._watch(memory))
             try:
                 ended = await self._watched(wish, seconds, output)
-                if self._ends_itself and self._is_too_much(
-                    memory
-                ):  # what it leaves would be in the way of other sandboxes
+                # What it leaves would be in the way of other sandboxes.
+                if self._ends_itself and self._is_too_much(memory):
                     raise EOFError
                 return ended
             except (OSError, EOFError, ValueError, KeyError, TypeError):

@@ -19,9 +19,8 @@ from antiphon.tools.sandbox.interior import program, sources
 from antiphon.tools.sandbox.process import SandboxProcess
 
 COUNTED_APART = (5, 14)  # from this Linux on, a limit of processes counts those of the own name space alone
-BESIDE = (
-    16  # sandboxes as full as this one that may be there at the same time, where their processes are counted together
-)
+BESIDE = 16
+"""Sandboxes as full as this one that may be there at the same time, where their processes are counted together."""
 
 Spawned = tuple[subprocess.Popen[bytes], Sequence[str], bool]
 """A process, the command that ends what is left of it, and whether it ends all of that itself."""
