@@ -23,7 +23,7 @@ PARTS = (
 def main() -> None:
     """Parse the arguments, measure, tell."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each load; with --against, pairs (15 or more)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each load; by turns, pairs (15 or more)")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts to measure: {', '.join(PARTS)}")
     parser.add_argument("--keep", type=Path, default=ROOT / "bench/results/figures.json", help="where figures are kept")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/performance.md", help="the page to write")
@@ -31,7 +31,12 @@ def main() -> None:
         "--against", default="", metavar="COMMIT", help="compare with a commit by turns, and nothing else"
     )
     parser.add_argument(
-        "--loads", default="", help="with --against: loads, as of --instructions; with --beside: of the harness"
+        "--python", default="", metavar="PROGRAM", help="compare with another Python by turns, and nothing else"
+    )
+    parser.add_argument(
+        "--loads",
+        default="",
+        help="with --against and --python: loads, as of --instructions; with --beside: of the harness",
     )
     parser.add_argument(
         "--beside",
@@ -60,20 +65,24 @@ def main() -> None:
         os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
         if arguments.against:
             found |= turns.against(lab, commit(arguments.against), arguments.repeats, arguments.loads or turns.LOADS)
+        if arguments.python:
+            found |= turns.on_python(lab, arguments.python, arguments.repeats, arguments.loads or turns.LOADS)
         if arguments.beside:
             found |= beside.beside(lab, arguments.beside, arguments.loads or beside.LOADS, arguments.repeats)
             _keep(found, arguments.keep)
-        for part in [] if arguments.against or arguments.beside else arguments.only.split(","):
+        alone = arguments.against or arguments.python or arguments.beside
+        for part in [] if alone else arguments.only.split(","):
             before = os.getloadavg()[0]
             found |= measure(part, lab, arguments.repeats)
             how = {"repeats": str(arguments.repeats if part in REPEATED else 1), "commit": commit()}
             how["load"] = f"{before:.0f} → {os.getloadavg()[0]:.0f}"
             found.setdefault("measured", {})[part] = how
             _keep(found, arguments.keep)
-    if arguments.against:
-        _keep(found, arguments.keep)
-        print(turns.table(found["against"]))
-        return
+    for compared in ("against", "python"):
+        if vars(arguments)[compared]:
+            _keep(found, arguments.keep)
+            print(turns.table(found[compared]))
+            return
     print(page.goals(found))
     if "C" not in found:
         arguments.page.write_text(page.renewed(arguments.page.read_text(), found))

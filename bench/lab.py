@@ -50,13 +50,17 @@ class Lab:
         store: Path | str | None = None,
         workers: int = 1,
         source: Path | None = None,
+        packages: Path | None = None,
+        python: str = PYTHON,
         port: int = PORT,
         options: Sequence[str] = (),
     ) -> Iterator[Server]:
-        """Run the command. `store`: a path or URL; without one, requests say `store: false`. `source`: another `src`."""
-        python = [PYTHON, "-m", "antiphon"]
-        command = [
-            *([COMMAND] if source is None else python),
+        """Run the command. `store`: a path or URL; without one, requests say `store: false`.
+
+        `source`: another `src`, which `python` runs. `packages`: a folder of packages for it, where it has none of its own.
+        """
+        command = [COMMAND] if source is None else [python, "-m", "antiphon"]
+        command += [
             "serve",
             "--port",
             str(port),
@@ -68,7 +72,8 @@ class Lab:
         peer = {"name": "antiphon", "api": "responses", "path": PATH, "port": port, "model": "{m}"}
         peer |= {"cmd": command, "extra": {} if store else {"store": False}}
         if source is not None:
-            peer["env"] = {"PYTHONPATH": str(source)}  # it comes before what is installed
+            # They come before what is installed.
+            peer["env"] = {"PYTHONPATH": ":".join(str(path) for path in (source, packages) if path is not None)}
         process = harness.Server(peer)
         cpu, harness.CPU_SUT = harness.CPU_SUT, "0,1" if workers > 1 else harness.CPU_SUT
         try:

@@ -1,4 +1,4 @@
-"""This checkout against an earlier commit, by turns: what else runs on the machine, and its speed, changes from hour to hour."""
+"""This checkout against an earlier commit, or on another Python, by turns: a machine's speed changes from hour to hour."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.instructions import SETUPS, Load
-from bench.lab import PORT, ROOT, Figures, Lab, Server, median
+from bench.lab import PORT, PYTHON, ROOT, Figures, Lab, Server, median
 
 LOADS = "A64,B,C,D8,D8d,E,L,A64:stored,A64:passed,B:passed,C:passed"
 """What is measured by default; names and ways are those of `bench.instructions`."""
@@ -26,6 +27,14 @@ IDLE = 0.02
 """Seconds of CPU in a second, of a server that does nothing."""
 
 
+class Version(NamedTuple):
+    """What is measured: a `src`, the Python that runs it, and a folder of packages where that has none of its own."""
+
+    source: Path
+    python: str = PYTHON
+    packages: Path | None = None
+
+
 def unpacked(commit: str, folder: Path) -> Path:
     """Return the sources of a commit, unpacked into a folder."""
     folder.mkdir()
@@ -36,30 +45,50 @@ def unpacked(commit: str, folder: Path) -> Path:
 
 
 def against(lab: Lab, commit: str, repeats: int, names: str = LOADS) -> Figures:
-    """Measure both commits' servers while both run: short bursts by turns, `repeats` pairs of each load.
+    """Measure this checkout against a commit, `repeats` pairs of each load."""
+    before = Version(unpacked(commit, lab.folder / "before"))
+    costs = _by_turns(lab, {"before": before, "now": Version(ROOT / "src")}, repeats, names)
+    return {"against": {"commit": commit, "pairs": repeats, "costs": costs}}
+
+
+def on_python(lab: Lab, python: str, repeats: int, names: str = LOADS) -> Figures:
+    """Measure this checkout on the Python of .venv ("before") and on another one ("now"), whose packages are installed first.
+
+    Raises CalledProcessError where they cannot be.
+    """
+    packages = lab.folder / "packages"
+    install = [PYTHON, "-m", "pip", "-qq", "--disable-pip-version-check", "--python", python, "install"]
+    lock = ["--require-hashes", "-r", str(ROOT / "requirements.lock")]
+    subprocess.run([*install, "--target", str(packages), *lock], check=True)
+    versions = {"before": Version(ROOT / "src"), "now": Version(ROOT / "src", python, packages)}
+    costs = _by_turns(lab, versions, repeats, names)
+    return {"python": {"python": python, "pairs": repeats, "costs": costs}}
+
+
+def _by_turns(lab: Lab, versions: dict[str, Version], repeats: int, names: str) -> Figures:
+    """Measure both versions' servers while both run: short bursts by turns.
 
     A pair lies within seconds, in which the machine's speed hardly changes; the median of the pairs' ratios is told, with
     the middle half of them. The server that is first in one pair is second in the next.
     """
-    sources = {"before": unpacked(commit, lab.folder / "before"), "now": ROOT / "src"}
     loads = [Load.read(name) for name in names.split(",")]
     if any(SETUPS[load.way].api != "responses" for load in loads):
         raise ValueError("By turns, loads reach the servers by the Responses API alone.")
     found: dict[str, Figures] = {}
     for way in dict.fromkeys(load.way for load in loads):
-        found |= _pairs(lab, sources, [load for load in loads if load.way == way], repeats)
-    return {"against": {"commit": commit, "pairs": repeats, "costs": found}}
+        found |= _pairs(lab, versions, [load for load in loads if load.way == way], repeats)
+    return found
 
 
-def _pairs(lab: Lab, sources: dict[str, Path], loads: Sequence[Load], repeats: int) -> dict[str, Figures]:
+def _pairs(lab: Lab, versions: dict[str, Version], loads: Sequence[Load], repeats: int) -> dict[str, Figures]:
     """Return pairs of loads that come by one way: µs of CPU per request, of streams per token."""
-    costs: dict[str, dict[str, list[float]]] = {load.name: {name: [] for name in sources} for load in loads}
+    costs: dict[str, dict[str, list[float]]] = {load.name: {name: [] for name in versions} for load in loads}
     with ExitStack() as stack:
         servers: dict[str, Server] = {}
-        for number, (name, source) in enumerate(sources.items()):
+        for number, (name, version) in enumerate(versions.items()):
             way = SETUPS[loads[0].way]
             store = None if "store" in way.fields or way.api == "messages" else lab.new_store()
-            started = lab.server(source=source, store=store, port=PORT + number, options=way.options)
+            started = lab.server(**version._asdict(), store=store, port=PORT + number, options=way.options)
             servers[name] = stack.enter_context(started)
         for server in servers.values():
             _settle(server)
@@ -92,8 +121,9 @@ def _settle(server: Server) -> None:
 
 
 def table(found: Figures) -> str:
-    """Return each load's cost before and now, in µs of CPU, and the median of the pairs' ratios."""
-    rows = ["| load | before, µs | now, µs | difference | middle half |", "|---|---|---|---|---|"]
+    """Return each load's cost before and now (on the Python of .venv, and on another), and the median of the pairs' ratios."""
+    first, second = (".venv", found["python"]) if "python" in found else ("before", "now")
+    rows = [f"| load | {first}, µs | {second}, µs | difference | middle half |", "|---|---|---|---|---|"]
     for work, cost in found["costs"].items():
         more, (low, high) = 100 * (cost["ratio"] - 1), [100 * (ratio - 1) for ratio in cost["middle"]]
         rows.append(
