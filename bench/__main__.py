@@ -14,9 +14,9 @@ from bench import beside, figures, instructions, page, scale, turns
 from bench.harness import bench as harness
 from bench.lab import ROOT, Figures, Lab, laboratory
 
-REPEATED = ("ordinary", "messages", "stored", "background", "workers")
+REPEATED = ("ordinary", "messages", "passed", "stored", "background", "workers")
 PARTS = (
-    "ordinary", "memory", "messages", "stored", "background", "idle", "many", "workers", "replicas", "growth", "chain",
+    "ordinary", "memory", "messages", "passed", "stored", "background", "idle", "many", "workers", "replicas", "growth", "chain",
 )  # fmt: skip
 
 
@@ -31,7 +31,10 @@ def main() -> None:
         "--against", default="", metavar="COMMIT", help="compare with a commit by turns, and nothing else"
     )
     parser.add_argument(
-        "--python", default="", metavar="PROGRAM", help="compare with another Python by turns, and nothing else"
+        "--python",
+        default="",
+        metavar="PROGRAM",
+        help="compare with another Python by turns, and nothing else; with --beside: one more server, on that Python",
     )
     parser.add_argument(
         "--loads",
@@ -65,10 +68,12 @@ def main() -> None:
         os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
         if arguments.against:
             found |= turns.against(lab, commit(arguments.against), arguments.repeats, arguments.loads or turns.LOADS)
-        if arguments.python:
+        if arguments.python and not arguments.beside:
             found |= turns.on_python(lab, arguments.python, arguments.repeats, arguments.loads or turns.LOADS)
         if arguments.beside:
-            found |= beside.beside(lab, arguments.beside, arguments.loads or beside.LOADS, arguments.repeats)
+            found |= beside.beside(
+                lab, arguments.beside, arguments.loads or beside.LOADS, arguments.repeats, arguments.python
+            )
             _keep(found, arguments.keep)
         alone = arguments.against or arguments.python or arguments.beside
         for part in [] if alone else arguments.only.split(","):
@@ -78,11 +83,13 @@ def main() -> None:
             how["load"] = f"{before:.0f} → {os.getloadavg()[0]:.0f}"
             found.setdefault("measured", {})[part] = how
             _keep(found, arguments.keep)
-    for compared in ("against", "python"):
-        if vars(arguments)[compared]:
-            _keep(found, arguments.keep)
-            print(turns.table(found[compared]))
-            return
+    if arguments.against:
+        _keep(found, arguments.keep)
+        print(turns.table(found["against"]))
+        return
+    if arguments.python and not arguments.beside:
+        _keep(found, arguments.keep)
+        print(turns.table(found["python"]))
     print(page.goals(found))
     if "C" not in found:
         arguments.page.write_text(page.renewed(arguments.page.read_text(), found))

@@ -18,8 +18,8 @@ from typing import Any
 
 from bench.harness import bench as harness
 from bench.harness.peers import PEERS
-from bench.lab import Figures, Lab, Server, median
-from bench.turns import BURST
+from bench.lab import PORT, Figures, Lab, Server, median
+from bench.turns import BURST, interpreter, version_on
 
 HEADING = "## Beside others, by turns"
 SERVERS = "agentic,sglang-router,nginx"
@@ -30,13 +30,17 @@ OURS = "Antiphon"
 TITLES = {"agentic": "agentic-api", "nginx": "nginx, relaying"}
 
 
-def beside(lab: Lab, names: str, loads: str, repeats: int) -> Figures:
+def beside(lab: Lab, names: str, loads: str, repeats: int, python: str = "") -> Figures:
     """Measure servers while all of them run, `repeats` rounds of each load; each begins a round in its turn.
 
-    Servers that are not installed are left out, and loads that a server refuses. Costs are medians, in µs of CPU.
+    `python`: another Python on which this checkout runs as one more server. Servers that are not installed are left out, and
+    loads that a server refuses. Costs are medians, in µs of CPU.
     """
     with ExitStack() as stack:
         servers = {OURS: stack.enter_context(lab.server())}
+        if python:
+            other = lab.server(**version_on(lab, python)._asdict(), port=PORT + 1)
+            servers[f"{OURS}, {interpreter(python)}"] = stack.enter_context(other)
         for name in names.split(","):
             peer = _peer(name)
             if peer is None:

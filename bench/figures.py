@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 from bench import load
+from bench.instructions import PASSED
 from bench.lab import Figures, Lab, median, pause, request_cost, token_cost, work
 
 CHAIN = 1000
@@ -27,6 +29,7 @@ def ordinary(lab: Lab, repeats: int) -> Figures:
         for name in ("A64", "B", "C", "D8", "E"):
             found[name] = server.measure(name, repeats)
         found["rss"] = server.rss_kb() / 1024
+        found["d8d"], found["l"] = (request_cost(server.measure(name, repeats)) for name in ("D8d", "L"))
     paced = found["C"]
     found |= {
         "start": median(starts),
@@ -57,14 +60,31 @@ def messages(lab: Lab, repeats: int) -> Figures:
     return {"by API": found, **more}
 
 
+def passed(lab: Lab, repeats: int) -> Figures:
+    """Answers of a Responses backend, which are passed on."""
+    with lab.server(options=PASSED) as server:
+        a64, c = server.measure("A64", repeats), server.measure("C", repeats)
+    return {"a64-passed": request_cost(a64), "c-passed": token_cost(c)}
+
+
 def stored(lab: Lab, repeats: int) -> Figures:
-    """Short answers that are stored, and what they take on disk."""
+    """Answers that are stored, and what short ones and turns of an agent loop take on disk."""
     path = lab.new_store()
     with lab.server(store=path) as server:
         figures = server.measure("A64", repeats)
-        requests = sum(run["requests"] for run in figures["runs"])
-    size = sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
-    return {"a64-store": request_cost(figures), "bytes per response": size / requests}
+        short = _size(path) / sum(run["requests"] for run in figures["runs"])
+    path = lab.new_store()
+    with lab.server(store=path) as server:
+        loop = server.measure("L", repeats)
+        turn = _size(path) / sum(run["requests"] for run in loop["runs"])
+        large = server.measure("D8d", repeats)
+    costs = {"a64-store": request_cost(figures), "l-store": request_cost(loop), "d8d-store": request_cost(large)}
+    return costs | {"bytes per response": short, "bytes per turn of a loop": turn}
+
+
+def _size(store: Path) -> int:
+    """Bytes of a store's files."""
+    return sum(file.stat().st_size for file in store.parent.glob(store.name + "*"))
 
 
 def background(lab: Lab, repeats: int) -> Figures:
@@ -147,5 +167,4 @@ def chain(lab: Lab) -> Figures:
         asyncio.run(load.conversation("mock-n100-d0", CHAIN, mark))
     turns = sorted(marks)
     costs = {b: (marks[b] - marks[a]) * 1000 / (b - a) for a, b in itertools.pairwise(turns)}
-    size = sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
-    return {"by turns": costs, "bytes per turn": size / CHAIN}
+    return {"by turns": costs, "bytes per turn": _size(path) / CHAIN}

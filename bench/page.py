@@ -49,12 +49,15 @@ def _row(name: str, found: Figures) -> str:
 
 def goals(found: Figures) -> str:
     """Return each goal with what was found."""
-    lines = ["| what | must | stretch | found |", "|---|---|---|---|"]
+    lines = ["| what | must | stretch | found | on another Python |", "|---|---|---|---|---|"]
+    there = found.get("python", {}).get("costs", {})
     for name, goal in GOALS.items():
         value = found.get(name)
         sign = "≥" if name == "workers" else "≤"
         wants = f"{sign} {goal.must:g} {goal.unit} | {sign} {goal.stretch:g}"
-        lines.append(f"| {goal.what} | {wants} | {_verdict(name, value)} |")
+        other = there[goal.load]["now"] / (1000 if goal.unit == "ms" else 1) if goal.load in there else None
+        second = "–" if other is None else _verdict(name, other)
+        lines.append(f"| {goal.what} | {wants} | {_verdict(name, value)} | {second} |")
     return "\n".join(lines)
 
 
@@ -74,11 +77,12 @@ def page(found: Figures, machine: str, command: str) -> str:
 
 def renewed(page: str, found: Figures) -> str:
     """Return a page with what these figures tell of goals, of how parts were measured, and of scale; the rest as it was."""
-    rows = [*goals(found).splitlines(), *_origins(found["measured"]).splitlines()]
+    parts = found.get("measured", {})
+    rows = [*goals(found).splitlines(), *_origins(parts).splitlines()]
     told = {row.split("|")[1]: row for row in rows[2:] if "not measured" not in row and not row.startswith("|---")}
     lines = [told.pop(line.split("|")[1], line) if line.startswith("|") else line for line in page.splitlines()]
     measured = lines.index(PARTS_HEAD) + 2
-    lines[measured:measured] = [row for name, row in told.items() if name.strip() in found["measured"]]
+    lines[measured:measured] = [row for name, row in told.items() if name.strip() in parts]
     for heading, section in _apart(found).items():
         begin = next((n for n, line in enumerate(lines) if line == heading), lines.index(BEFORE))
         later = (n for n, line in enumerate(lines) if n >= begin and line.startswith("## ") and line != heading)
@@ -88,7 +92,11 @@ def renewed(page: str, found: Figures) -> str:
 
 def _apart(found: Figures) -> dict[str, str]:
     """Return the sections that a run of their own renews, by their headings."""
-    sections = {scale_page.HEADING: scale_page.section(found), beside.HEADING: beside.section(found)}
+    sections = {
+        turns.PYTHON_HEADING: turns.python_section(found),
+        scale_page.HEADING: scale_page.section(found),
+        beside.HEADING: beside.section(found),
+    }
     return {heading: section for heading, section in sections.items() if section}
 
 
@@ -134,7 +142,8 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     yield "## On disk"
     yield (
         f"{found.get('bytes per response', 0):,.0f} bytes per stored response of 100 tokens with all its keys; "
-        f"{found.get('bytes per turn', 0):,.0f} per turn of the conversation above: a turn stores its own items only."
+        f"{found.get('bytes per turn', 0):,.0f} per turn of the conversation above: a turn stores its own items only; "
+        f"{found.get('bytes per turn of a loop', 0):,.0f} per turn of an agent loop (L) whose requests hold 100 kB on average."
     )
     yield from (path.read_text().strip() for path in sorted(NOTES.glob("*.md")))
     yield METHOD
@@ -187,9 +196,11 @@ METHOD = """## Method
 - `scripts/bench` runs everything and writes this page; `scripts/bench --only ordinary --repeats 1` takes half a minute.
 - `scripts/bench --instructions` counts instructions instead: see [Instructions](#instructions).
 - `scripts/bench --against COMMIT --loads L,C:passed` measures a commit and this checkout by turns; loads as for `--instructions`.
+- `scripts/bench --python PROGRAM` measures this checkout on the Python of `.venv` and on another one by turns.
 - `scripts/bench --beside agentic,sglang-router,nginx --loads A64,C,D8d` measures this checkout and other servers by turns, those
-  that are installed in `$BENCH_HOME` (`bench/beside.py` tells how); `scripts/bench --only idle,many,workers,replicas --repeats 2`
-  measures scale. Both renew their sections alone.
+  that are installed in `$BENCH_HOME` (`bench/beside.py` tells how), with `--python PROGRAM` this checkout on that Python, too;
+  `scripts/bench --only idle,many,workers,replicas --repeats 2`
+  measures scale. All of them renew their sections alone.
 - Sections of what other programs measure are written by hand, in `bench/notes`.
 - `bench/harness` holds the mock backend and the load generator (C), and `bench.py`, which can hold any other server
   against them: `python3 bench/harness/bench.py run --base-url URL --pid PID`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from bench.lab import PORT, PYTHON, ROOT, Figures, Lab, Server, median
 
 LOADS = "A64,B,C,D8,D8d,E,L,A64:stored,A64:passed,B:passed,C:passed"
 """What is measured by default; names and ways are those of `bench.instructions`."""
+PYTHON_HEADING = "## On another Python"
 ALLOWED = 3.0
 """Per cent that a load may cost more than before."""
 
@@ -52,17 +54,29 @@ def against(lab: Lab, commit: str, repeats: int, names: str = LOADS) -> Figures:
 
 
 def on_python(lab: Lab, python: str, repeats: int, names: str = LOADS) -> Figures:
-    """Measure this checkout on the Python of .venv ("before") and on another one ("now"), whose packages are installed first.
+    """Measure this checkout on the Python of .venv ("before") and on another one ("now"), `repeats` pairs of each load.
 
-    Raises CalledProcessError where they cannot be.
+    Raises CalledProcessError where its packages cannot be installed.
     """
-    packages = lab.folder / "packages"
-    install = [PYTHON, "-m", "pip", "-qq", "--disable-pip-version-check", "--python", python, "install"]
-    lock = ["--require-hashes", "-r", str(ROOT / "requirements.lock")]
-    subprocess.run([*install, "--target", str(packages), *lock], check=True)
-    versions = {"before": Version(ROOT / "src"), "now": Version(ROOT / "src", python, packages)}
+    versions = {"before": Version(ROOT / "src"), "now": version_on(lab, python)}
     costs = _by_turns(lab, versions, repeats, names)
-    return {"python": {"python": python, "pairs": repeats, "costs": costs}}
+    return {"python": {"python": interpreter(python), "pairs": repeats, "costs": costs}}
+
+
+def version_on(lab: Lab, python: str) -> Version:
+    """Return this checkout on another Python, whose packages are installed first. Raises CalledProcessError."""
+    packages = lab.folder / "packages"
+    if not packages.exists():
+        install = [PYTHON, "-m", "pip", "-qq", "--disable-pip-version-check", "--python", python, "install"]
+        lock = ["--require-hashes", "-r", str(ROOT / "requirements.lock")]
+        subprocess.run([*install, "--target", str(packages), *lock], check=True)
+    return Version(ROOT / "src", python, packages)
+
+
+def interpreter(python: str) -> str:
+    """Return the version of a Python, and where it stands."""
+    ask = "import platform; print(platform.python_version())"
+    return f"Python {subprocess.check_output([python, '-c', ask], text=True).strip()} ({python})"
 
 
 def _by_turns(lab: Lab, versions: dict[str, Version], repeats: int, names: str) -> Figures:
@@ -122,7 +136,7 @@ def _settle(server: Server) -> None:
 
 def table(found: Figures) -> str:
     """Return each load's cost before and now (on the Python of .venv, and on another), and the median of the pairs' ratios."""
-    first, second = (".venv", found["python"]) if "python" in found else ("before", "now")
+    first, second = ("here", "there") if "python" in found else ("before", "now")
     rows = [f"| load | {first}, µs | {second}, µs | difference | middle half |", "|---|---|---|---|---|"]
     for work, cost in found["costs"].items():
         more, (low, high) = 100 * (cost["ratio"] - 1), [100 * (ratio - 1) for ratio in cost["middle"]]
@@ -131,3 +145,17 @@ def table(found: Figures) -> str:
             f"| {low:+.1f} to {high:+.1f} % |"
         )
     return "\n".join(rows)
+
+
+def python_section(found: Figures) -> str:
+    """Return the section of `docs/performance.md` on another Python; nothing where none was measured."""
+    if "python" not in found:
+        return ""
+    it = found["python"]
+    about = ABOUT_PYTHON.format(pairs=it["pairs"], here=platform.python_version(), there=it["python"])
+    return "\n\n".join((PYTHON_HEADING, about, table(it)))
+
+
+ABOUT_PYTHON = """`scripts/bench --python PROGRAM --repeats {pairs}`: this checkout twice, by turns, on Python {here} as pyenv
+builds it ("here", as in all other tables), and on {there}, which Debian builds with profile-guided and
+link-time optimisation, as Docker's official images are ("there"). CPU per request, of streams per token:"""
