@@ -22,6 +22,46 @@ PARTS = (
 
 def main() -> None:
     """Parse the arguments, measure, tell."""
+    arguments = _arguments()
+    if arguments.instructions:
+        count(arguments.instructions, arguments.against, arguments.profiles, caches=arguments.caches)
+        return
+    found: Figures = json.loads(arguments.keep.read_text()) if arguments.keep.exists() else {}
+    with laboratory() as lab:
+        os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
+        if arguments.against:
+            found |= turns.against(lab, commit(arguments.against), arguments.repeats, arguments.loads or turns.LOADS)
+        if arguments.python and not arguments.beside:
+            found |= turns.on_python(lab, arguments.python, arguments.repeats, arguments.loads or turns.LOADS)
+        if arguments.beside:
+            found |= beside.beside(
+                lab, arguments.beside, arguments.loads or beside.LOADS, arguments.repeats, arguments.python
+            )
+            _keep(found, arguments.keep)
+        alone = arguments.against or arguments.python or arguments.beside
+        for part in [] if alone else arguments.only.split(","):
+            before = os.getloadavg()[0]
+            found |= measure(part, lab, arguments.repeats)
+            how = {"repeats": str(arguments.repeats if part in REPEATED else 1), "commit": commit()}
+            how["load"] = f"{before:.0f} → {os.getloadavg()[0]:.0f}"
+            found.setdefault("measured", {})[part] = how
+            _keep(found, arguments.keep)
+    if arguments.against:
+        _keep(found, arguments.keep)
+        print(turns.table(found["against"]))
+        return
+    if arguments.python and not arguments.beside:
+        _keep(found, arguments.keep)
+        print(turns.table(found["python"]))
+    print(page.goals(found))
+    if "C" not in found:
+        arguments.page.write_text(page.renewed(arguments.page.read_text(), found))
+        return
+    print(page.table(found))
+    arguments.page.write_text(page.page(found, machine(), "scripts/bench"))
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="runs of each load; by turns, pairs (15 or more)")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts to measure: {', '.join(PARTS)}")
@@ -59,43 +99,7 @@ def main() -> None:
         "--caches", action="store_true", help="with --instructions: misses of a core's own caches, simulated, instead"
     )
     parser.add_argument("--profiles", type=Path, help="a folder for callgrind's files (callgrind_annotate reads them)")
-    arguments = parser.parse_args()
-    if arguments.instructions:
-        count(arguments.instructions, arguments.against, arguments.profiles, caches=arguments.caches)
-        return
-    found: Figures = json.loads(arguments.keep.read_text()) if arguments.keep.exists() else {}
-    with laboratory() as lab:
-        os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
-        if arguments.against:
-            found |= turns.against(lab, commit(arguments.against), arguments.repeats, arguments.loads or turns.LOADS)
-        if arguments.python and not arguments.beside:
-            found |= turns.on_python(lab, arguments.python, arguments.repeats, arguments.loads or turns.LOADS)
-        if arguments.beside:
-            found |= beside.beside(
-                lab, arguments.beside, arguments.loads or beside.LOADS, arguments.repeats, arguments.python
-            )
-            _keep(found, arguments.keep)
-        alone = arguments.against or arguments.python or arguments.beside
-        for part in [] if alone else arguments.only.split(","):
-            before = os.getloadavg()[0]
-            found |= measure(part, lab, arguments.repeats)
-            how = {"repeats": str(arguments.repeats if part in REPEATED else 1), "commit": commit()}
-            how["load"] = f"{before:.0f} → {os.getloadavg()[0]:.0f}"
-            found.setdefault("measured", {})[part] = how
-            _keep(found, arguments.keep)
-    if arguments.against:
-        _keep(found, arguments.keep)
-        print(turns.table(found["against"]))
-        return
-    if arguments.python and not arguments.beside:
-        _keep(found, arguments.keep)
-        print(turns.table(found["python"]))
-    print(page.goals(found))
-    if "C" not in found:
-        arguments.page.write_text(page.renewed(arguments.page.read_text(), found))
-        return
-    print(page.table(found))
-    arguments.page.write_text(page.page(found, machine(), "scripts/bench"))
+    return parser.parse_args()
 
 
 def count(loads: str, against: str, profiles: Path | None, *, caches: bool) -> None:
