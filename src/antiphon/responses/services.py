@@ -43,12 +43,17 @@ def new_id_base() -> str:
     Ids of one process sort by age, also those of one moment.
     """
     global _newest
+    now = time.time_ns() * 4096 // 1_000_000
+    _newest = now if now > _newest else _newest + 1
+    return hex(_newest | _SIXTEENTH)[3:] + random_digits()  # with `:015x` it would take four times as long
+
+
+def random_digits() -> str:
+    """Return 33 random hexadecimal digits."""
     if not _random:
         fresh = os.urandom(64 * _RANDOM_DIGITS).hex()
         _random.extend([fresh[at : at + _RANDOM_DIGITS] for at in range(0, len(fresh), _RANDOM_DIGITS)])
-    now = time.time_ns() * 4096 // 1_000_000
-    _newest = now if now > _newest else _newest + 1
-    return hex(_newest | _SIXTEENTH)[3:] + _random.pop()  # with `:015x` it would take four times as long
+    return _random.pop()
 
 
 os.register_at_fork(after_in_child=_random.clear)
