@@ -6,7 +6,6 @@ import base64
 import binascii
 import string
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 from websockets.exceptions import InvalidHeaderFormat
 from websockets.headers import parse_extension
@@ -44,10 +43,13 @@ def lacks_version(url: bytes, version: str, data: bytes | memoryview) -> bool:
     return url != b"" and version == "0.0" and b"\n" in bytes(data)
 
 
+def size_of(url: bytes, headers: Sequence[Header]) -> int:
+    """Return the bytes of a head that count for `MAX_HEAD`."""
+    return len(url) + sum(len(name) + len(value) for name, value in headers)
+
+
 def head_fault(version: str, url: bytes, headers: Sequence[Header], fields: Mapping[bytes, bytes]) -> APIError | None:
-    """Return why a head is refused, or None; `fields` are the first of each of the headers."""
-    if len(url) + sum(map(len, chain.from_iterable(headers))) > MAX_HEAD:
-        return head_too_large()
+    """Return why a head is refused, or None; `fields` are the first of each of the headers. Its size is not looked at."""
     if version not in ("1.0", "1.1"):
         if version.startswith("0"):
             return invalid_http(f"its version is {version}; supported are 1.0 and 1.1")

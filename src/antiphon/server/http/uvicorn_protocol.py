@@ -37,8 +37,8 @@ class DirectProtocol(HttpToolsProtocol):
     """One connection. `cycle` is the request being answered; later ones wait in line."""
 
     __slots__ = (  # with uvicorn's 28 they would be more than 30, so that each connection's dict had keys of its own: 2 kB
-        *"_antiphon _deadline _deaf _fault _framing _half_closed _in_head _in_line _owner _parsing _received".split(),
-        *"_tick _timer _wants_websocket body_timeout peer writes".split(),
+        *"_antiphon _deadline _deaf _fault _framing _half_closed _head_in _in_head _in_line _owner _parsing".split(),
+        *"_piece _received _tick _timer _wants_websocket body_timeout peer writes".split(),
     )
 
     def __init__(
@@ -58,6 +58,8 @@ class DirectProtocol(HttpToolsProtocol):
         self._in_head = True
         self.url = b""
         self._received = 0  # bytes since the last complete head
+        self._piece = 0  # bytes that are being parsed
+        self._head_in = 0  # bytes of the pieces in which the head at hand came: it has no more
         self._framing = 0  # bytes since the last head that are not the body's
         self._fault: APIError | None = None  # of a head that asks for an upgrade
         self._half_closed: HalfClosed | None = None
@@ -118,12 +120,14 @@ class DirectProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes | memoryview) -> memoryview | None:
         """Parse; return what is to be parsed next."""
+        self._piece = size = len(data)
         if self._in_head:
             if not self._received:
                 self.set_deadline(self.body_timeout)
-            self._received += len(data)
+            self._received += size
+            self._head_in += size
         else:
-            self._framing += len(data)
+            self._framing += size
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -131,17 +135,18 @@ class DirectProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._break(framing.invalid_http(str(error)[:100].lower()))
         else:
-            if self._in_head and self._received > framing.MAX_HEAD:
-                self._refuse(framing.head_too_large())
-            elif (
-                self._in_head
-                and self._received
-                and framing.lacks_version(self.url, self.parser.get_http_version(), data)
-            ):
-                self._refuse(framing.invalid_http("its request line names no version"))
-            elif not self._in_head and self._framing > framing.MAX_FRAMING:
+            if self._received:
+                self._check_head(data)
+            elif self._framing > framing.MAX_FRAMING and not self._in_head:
                 self._break(framing.invalid_http("its trailers or chunk extensions are too large"))
         return None
+
+    def _check_head(self, data: bytes | memoryview) -> None:
+        """Refuse a head that has not ended, and is too large or will never end."""
+        if self._received > framing.MAX_HEAD:
+            self._refuse(framing.head_too_large())
+        elif framing.lacks_version(self.url, self.parser.get_http_version(), data):
+            self._refuse(framing.invalid_http("its request line names no version"))
 
     def _upgrade(self, rest: memoryview) -> memoryview | None:
         """Hand over to WebSocket; any other upgrade is passed over. Return what is to be parsed next.
@@ -203,7 +208,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self.url, self.headers = b"", []
-        self._in_head, self._wants_websocket = True, False
+        self._in_head, self._wants_websocket, self._head_in = True, False, self._piece
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -217,7 +222,10 @@ class DirectProtocol(HttpToolsProtocol):
         self._in_head = False
         self._received = self._framing = 0
         version, fields = parser.get_http_version(), first_of_each(headers)
-        fault = framing.head_fault(version, url, headers, fields)
+        if self._head_in > framing.MAX_HEAD and framing.size_of(url, headers) > framing.MAX_HEAD:
+            fault: APIError | None = framing.head_too_large()
+        else:
+            fault = framing.head_fault(version, url, headers, fields)
         if parser.should_upgrade():
             self._wants_websocket, self._fault = self._should_upgrade(), fault
             return
@@ -234,7 +242,8 @@ class DirectProtocol(HttpToolsProtocol):
         self._enter(exchange)
 
     def on_body(self, body: bytes) -> None:
-        self._framing = max(0, self._framing - framing.SMALLEST_SHARE * len(body))
+        if self._framing:
+            self._framing = max(0, self._framing - framing.SMALLEST_SHARE * len(body))
         if self._parsing is not None:
             self._parsing.feed(body)
 
