@@ -26,7 +26,7 @@ from antiphon.runtime.checker.pool import Checker
 from antiphon.runtime.request_memory import Rooms
 from antiphon.runtime.timer import Pulse
 from antiphon.stores.base import Store
-from antiphon.telemetry.observers import Observer, Observers
+from antiphon.telemetry.observers import Observers
 from antiphon.tools.base import HostedTools, ToolServers
 from antiphon.types.response import Usage
 
@@ -82,7 +82,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     recall: Recall = msgspec.field(default_factory=Recall)
     prompts: PromptMemory = msgspec.field(default_factory=PromptMemory)
     inputs: PastInputs = msgspec.field(default_factory=PastInputs)
-    observer: Observer = msgspec.field(default_factory=Observers)
+    observer: Observers = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     tool_meters: ToolAdmission = msgspec.field(default_factory=Unmetered)
     guards: Guards = NO_GUARDS

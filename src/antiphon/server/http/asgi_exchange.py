@@ -46,7 +46,7 @@ class ASGIExchange:
         self.client: str = (scope.get("client") or ("",))[0]
         self.scheme: str = scope.get("scheme", "http")
         self.direct_host: bytes | None = None
-        self.answered = False
+        self.answered = self.response_complete = False
         self.owner = ""
         self.gone = False
         self._receive = receive

@@ -52,6 +52,8 @@ class Exchange(Protocol):
     """`first_of_each` of the headers."""
     answered: bool
     """Whether a head has been sent."""
+    response_complete: bool
+    """Whether the whole answer is handed on already: `finish` has nothing to do then."""
     owner: str
     """Whose request it is, "" where nobody knows."""
 
