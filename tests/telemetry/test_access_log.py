@@ -7,14 +7,17 @@ import json
 import logging
 import logging.handlers
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from antiphon.access.caller import LOCAL_OWNER, Caller
 from antiphon.config import ModelConfig
+from antiphon.errors import APIError
 from antiphon.telemetry.access_log import AccessLog
 from antiphon.telemetry.log import BeatHandler, JsonFormatter, LineFormatter, TextFormatter
-from antiphon.telemetry.request_record import Record
+from antiphon.telemetry.request_record import Record, teller
 from antiphon.types.response import Usage
 from tests.server.whole import golden_upstream, turn, whole_server
 
@@ -91,6 +94,16 @@ LINES = (
     Record("GET", b"/", "req_3", ended_at=2.0, seconds=0.00004, caller=Caller(owner=LOCAL_OWNER)),
     Record("GET", b"/", "req_4", ended_at=2.0, seconds=1234.5, caller=Caller(owner="o", meter="k"), error="x\ny"),
 )
+
+
+def test_a_record_that_waits_for_its_line_holds_no_response() -> None:
+    told: list[Record] = []
+    response = SimpleNamespace(model="m", usage=Usage(3, 4, 7))
+    run: Any = SimpleNamespace(plan=SimpleNamespace(response=response), error=APIError(502, "x", code="bad_backend"))
+    record = Record("POST", b"/v1/responses", "req_1", run=run)
+    teller([told.append])(record)
+    assert told == [record] and record.run is None
+    assert (record.model, record.usage, record.error) == ("m", Usage(3, 4, 7), "bad_backend")
 
 
 def written(formatter: LineFormatter, *others: logging.Handler) -> str:
