@@ -7,12 +7,17 @@ import json
 import logging
 import logging.handlers
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from antiphon.access.caller import LOCAL_OWNER, Caller
 from antiphon.config import ModelConfig
-from antiphon.telemetry.access_log import AccessLine, AccessLog
+from antiphon.errors import APIError
+from antiphon.telemetry.access_log import AccessLog
 from antiphon.telemetry.log import BeatHandler, JsonFormatter, LineFormatter, TextFormatter
+from antiphon.telemetry.request_record import Record, teller
 from antiphon.types.response import Usage
 from tests.server.whole import golden_upstream, turn, whole_server
 
@@ -84,9 +89,21 @@ def test_it_can_be_switched_off(upstream: str, lines: Lines) -> None:
 
 
 LINES = (
-    AccessLine(1.5, "GET", b"/caf\xc3\xa9\r", 404, 0.01234, "req_1", "", "", None, "not_found"),
-    AccessLine(1.25, "POST", b"/v1/responses", 200, 2.0, "req_2", "::1", "m", Usage(3, 4, 7), ""),
+    Record("GET", b"/caf\xc3\xa9\r", "req_1", status=404, ended_at=1.5, seconds=0.01234, error="not_found"),
+    Record("POST", b"/v1/responses", "req_2", "::1", ended_at=1.25, seconds=2.0, model="m", usage=Usage(3, 4, 7)),
+    Record("GET", b"/", "req_3", ended_at=2.0, seconds=0.00004, caller=Caller(owner=LOCAL_OWNER)),
+    Record("GET", b"/", "req_4", ended_at=2.0, seconds=1234.5, caller=Caller(owner="o", meter="k"), error="x\ny"),
 )
+
+
+def test_a_record_that_waits_for_its_line_holds_no_response() -> None:
+    told: list[Record] = []
+    response = SimpleNamespace(model="m", usage=Usage(3, 4, 7))
+    run: Any = SimpleNamespace(plan=SimpleNamespace(response=response), error=APIError(502, "x", code="bad_backend"))
+    record = Record("POST", b"/v1/responses", "req_1", run=run)
+    teller([told.append])(record)
+    assert told == [record] and record.run is None
+    assert (record.model, record.usage, record.error) == ("m", Usage(3, 4, 7), "bad_backend")
 
 
 def written(formatter: LineFormatter, *others: logging.Handler) -> str:
@@ -134,4 +151,4 @@ def test_a_filter_sees_each_line(part: str) -> None:
         listener = logging.handlers.BufferingHandler(10)
         listener.addFilter(see)
         written(JsonFormatter(), listener)
-    assert seen == ["GET /caf\\xc3\\xa9\r 404", "POST /v1/responses 200"]
+    assert seen == ["GET /caf\\xc3\\xa9\r 404", "POST /v1/responses 200", "GET / 200", "GET / 200"]

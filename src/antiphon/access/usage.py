@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from operator import add
+from collections.abc import Callable, Mapping
 from time import time
+
+import msgspec
 
 from antiphon.access.prices import Price
 from antiphon.errors import APIError
@@ -45,7 +46,23 @@ RELAYED_KINDS = {
 
 Whom = tuple[int, str, str, str, str]
 
-_REQUESTS, _FAILED, _INPUT, _CACHED, _OUTPUT, _REASONING, _CALLS, _COST = range(len(COUNTS))  # places among the counts
+
+class _Counts(msgspec.Struct, eq=False):
+    """What waits to be added to a sum: fields of UsageSum."""
+
+    requests: int = 0
+    failures: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    calls: int = 0
+    cost: float = 0.0
+
+    def add(self, others: _Counts) -> None:
+        """Add others to them."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(others, name))
 
 
 class UsageLedger:
@@ -58,7 +75,7 @@ class UsageLedger:
         self._prices = prices
         self._days = days
         self._clock = clock
-        self._waiting: dict[Whom, list[float]] = {}  # counts, in the order of COUNTS
+        self._waiting: dict[Whom, _Counts] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._dropped_on = 0
@@ -78,11 +95,11 @@ class UsageLedger:
         counts = self._counts((self._today(), owner, key, model, f"route:{kind}" if kind else ""))
         if counts is None:
             return
-        counts[_REQUESTS] += 1
+        counts.requests += 1
         if units:
-            counts[_CALLS] += units
+            counts.calls += units
         if failed:
-            counts[_FAILED] += 1
+            counts.failures += 1
         if usage is not None:
             self._add(counts, model, usage)
 
@@ -90,17 +107,16 @@ class UsageLedger:
         """Take note of a call of a model beside the one that answers: it is no request, and its row is named `helper:…`."""
         counts = self._counts((self._today(), owner, key, model, f"helper:{helper}"))
         if counts is not None:
-            counts[_CALLS] += 1
+            counts.calls += 1
             self._add(counts, model, usage)
 
-    def _add(self, counts: list[float], model: str, usage: Usage) -> None:
-        read, written = usage.input_tokens, usage.output_tokens
-        cached = usage.input_tokens_details.cached_tokens
-        counts[_INPUT] += read
-        counts[_CACHED] += cached
-        counts[_OUTPUT] += written
-        counts[_REASONING] += usage.output_tokens_details.reasoning_tokens
-        counts[_COST] += self.cost(model, usage)
+    def _add(self, counts: _Counts, model: str, usage: Usage) -> None:
+        counts.input_tokens += usage.input_tokens
+        counts.cached_tokens += usage.input_tokens_details.cached_tokens
+        counts.output_tokens += usage.output_tokens
+        counts.reasoning_tokens += usage.output_tokens_details.reasoning_tokens
+        if self._prices:
+            counts.cost += self.cost(model, usage)
 
     def cost(self, model: str, usage: Usage) -> float:
         """Return what an answer costs."""
@@ -113,20 +129,20 @@ class UsageLedger:
         """Take note of a call of a hosted tool."""
         counts = self._counts((self._today(), owner, "", "", tool))
         if counts is not None:
-            counts[_FAILED] += failed
-            counts[_CALLS] += 1
+            counts.failures += failed
+            counts.calls += 1
 
     def _today(self) -> int:
         return int(self._clock()) // DAY
 
-    def _counts(self, whom: Whom) -> list[float] | None:
+    def _counts(self, whom: Whom) -> _Counts | None:
         """Return the sums that wait, to be added to; None where there are too many."""
         counts = self._waiting.get(whom)
         if counts is None:
             if len(self._waiting) >= MOST_WAITING:
                 self._lost += 1
                 return None
-            counts = self._waiting[whom] = [0] * len(COUNTS)
+            counts = self._waiting[whom] = _Counts()
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._later())
         return counts
@@ -148,8 +164,7 @@ class UsageLedger:
                 await self._store.add([_sum_of(whom, counts) for whom, counts in waiting[at : at + GROUP]])
             except APIError:
                 for whom, counts in waiting[at:]:
-                    known = self._waiting.get(whom)
-                    self._waiting[whom] = counts if known is None else list(map(add, counts, known))
+                    self._waiting.setdefault(whom, _Counts()).add(counts)
                 return
         if self._lost:
             log.warning("usage: %d records lost: the store was unavailable for too long", self._lost)
@@ -173,8 +188,6 @@ class UsageLedger:
         await self.flush()
 
 
-def _sum_of(whom: Whom, counts: Sequence[float]) -> UsageSum:
+def _sum_of(whom: Whom, counts: _Counts) -> UsageSum:
     day, owner, key, model, tool = whom
-    *numbers, cost = counts
-    named: dict[str, int] = dict(zip(COUNTS, map(int, numbers), strict=False))
-    return UsageSum(day=day, owner=owner, key=key, model=model, tool=tool, cost=cost, **named)
+    return UsageSum(day=day, owner=owner, key=key, model=model, tool=tool, **msgspec.structs.asdict(counts))

@@ -188,6 +188,7 @@ class Parts:
                     self.batches.machine.samples(),
                 ),
             ),
+            self.ring.running,
         )
 
     def _mcp(self, config: Config) -> McpServers:
@@ -279,7 +280,7 @@ class Parts:
             guards=self.guards,
             prompts=PromptMemory(config.prompt_memory_bytes),
             inputs=PastInputs(config.input_memory_bytes),
-            observer=Observers(self.ring, *self.watch.observers),
+            observer=Observers([self.ring.started, *self.watch.starts], [self.ring.ended, *self.watch.ends]),
             cost=self.ledger.cost,
             captures=Captures(config.capture_bytes),
         )

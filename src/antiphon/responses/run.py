@@ -93,8 +93,10 @@ class Run:
         self._observe()
         self._outlet.sink = sink
         self._task = asyncio.current_task()
-        look = self._look
-        self._services.pulse.join(look, self._services.config.keepalive / LOOKS)
+        # Nobody hears that a mute one is being made.
+        look = None if self.stream.emitter.mute else self._look
+        if look is not None:
+            self._services.pulse.join(look, self._services.config.keepalive / LOOKS)
         try:
             self.stream.start()
             self._outlet.send()
@@ -116,7 +118,8 @@ class Run:
             unexpected("response", log, "response %s: run failed", self.plan.response.id)
             self._fail(APIError(500, "The server had an error while generating the response.", code="server_error"))
         finally:
-            self._services.pulse.leave(look)
+            if look is not None:
+                self._services.pulse.leave(look)
             self._turns.release()
             if self._turns.tools is not None:
                 await self._turns.tools.close()

@@ -26,7 +26,7 @@ from antiphon.runtime.checker.pool import Checker
 from antiphon.runtime.request_memory import Rooms
 from antiphon.runtime.timer import Pulse
 from antiphon.stores.base import Store
-from antiphon.telemetry.observers import Observer, Observers
+from antiphon.telemetry.observers import Observers
 from antiphon.tools.base import HostedTools, ToolServers
 from antiphon.types.response import Usage
 
@@ -43,12 +43,17 @@ def new_id_base() -> str:
     Ids of one process sort by age, also those of one moment.
     """
     global _newest
+    now = time.time_ns() * 4096 // 1_000_000
+    _newest = now if now > _newest else _newest + 1
+    return hex(_newest | _SIXTEENTH)[3:] + random_digits()  # with `:015x` it would take four times as long
+
+
+def random_digits() -> str:
+    """Return 33 random hexadecimal digits."""
     if not _random:
         fresh = os.urandom(64 * _RANDOM_DIGITS).hex()
         _random.extend([fresh[at : at + _RANDOM_DIGITS] for at in range(0, len(fresh), _RANDOM_DIGITS)])
-    now = time.time_ns() * 4096 // 1_000_000
-    _newest = now if now > _newest else _newest + 1
-    return hex(_newest | _SIXTEENTH)[3:] + _random.pop()  # with `:015x` it would take four times as long
+    return _random.pop()
 
 
 os.register_at_fork(after_in_child=_random.clear)
@@ -77,7 +82,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     recall: Recall = msgspec.field(default_factory=Recall)
     prompts: PromptMemory = msgspec.field(default_factory=PromptMemory)
     inputs: PastInputs = msgspec.field(default_factory=PastInputs)
-    observer: Observer = msgspec.field(default_factory=Observers)
+    observer: Observers = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     tool_meters: ToolAdmission = msgspec.field(default_factory=Unmetered)
     guards: Guards = NO_GUARDS

@@ -19,10 +19,10 @@ from antiphon.server.http.asgi_exchange import ASGIExchange
 from antiphon.server.http.cors import preflight
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.forwarded import Way
-from antiphon.server.http.messages import ClientGone, Header, Reply, ServerStopping
+from antiphon.server.http.messages import ClientGone, Header, Reply, Request, ServerStopping
 from antiphon.server.http.request import HTTPRequest
 from antiphon.server.http.response_head import ResponseHead, error_reply, server_error
-from antiphon.server.http.router import WRITING, RouteTable, plain_path
+from antiphon.server.http.router import WRITING, HttpRoute, Match, RouteTable, plain_path
 from antiphon.server.http.unread_answers import Unread
 from antiphon.server.ws.asgi_socket import ASGIWebSocket
 from antiphon.telemetry.request_record import CLIENT_GONE, UPGRADED, Record, Watcher, current, teller
@@ -118,13 +118,25 @@ class AntiphonApp:
         """Answer one request, whatever happens."""
         if self._way is not None:
             self._way.follow(exchange)
-        head = ResponseHead(exchange.headers)
+        head = ResponseHead(exchange.fields)
         record = Record(exchange.method, exchange.raw_path, head.request_id, exchange.client)
         current.set(record)
         held = Held(self._rooms, "")
         HELD.set(held)
         try:
-            reply = await self._reply(exchange, head, record, held)
+            match = self._match(exchange, head)
+            route = match.route
+            record.route, head.form = route.path, route.form
+            if route.public:
+                caller = NOBODY
+            else:
+                headers, auth = exchange.headers, self._auth
+                caller = auth.known(headers, head.origin) or await auth.authenticate(headers)
+                if not caller.may(route.scopes):
+                    raise _lacks(route.scopes)
+            held.owner = exchange.owner = caller.owner
+            record.caller = caller
+            reply = await route.handler(HTTPRequest(exchange, match, caller, self.max_body, head, held))
             if reply is not None:
                 record.status = reply.status
                 exchange.send(reply.status, head.headers(reply), reply.body)
@@ -144,43 +156,33 @@ class AntiphonApp:
             self._send_error(exchange, head, server_error())
         finally:
             self._tell(record)
-            record.run = None
             if held.size:
                 held.close()
-        await exchange.finish()
+        if not exchange.response_complete:
+            await exchange.finish()
 
     async def refuse(self, exchange: Exchange, error: APIError) -> None:
         """Answer what is not fit to be a request."""
-        head = ResponseHead(exchange.headers)
+        head = ResponseHead(exchange.fields)
         self._send_error(exchange, head, error)
         record = Record(exchange.method, exchange.raw_path, head.request_id, exchange.client)
         record.status = error.status
         self._tell(record)
         await exchange.finish()
 
-    async def _reply(self, exchange: Exchange, head: ResponseHead, record: Record, held: Held) -> Reply | None:
-        self._auth.visit(exchange.raw_path, exchange.headers)
+    def _match(self, exchange: Exchange, head: ResponseHead) -> Match:
+        """Return the route of a request that came by a name of ours. Raises APIError."""
+        auth, path, host = self._auth, exchange.raw_path, exchange.fields.get(b"host")
+        auth.visit(path, host)
         if exchange.direct_host is not None:  # a page may have named the other one
-            self._auth.visit(exchange.raw_path, [(b"host", exchange.direct_host)])
+            auth.visit(path, exchange.direct_host)
         if head.origin is not None:
-            head.shared = self._auth.shares(head.origin, exchange.headers)
+            head.shared = auth.shares(head.origin, host)
         if exchange.method == "OPTIONS":
-            path = exchange.raw_path
             allowed = self.router.allowed(path) if path != b"*" else "GET, HEAD, OPTIONS, POST, DELETE"
             asked = preflight(exchange.headers, allowed.encode()) if head.shared else []
-            return Reply(b"", 204, headers=[(b"allow", allowed.encode()), *asked])
-        match = self.router.match(exchange.method, exchange.raw_path)
-        route = match.route
-        record.route = route.path
-        head.form = route.form
-        if route.public:
-            caller = NOBODY
-        else:
-            caller = self._auth.known(exchange.headers) or await self._auth.authenticate(exchange.headers)
-            _check_scopes(caller, route.scopes)
-        held.owner = exchange.owner = caller.owner
-        record.caller = caller
-        return await route.handler(HTTPRequest(exchange, match, caller, self.max_body, head, held))
+            return _answers(Reply(b"", 204, headers=[(b"allow", allowed.encode()), *asked]))
+        return self.router.match(exchange.method, path)
 
     def _send_error(self, exchange: Exchange, head: ResponseHead, error: APIError) -> None:
         """Send an error in the form of its path; an answer that has begun is broken off instead."""
@@ -194,7 +196,8 @@ class AntiphonApp:
     async def _admit(self, headers: Sequence[Header], scopes: Set[str]) -> Caller:
         """Return the caller. Raises APIError 401, or 403 where it has none of the scopes."""
         caller = await self._auth.authenticate(headers)
-        _check_scopes(caller, scopes)
+        if not caller.may(scopes):
+            raise _lacks(scopes)
         return caller
 
     # WebSocket
@@ -204,15 +207,15 @@ class AntiphonApp:
         if self._way is not None:
             self._way.follow(asked)
         headers, raw_path = asked.headers, asked.raw_path
-        head = ResponseHead(headers)
+        head = ResponseHead(asked.fields)
         record = Record("GET", raw_path, head.request_id, asked.client)
         await receive()
         try:
             if self._state is not AppState.RUNNING:
                 raise self._not_running()
-            self._auth.visit(raw_path, headers)
+            self._auth.visit(raw_path, asked.fields.get(b"host"))
             if asked.direct_host is not None:
-                self._auth.visit(raw_path, [(b"host", asked.direct_host)])
+                self._auth.visit(raw_path, asked.direct_host)
             self._auth.check_socket(headers)
             handler = self.router.match_websocket(raw_path)
             record.route = plain_path(raw_path)
@@ -290,11 +293,19 @@ class AntiphonApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _check_scopes(caller: Caller, scopes: Set[str]) -> None:
-    """Raise APIError 403 where a caller has none of the scopes."""
-    if not caller.may(scopes):
-        needed = " or ".join(f"'{scope}'" for scope in sorted(scopes))
-        raise APIError(403, f"This request needs an API key with the scope {needed}.", code="insufficient_scope")
+def _answers(reply: Reply) -> Match:
+    """Return a public route whose answer is known."""
+
+    async def handler(request: Request) -> Reply:
+        return reply
+
+    return Match(HttpRoute(method="OPTIONS", path="", handler=handler, public=True), "")
+
+
+def _lacks(scopes: Set[str]) -> APIError:
+    """Return the 403 for a caller who has none of the scopes."""
+    needed = " or ".join(f"'{scope}'" for scope in sorted(scopes))
+    return APIError(403, f"This request needs an API key with the scope {needed}.", code="insufficient_scope")
 
 
 async def _refuse_websocket(scope: Scope, send: Send, headers: Sequence[Header], reply: Reply) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,11 @@ from antiphon.stores.base import Store
 from antiphon.telemetry.access_log import AccessLog
 from antiphon.telemetry.hosted_calls import CallLabels, WatchedTool
 from antiphon.telemetry.metrics import Metrics
-from antiphon.telemetry.observers import Observer, Spans, no_spans
+from antiphon.telemetry.observers import End, Observed, Spans, Start, no_spans
 from antiphon.telemetry.otel.endpoint import endpoint_of
 from antiphon.telemetry.peers import Peers
 from antiphon.telemetry.prometheus import Samples
-from antiphon.telemetry.request_record import RecordRuns, Watcher
+from antiphon.telemetry.request_record import Watcher, makes_response
 from antiphon.telemetry.store_timing import timed_store
 from antiphon.telemetry.usage_watch import OwnerCounts, UsageWatch
 from antiphon.tools.base import HostedTools, ToolServers
@@ -32,25 +32,31 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """The onlookers of a server: `observers` see its Responses, `watchers` its requests."""
+    """The onlookers of a server: `starts` and `ends` are told of its Responses, `watchers` of its requests.
 
-    def __init__(self, config: Config, gauges: Callable[[], Iterable[Samples]]) -> None:
+    `running` are the Responses at hand.
+    """
+
+    def __init__(
+        self, config: Config, gauges: Callable[[], Iterable[Samples]], running: Collection[Observed] = ()
+    ) -> None:
         self._usage: UsageLedger | None = None
         self._public = config.metrics == "open"
         self._metrics: Metrics | None = None
         self.peers = Peers(config.workers, self._scrape) if config.workers > 1 else None
         self._owners = OwnerCounts() if config.metrics_by_owner else None
         self._loop = LoopWatch()
-        self.observers: list[Observer] = [RecordRuns()]
+        self.starts: list[Start] = [makes_response]
+        self.ends: list[End] = []
         self.watchers: list[Watcher] = []
         if config.metrics != "off":
             owners = self._owners or tuple[Samples]
-            self._metrics = Metrics(lambda: chain(gauges(), self._loop.samples(), owners()), self.peers)
-            self.observers.append(self._metrics)
-            self.watchers.append(self._metrics)
+            self._metrics = Metrics(lambda: chain(gauges(), self._loop.samples(), owners()), self.peers, running)
+            self.ends.append(self._metrics.ended)
+            self.watchers.append(self._metrics.answered)
         self._access_log = AccessLog() if config.access_log else None
         if self._access_log is not None:
-            self.watchers.append(self._access_log)
+            self.watchers.append(self._access_log.answered)
         self._exporter: Exporter | None = None
         self.request_spans: Spans = no_spans
         if endpoint_of(config.otlp_endpoint, os.environ):
@@ -63,7 +69,9 @@ class Watch:
         self._exporter = exporter_of(config.otlp_endpoint, os.environ)
         if self._exporter is not None:
             self.request_spans = RequestSpans(self._exporter)
-            self.observers.append(Tracer(self._exporter))
+            tracer = Tracer(self._exporter)
+            self.starts.append(tracer.started)
+            self.ends.append(tracer.ended)
 
     def store(self, store: Store) -> Store:
         """Return the store, with operations that are timed."""
@@ -96,8 +104,8 @@ class Watch:
         """Tell a ledger what is used from now on."""
         self._usage = ledger
         watch = UsageWatch(ledger, self._owners)
-        self.observers.append(watch)
-        self.watchers.append(watch)
+        self.ends.append(watch.ended)
+        self.watchers.append(watch.answered)
 
     def add_routes(self, router: RouteTable) -> None:
         """Register `/metrics`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import wraps
 from time import perf_counter
 from typing import ParamSpec, TypeVar
@@ -19,7 +19,7 @@ from antiphon import __version__
 from antiphon.runtime import unexpected_errors
 from antiphon.telemetry import process_metrics
 from antiphon.telemetry.hosted_calls import CallLabels
-from antiphon.telemetry.observers import Observed
+from antiphon.telemetry.observers import UNENDED, Observed, RequestRecord
 from antiphon.telemetry.peers import Peers
 from antiphon.telemetry.prometheus import OTHER, Bounded, Cell, Histogram, Labels, Samples, merge, render
 from antiphon.telemetry.request_record import Record
@@ -35,9 +35,6 @@ FIRST_TOKEN = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.
 PER_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 DURATION = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 STORE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-
-
-UNENDED = frozenset(("in_progress", "queued"))
 
 
 class _OfModel(msgspec.Struct, eq=False):
@@ -63,16 +60,22 @@ class _Answers(msgspec.Struct, eq=False):
 
 
 class Metrics:
-    """Counts requests and responses (an `observers.Observer` and a `request_record.Watcher`), and renders them.
+    """Counts requests and responses (an observer and a `request_record.Watcher`), and renders them.
 
-    `others` gives the families that other parts keep. `peers` are the other processes of this server.
+    `others` gives the families that other parts keep. `peers` are the other processes of this server. `running` are the
+    Responses at hand.
     """
 
-    def __init__(self, others: Callable[[], Iterable[Samples]] = tuple, peers: Peers | None = None) -> None:
+    def __init__(
+        self,
+        others: Callable[[], Iterable[Samples]] = tuple,
+        peers: Peers | None = None,
+        running: Collection[Observed] = (),
+    ) -> None:
         self._others = others
         self._peers = peers
         self._model = Bounded(MOST_MODELS)
-        self._running: set[Observed] = set()
+        self._running = running
         self._born = time.time()
         labels = ("model",)
         self._models: dict[str, _OfModel] = {}
@@ -114,35 +117,28 @@ class Metrics:
 
     # Observer
 
-    def started(self, run: Observed) -> None:
-        """Begin to time a Response."""
-        self._running.add(run)
-
-    def ended(self, run: Observed) -> None:
-        """Count it."""
-        self._running.discard(run)
-        plan, spoke = run.plan, run.spoke
-        response = plan.response
-        usage, status = response.usage, response.status
-        of = self._models.get(response.model) or self._of(response.model)
-        now = perf_counter()
-        if status in UNENDED:
-            status = _left(run)
+    def ended(self, run: Observed, record: RequestRecord) -> None:
+        """Count a Response."""
+        of = self._models.get(record.model) or self._of(record.model)
+        status, seconds, first, usage = record.status, record.duration, record.time_to_first_token, record.usage
+        if status in UNENDED:  # its client let go of it, or the backend refused it
+            status = "refused" if record.error is not None else "left"
         of.statuses[status] = of.statuses.get(status, 0) + 1
-        seconds, cell = now - run.began, of.duration
+        cell = of.duration
         cell.counts[bisect_left(DURATION, seconds)] += 1
         cell.sum += seconds
-        of.events += run.events_made
-        if spoke:
-            seconds, cell = spoke - run.began, of.first_token
-            cell.counts[bisect_left(FIRST_TOKEN, seconds)] += 1
-            cell.sum += seconds
+        of.events += record.events
+        if first is not None:
+            cell = of.first_token
+            cell.counts[bisect_left(FIRST_TOKEN, first)] += 1
+            cell.sum += first
         if usage is not None:
             _count_tokens(of, usage)
-            if plan.request.stream and spoke and usage.output_tokens > 1:
-                self._per_token.observe(of.labels, (now - spoke) / (usage.output_tokens - 1))
-        cache = run.cache
-        if cache is not None:
+            if record.stream and first is not None and usage.output_tokens > 1:
+                self._per_token.observe(of.labels, (seconds - first) / (usage.output_tokens - 1))
+        if record.cache is not None:
+            cache = run.cache
+            assert cache is not None
             self._cache.add((*of.labels, cache.outcome))
             if cache.missed:
                 self._cache_missed.add((*of.labels, cache.outcome), cache.missed)
@@ -161,19 +157,18 @@ class Metrics:
 
     def answered(self, record: Record) -> None:
         """Count a request."""
-        model = record.model
-        of = self._answers.get((record.method, record.route, record.status, model)) or self._kind_of(record, model)
+        of = self._answers.get((record.method, record.route, record.status, record.model)) or self._kind_of(record)
         of.number += 1
         seconds, cell = record.seconds, of.seconds
         cell.counts[bisect_left(DURATION, seconds)] += 1
         cell.sum += seconds
-        if record.usage is not None and model:
-            _count_tokens(self._of(model), record.usage)
+        if not record.made_response and record.usage is not None and record.model:
+            _count_tokens(self._of(record.model), record.usage)
 
-    def _kind_of(self, record: Record, model: str) -> _Answers:
+    def _kind_of(self, record: Record) -> _Answers:
         """Return the count of requests of this kind; methods and models of any name are counted together."""
         method = record.method if record.method in METHODS else OTHER
-        route, model = record.route or OTHER, self._model(model) if model else ""
+        route, model = record.route or OTHER, self._model(record.model) if record.model else ""
         kind = (method, route, record.status, model)
         of = self._answers.get(kind)
         if of is None:
@@ -272,8 +267,3 @@ def _count_tokens(of: _OfModel, usage: Usage) -> None:
     of.output += usage.output_tokens
     of.cached += usage.input_tokens_details.cached_tokens
     of.reasoning += usage.output_tokens_details.reasoning_tokens
-
-
-def _left(run: Observed) -> str:
-    """Return what became of a Response that did not end: its client let go of it, or the backend refused it."""
-    return "refused" if run.error is not None else "left"

@@ -1,16 +1,15 @@
-"""Record of a finished HTTP request, for metrics and the access log."""
+"""Record of an HTTP request, for metrics and the access log."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from time import perf_counter
-from typing import Protocol
+from time import perf_counter, time
+from typing import TypeAlias
 
 import msgspec
 
 from antiphon.access.caller import Caller
-from antiphon.errors import APIError
 from antiphon.telemetry.observers import Observed
 from antiphon.types.response import Usage
 
@@ -22,7 +21,7 @@ UPGRADED = 101
 
 class Record(msgspec.Struct, eq=False):
     """One request. `client` is an address, "" where it has none. `route` is its path's template, "" where there is none; `run` is
-    the Response that it made, if any.
+    the Response that it makes, if any, until `end`.
     """
 
     method: str
@@ -32,61 +31,47 @@ class Record(msgspec.Struct, eq=False):
     route: str = ""
     run: Observed | None = None
     status: int = 200
-    _model: str = ""
+    model: str = ""
+    """The model that was called, "" where none was; of a Response only once that has ended, as `usage` and `error`."""
     caller: Caller | None = None
     """Who asked, once that is known."""
     usage: Usage | None = None
-    """Tokens of a request that makes no Response."""
+    """Tokens that were used, where they are known."""
     units: int = 0
-    """Pictures, characters or seconds of such a request."""
+    """Pictures, characters or seconds of a request that makes no Response."""
+    error: str = ""
+    """Code of what the Response failed with, also behind a 200."""
+    made_response: bool = False
+    ended_at: float = 0.0
+    """When it was answered (Unix time)."""
+    seconds: float = 0.0
+    """From its beginning to its end."""
     _started: float = msgspec.field(default_factory=perf_counter)
 
-    @property
-    def seconds(self) -> float:
-        """The time since the request came."""
-        return perf_counter() - self._started
-
-    @property
-    def model(self) -> str:
-        """The model that was called, "" where none was."""
-        return self.run.plan.response.model if self.run is not None else self._model
-
-    def outcome(self) -> tuple[str, Usage | None, APIError | None]:
-        """Return the model, the tokens of the Response where they are known, and what it failed with, also behind a 200."""
-        run = self.run
-        if run is None:
-            return self._model, self.usage, None
-        response = run.plan.response
-        return response.model, response.usage, run.error
-
-    def calls(self, model: str) -> None:
-        """Note the model of a request that makes no Response."""
-        self._model = model
+    def end(self) -> None:
+        """Note what came of the request, and let go of the Response."""
+        self.ended_at, self.seconds = time(), perf_counter() - self._started
+        run, self.run = self.run, None
+        if run is not None:
+            response, error = run.plan.response, run.error
+            self.model, self.usage, self.made_response = response.model, response.usage, True
+            if error is not None:
+                self.error = error.code or error.type
 
 
-class Watcher(Protocol):
-    """Notified of each finished request. Takes microseconds and raises nothing."""
-
-    def answered(self, record: Record) -> None:
-        """Take note of a request; nothing of it may be kept."""
-        ...
+Watcher: TypeAlias = Callable[[Record], None]
+"""Is called with each request that has ended. Takes microseconds and raises nothing."""
 
 
 current: ContextVar[Record | None] = ContextVar("antiphon_record", default=None)
 """The request that is being answered, in the tasks that answer it."""
 
 
-class RecordRuns:
-    """Ties each Response to the request that makes it (an `observers.Observer`)."""
-
-    def started(self, run: Observed) -> None:
-        """Note the Response on the request's record."""
-        record = current.get()
-        if record is not None:
-            record.run = run
-
-    def ended(self, run: Observed) -> None:
-        """Do nothing."""
+def makes_response(run: Observed) -> None:
+    """Note a Response that begins on the record of the request that makes it (`observers.Start`)."""
+    record = current.get()
+    if record is not None:
+        record.run = run
 
 
 def asking() -> Caller | None:
@@ -110,7 +95,7 @@ def calls_model(model: str) -> None:
     """Note the model that the request at hand calls without making a Response."""
     record = current.get()
     if record is not None:
-        record.calls(model)
+        record.model = model
 
 
 def uses_tokens(usage: Usage | None) -> None:
@@ -128,11 +113,11 @@ def uses_units(count: int) -> None:
 
 
 def teller(watchers: Sequence[Watcher]) -> Callable[[Record], None]:
-    """Return what tells all watchers."""
-    tell = [watcher.answered for watcher in watchers]
+    """Return what ends a record and tells all watchers."""
 
     def answered(record: Record) -> None:
-        for one in tell:
-            one(record)
+        record.end()
+        for tell in watchers:
+            tell(record)
 
-    return tell[0] if len(tell) == 1 else answered
+    return answered

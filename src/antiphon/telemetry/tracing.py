@@ -28,7 +28,7 @@ from antiphon.core.deltas import Delta, Finish, UsageReport
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import APIError
-from antiphon.telemetry.observers import Observed
+from antiphon.telemetry.observers import Observed, RequestRecord
 from antiphon.telemetry.otel.content import input_attributes, output_attributes
 from antiphon.telemetry.otlp import CLIENT, INTERNAL, SERVER, Exporter, Span, parse_parent
 from antiphon.telemetry.request_record import current
@@ -50,7 +50,7 @@ _current: ContextVar[Span | None] = ContextVar("antiphon_span", default=None)
 
 
 class Tracer:
-    """Makes a span of each Response (an `observers.Observer`)."""
+    """Makes a span of each Response (an observer)."""
 
     def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter
@@ -78,7 +78,7 @@ class Tracer:
             span.attributes |= input_attributes(run)
         _current.set(span)
 
-    def ended(self, run: Observed) -> None:
+    def ended(self, run: Observed, record: RequestRecord) -> None:
         """End the span."""
         span = self._spans.pop(run, None)
         if span is None:

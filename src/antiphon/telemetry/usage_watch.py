@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from antiphon.access.usage import RELAYED_KINDS, UsageLedger
-from antiphon.telemetry.observers import Observed
+from antiphon.telemetry.observers import Observed, RequestRecord
 from antiphon.telemetry.prometheus import OTHER, Bounded, Samples
 from antiphon.telemetry.request_record import Record, current
 from antiphon.types.response import Usage
@@ -41,31 +41,28 @@ class OwnerCounts:
 
 
 class UsageWatch:
-    """An `observers.Observer` and a `request_record.Watcher`."""
+    """An observer and a `request_record.Watcher`."""
 
     def __init__(self, ledger: UsageLedger, counts: OwnerCounts | None = None) -> None:
         self._ledger = ledger
         self._counts = counts
 
-    def started(self, run: Observed) -> None:
-        """Do nothing."""
-
-    def ended(self, run: Observed) -> None:
+    def ended(self, run: Observed, record: RequestRecord) -> None:
         """Note a Response. Its key is the one of the request that made it, where that is known in this process."""
-        response, owner, record = run.plan.response, run.plan.owner, current.get()
-        caller = record.caller if record is not None else None
+        owner, request = record.owner, current.get()
+        caller = request.caller if request is not None else None
         key = caller.meter if caller is not None and caller.owner == owner else ""
-        failed = response.status == "failed" or run.error is not None
-        self._ledger.answered(owner, key, response.model, response.usage, failed=failed)
+        failed = record.status == "failed" or record.error is not None
+        self._ledger.answered(owner, key, record.model, record.usage, failed=failed)
         if self._counts is not None:
-            self._counts.count(owner, key, response.usage)
+            self._counts.count(owner, key, record.usage)
 
     def answered(self, record: Record) -> None:
         """Note a request that made no Response and used tokens, or was passed on to a model."""
         caller = record.caller
-        if caller is None or record.run is not None:
+        if caller is None or record.made_response:
             return
-        model, usage, _ = record.outcome()
+        model, usage = record.model, record.usage
         kind = RELAYED_KINDS.get(record.route, "")
         if usage is not None or (kind and model):
             failed = record.status >= 400

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from antiphon.server.api import foreground
+from antiphon.telemetry import observers
 from tests.server.serving import wait_until
 from tests.server.whole import Client, Json, whole_server
 
@@ -43,8 +43,8 @@ def test_what_it_asks_for_and_does_not_get_is_there_with_it(server: Client, monk
     server.create(model="scripted", input="x", **asked)
     ignored = ran(server)[0]["ignored"]
     assert sorted(ignored) == ["access_programs", "image_generation", "multi_agent"]
-    monkeypatch.setattr(foreground, "MOST_IGNORED", 2)
-    monkeypatch.setattr(foreground, "LONGEST_IGNORED", 5)
+    monkeypatch.setattr(observers, "MOST_IGNORED", 2)
+    monkeypatch.setattr(observers, "LONGEST_IGNORED", 5)
     server.create(model="scripted", input="x", **asked)
     assert ran(server)[0]["ignored"] == [name[:5] for name in ignored[:2]]
     server.create(model="scripted", input="x")

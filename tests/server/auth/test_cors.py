@@ -76,8 +76,7 @@ def test_an_origin_that_is_none_is_a_mistake_of_the_operator(entry: str) -> None
 )
 async def test_who_may_read(keys: bool, entries: list[str], shared: list[str]) -> None:
     known = authenticator({}, closed=keys, hosts=Hosts([], Origins(entries)))
-    headers = [(b"host", b"localhost:8080")]
-    got = [one for one in (APP, SITE, OTHER, OWN) if known.shares(one.encode(), headers)]
+    got = [one for one in (APP, SITE, OTHER, OWN) if known.shares(one.encode(), b"localhost:8080")]
     assert got == shared
 
 

@@ -218,8 +218,7 @@ def test_a_host_that_is_none_is_a_mistake_of_the_operator(name):
 def test_the_settings_can_change_while_the_server_runs():
     app = make_app()
     app._on_reload = lambda config: authenticator(callers([]), hosts=Hosts(config.allowed_hosts))
-    headers = [(b"host", b"new.example")]
     with pytest.raises(APIError):
-        app._auth.visit(b"/v1/files", headers)
+        app._auth.visit(b"/v1/files", b"new.example")
     app.reload(Config(allowed_hosts=["new.example"]))
-    app._auth.visit(b"/v1/files", headers)
+    app._auth.visit(b"/v1/files", b"new.example")

@@ -301,6 +301,23 @@ def test_too_large_a_head_is_a_431(plain, one_piece):
     assert b" 431 Request Header Fields Too Large" in raw and b'"code":"headers_too_large"' in raw
 
 
+def test_too_large_a_head_behind_a_request_is_a_431(plain):
+    """It comes in two pieces: the end of the one before it and its beginning, and the rest."""
+    line = b"x-filler: " + b"y" * 1000 + b"\r\n"
+    with plain().connect() as sock:
+        sock.sendall(post(b"/echo", b"1") + b"GET /echo HTTP/1.1\r\nhost: a\r\n" + line * 40)
+        time.sleep(0.1)
+        sock.sendall(line * 30 + b"\r\n")
+        raw = read_all(sock)
+    assert raw.count(b"HTTP/1.1 ") == 2 and b"HTTP/1.1 200 " in raw and b"HTTP/1.1 431 " in raw
+
+
+def test_large_heads_in_one_piece_are_fine(plain):
+    large = b"x-large: " + b"y" * 40_000 + b"\r\n"
+    raw = plain().exchange(post(b"/echo", b"1", large) + post(b"/echo", b"2", large + b"connection: close\r\n"))
+    assert raw.count(b"HTTP/1.1 200 ") == 2
+
+
 def test_a_head_of_many_kilobytes_is_fine(plain, mode):
     answer = call(plain(mode).url, "GET", "/echo", headers={"x-large": "y" * 40_000})
     assert answer.status == 200

@@ -14,44 +14,9 @@ from msgspec.structs import replace
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
 from antiphon.runtime.offload import by_size
-from antiphon.server.api.foreground import shown_ignored
 from antiphon.server.http.messages import ClientGone, Reply, Request, json_reply
-from antiphon.telemetry.observers import Observed
+from antiphon.telemetry.observers import UNENDED, Observed, RequestRecord, failure_of, record_of
 from antiphon.types.response import Usage
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """Why a request failed. Its message is the client's: it may quote what the client sent."""
-
-    status: int
-    type: str
-    code: str
-
-
-class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A running or ended response. Times in seconds after `started_at` (Unix).
-
-    `cache` is what the backend's prompt cache did for a request that continues a conversation: `hit`, or why not.
-    `stored`: it can be read by its id, once it has ended. `ignored` are names of what it asks for and does not get, as in
-    `x-antiphon-ignored`.
-    `events` are those made so far, about one per token of a streamed response; `status` "abandoned" means that the client left.
-    """
-
-    id: str
-    model: str
-    owner: str
-    stream: bool
-    background: bool
-    started_at: float
-    status: str = "in_progress"
-    time_to_first_token: float | None = None
-    duration: float
-    events: int = 0
-    stored: bool = True
-    usage: Usage | None = None
-    error: Failure | None = None
-    cache: str | None = None
-    ignored: Sequence[str] = ()
 
 
 class RequestList(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +66,7 @@ class RelayedCall:
             events=self.events,
             stored=False,
             usage=self.usage,
-            error=_failure(self.error),
+            error=failure_of(self.error) if self.error is not None else None,
         )
 
     def __enter__(self) -> RelayedCall:
@@ -122,22 +87,21 @@ class RelayedCall:
 
 
 class Ring:
-    """The last requests of this process; an Observer. `relays` are those at hand that make no Response."""
+    """The last requests of this process, an observer. `running` are its Responses at hand, `relays` what makes none."""
 
     def __init__(self, size: int) -> None:
         self.relays: dict[RelayedCall, None] = {}
-        self._running: dict[Observed, None] = {}
+        self.running: dict[Observed, None] = {}
         self._ended: deque[RequestRecord] = deque(maxlen=size)
 
     def started(self, run: Observed) -> None:
         """Note a start."""
-        self._running[run] = None
+        self.running[run] = None
 
-    def ended(self, run: Observed) -> None:
+    def ended(self, run: Observed, record: RequestRecord) -> None:
         """Note the end; the oldest record makes room."""
-        del self._running[run]
-        record = _record(run)
-        if record.status in ("queued", "in_progress"):
+        del self.running[run]
+        if record.status in UNENDED:
             record = replace(record, status="failed" if record.error else "abandoned")
         self._ended.append(record)
 
@@ -151,34 +115,9 @@ class Ring:
 
     def list(self) -> RequestList:
         """Return all, the newest first."""
-        running = [_record(run) for run in self._running] + [call.record() for call in self.relays]
+        running = [record_of(run) for run in self.running] + [call.record() for call in self.relays]
         running.sort(key=lambda one: one.started_at, reverse=True)
         return RequestList(running=running, data=list(self._ended)[::-1])
-
-
-def _failure(error: APIError | None) -> Failure | None:
-    return None if error is None else Failure(error.status, error.type, error.code)
-
-
-def _record(run: Observed) -> RequestRecord:
-    plan, response, error, spoke, ignored = run.plan, run.plan.response, run.error, run.spoke, run.ignored
-    return RequestRecord(
-        id=response.id,
-        model=response.model,
-        owner=plan.owner,
-        stream=bool(plan.request.stream),
-        background=response.background,
-        started_at=run.began_at,
-        status=response.status,
-        time_to_first_token=spoke - run.began if spoke else None,
-        duration=time.perf_counter() - run.began,
-        events=run.events_made,
-        stored=plan.stored,
-        usage=response.usage,
-        error=_failure(error),
-        cache=run.cache.outcome if run.cache is not None else None,
-        ignored=shown_ignored(ignored),
-    )
 
 
 Ask = Callable[[bytes], Awaitable[Sequence[bytes]]]

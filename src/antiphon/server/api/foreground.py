@@ -10,20 +10,10 @@ from antiphon.responses.run import Run
 from antiphon.responses.sink import NULL, Sink
 from antiphon.server.api.routing_hints import turn_state
 from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
+from antiphon.telemetry.observers import shown_ignored
 from antiphon.types.events import Event
 
 SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
-
-
-MOST_IGNORED = 16
-"""Names of what a request asks for and does not get: proxies refuse answers with long heads."""
-LONGEST_IGNORED = 64
-"""Characters of a name."""
-
-
-def shown_ignored(names: Sequence[str]) -> Sequence[str]:
-    """Return the names that are told of those of what a request asks for and does not get."""
-    return [name[:LONGEST_IGNORED] for name in names[:MOST_IGNORED]] if names else ()
 
 
 def ignored_header(names: Sequence[str]) -> Sequence[Header]:

@@ -36,19 +36,15 @@ class RequestHead(Protocol):
 
 def request_hints(head: RequestHead) -> Hints:
     """Return the Hints of a request's headers."""
-    return Hints(owner=head.owner, backend_id=_text(head, TURN_STATE), traceparent=_parent(head))
+    state, parent = head.header(TURN_STATE), head.header(TRACE_PARENT)
+    return Hints(
+        owner=head.owner,
+        backend_id="" if state is None or len(state) > LONGEST else state.decode("latin-1"),
+        traceparent="" if parent is None or not _PARENT.fullmatch(parent) else parent.decode(),
+    )
 
 
 def turn_state(run: Run) -> Sequence[Header]:
     """Return the header for the client to echo; nothing if there is only one backend."""
-    return ((TURN_STATE, run.backend_id.encode()),) if run.backend_id else ()
-
-
-def _parent(head: RequestHead) -> str:
-    value = head.header(TRACE_PARENT)
-    return value.decode() if value is not None and _PARENT.fullmatch(value) else ""
-
-
-def _text(head: RequestHead, name: bytes) -> str:
-    value = head.header(name)
-    return value.decode("latin-1") if value is not None and len(value) <= LONGEST else ""
+    id = run.backend_id
+    return ((TURN_STATE, id.encode()),) if id else ()

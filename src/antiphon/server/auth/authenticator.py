@@ -27,20 +27,23 @@ MOST_REMEMBERED = 10_000
 class Authenticator(Protocol):
     """Finds the Caller of a request from its headers."""
 
-    def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
-        """Look at what must be right of every request, of those for public paths too. Raises APIError 403."""
+    def visit(self, raw_path: bytes, host: bytes | None) -> None:
+        """Look at what must be right of every request, of those for public paths too: its Host. Raises APIError 403."""
         ...
 
     def check_socket(self, headers: Sequence[Header]) -> None:
         """Look at the Origin of a WebSocket handshake. Raises APIError 403."""
         ...
 
-    def shares(self, origin: bytes, headers: Sequence[Header]) -> bool:
-        """Tell whether the pages of an origin may read the answer (CORS)."""
+    def shares(self, origin: bytes, host: bytes | None) -> bool:
+        """Tell whether the pages of an origin may read the answer, of a request for a Host (CORS)."""
         ...
 
-    def known(self, headers: Sequence[Header]) -> Caller | None:
-        """Return a caller who is known at once; None where `authenticate` has to look. Raises APIError 403."""
+    def known(self, headers: Sequence[Header], origin: bytes | None) -> Caller | None:
+        """Return a caller who is known at once; None where `authenticate` has to look. Raises APIError 403.
+
+        `origin` is the first Origin of the headers, None where there is none.
+        """
         ...
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
@@ -81,20 +84,20 @@ class KeyAuthenticator:
         self._others = others
         self._remembered: dict[bytes, RememberedKey] = {}
 
-    def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
+    def visit(self, raw_path: bytes, host: bytes | None) -> None:
         """Look at the Host where hosts are configured. Raises APIError 403."""
         if self._hosts is not None:
-            self._hosts.check(raw_path, headers, open=False)
+            self._hosts.check(raw_path, host, open=False)
 
     def check_socket(self, headers: Sequence[Header]) -> None:
         """Look at the Origin where origins are named. Raises APIError 403."""
         self._names.check_socket(headers)
 
-    def shares(self, origin: bytes, headers: Sequence[Header]) -> bool:
+    def shares(self, origin: bytes, host: bytes | None) -> bool:
         """Tell whether an origin is one that is named, or none is."""
         return self._names.origins.auto or self._names.origins.names(origin.decode("latin-1"))
 
-    def known(self, headers: Sequence[Header]) -> Caller | None:
+    def known(self, headers: Sequence[Header], origin: bytes | None) -> Caller | None:
         """Return the caller of a first key that is fixed, or was looked up a moment ago."""
         given = presented_keys(headers)
         if not given:
@@ -166,25 +169,27 @@ class OpenAuthenticator:
     def __init__(self, hosts: Hosts | None = None) -> None:
         self._hosts = hosts or Hosts()
 
-    def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
+    def visit(self, raw_path: bytes, host: bytes | None) -> None:
         """Look at the Host: a foreign name may be pointed at this machine (DNS rebinding). Raises APIError 403."""
-        self._hosts.check(raw_path, headers, open=True)
+        self._hosts.check(raw_path, host, open=True)
 
     def check_socket(self, headers: Sequence[Header]) -> None:
         """Do nothing: it is the same look as for every request."""
 
-    def shares(self, origin: bytes, headers: Sequence[Header]) -> bool:
+    def shares(self, origin: bytes, host: bytes | None) -> bool:
         """Tell whether an origin is our own, an app's, or one that is named."""
-        return self._hosts.lets_read(origin, headers)
+        return self._hosts.lets_read(origin, host)
 
-    def known(self, headers: Sequence[Header]) -> Caller:
+    def known(self, headers: Sequence[Header], origin: bytes | None) -> Caller:
         """Return the one owner. Raises APIError 403 for a foreign web page."""
-        self._hosts.check_origin(headers)
+        if origin is not None:
+            self._hosts.check_origin(headers)
         return self._caller
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Do the same."""
-        return self.known(headers)
+        self._hosts.check_origin(headers)
+        return self._caller
 
 
 class UntilClosed:
@@ -198,26 +203,26 @@ class UntilClosed:
         self._look_at = 0.0
         self._looked = False
 
-    def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
+    def visit(self, raw_path: bytes, host: bytes | None) -> None:
         """Look at the Host. Raises APIError 403."""
         if self._open is not None:
-            self._hosts.check(raw_path, headers, open=True)
+            self._hosts.check(raw_path, host, open=True)
         else:
-            self._keys.visit(raw_path, headers)
+            self._keys.visit(raw_path, host)
 
     def check_socket(self, headers: Sequence[Header]) -> None:
         """Look at the Origin. Raises APIError 403."""
         (self._open or self._keys).check_socket(headers)
 
-    def shares(self, origin: bytes, headers: Sequence[Header]) -> bool:
+    def shares(self, origin: bytes, host: bytes | None) -> bool:
         """Tell whether the pages of an origin may read the answer."""
-        return (self._open or self._keys).shares(origin, headers)
+        return (self._open or self._keys).shares(origin, host)
 
-    def known(self, headers: Sequence[Header]) -> Caller | None:
+    def known(self, headers: Sequence[Header], origin: bytes | None) -> Caller | None:
         """Return the one owner, as long as it was looked for a key a moment ago; then who is known by one."""
         if self._open is None:
-            return self._keys.known(headers)
-        return self._open.known(headers) if self._look_at > monotonic() else None
+            return self._keys.known(headers, origin)
+        return self._open.known(headers, origin) if self._look_at > monotonic() else None
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller. Raises APIError 401 or 403."""
@@ -233,7 +238,7 @@ class UntilClosed:
                     raise
             self._looked = True
         if self._open is not None:
-            return self._open.known(headers)
+            return await self._open.authenticate(headers)
         return await self._keys.authenticate(headers)
 
 

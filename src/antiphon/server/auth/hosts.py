@@ -37,19 +37,12 @@ class Hosts:
         self._tails = tuple(name.lower()[1:] for name in allowed if name.startswith("*."))
         self._good: set[bytes] = set()
 
-    def check(self, raw_path: bytes, headers: Sequence[Header], *, open: bool) -> None:
-        """Refuse a request that names another host. Raises APIError 403.
+    def check(self, raw_path: bytes, host: bytes | None, *, open: bool) -> None:
+        """Refuse a request whose Host header names another host. Raises APIError 403.
 
         On an `open` server probes need no Host; on another one they may name any.
         """
-        host = None
-        for name, value in headers:
-            if name == b"host":
-                if value in self._good:
-                    return
-                host = value
-                break
-        if host is not None and self.knows(host):
+        if host in self._good or (host is not None and self.knows(host)):
             return
         if raw_path in PROBES and (host is None or not open):
             return
@@ -72,7 +65,7 @@ class Hosts:
     def check_origin(self, headers: Sequence[Header]) -> None:
         """Refuse other web sites' pages, on an open server. Raises APIError 403."""
         origins = [value for name, value in headers if name == b"origin"]
-        if origins and (len(origins) > 1 or not self.lets_read(origins[0], headers)):
+        if origins and (len(origins) > 1 or not self.lets_read(origins[0], _host_of(headers))):
             raise APIError(
                 403,
                 "Cross-origin request refused: without API keys, this server does not answer pages of other web sites,"
@@ -88,14 +81,15 @@ class Hosts:
         if self.origins.auto:
             return
         for name, origin in headers:
-            if name == b"origin" and is_web(origin.decode("latin-1")) and not self.lets_read(origin, headers):
+            if name != b"origin" or not is_web(origin.decode("latin-1")):
+                continue
+            if not self.lets_read(origin, _host_of(headers)):
                 raise APIError(403, "The page's origin is not one of 'cors_origins'.", code="foreign_origin")
 
-    def lets_read(self, origin: bytes, headers: Sequence[Header]) -> bool:
-        """Tell whether the pages of an origin may read answers of an open server."""
+    def lets_read(self, origin: bytes, host: bytes | None) -> bool:
+        """Tell whether the pages of an origin may read answers of an open server, which was asked for under a Host."""
         text = origin.decode("latin-1")
-        host = next((value for name, value in headers if name == b"host"), b"")
-        return self.origins.names(text) or self._is_own(text, host.decode("latin-1"))
+        return self.origins.names(text) or self._is_own(text, (host or b"").decode("latin-1"))
 
     def _is_own(self, origin: str, host: str) -> bool:
         """Tell whether an Origin is ours. Only web pages have origins of web schemes: extensions and programs pass."""
@@ -108,6 +102,10 @@ class Hosts:
 
     def _named(self, name: str) -> bool:
         return name in self._names or name.endswith(self._tails) or ("*" in self._names and name != "")
+
+
+def _host_of(headers: Sequence[Header]) -> bytes | None:
+    return next((value for name, value in headers if name == b"host"), None)
 
 
 def is_loopback_name(name: str) -> bool:

@@ -152,7 +152,6 @@ class InProcess:
             held.close()
         record.status = reply.status
         self._tell(record)
-        record.run = None
         return LineAnswer(status=reply.status, body=reply.body, request_id=request_id, wait=_wait(reply))
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from antiphon.errors import AntiphonError, APIError
 from antiphon.server.http.body import too_large
-from antiphon.server.http.exchange import Take, below
+from antiphon.server.http.exchange import Take, below, first_of_each
 from antiphon.server.http.messages import ClientGone, Header
 
 Message = MutableMapping[str, Any]
@@ -42,10 +42,11 @@ class ASGIExchange:
         self.root_path: str = scope.get("root_path", "").rstrip("/")
         self.query_string: bytes = scope["query_string"]
         self.headers: Sequence[Header] = list(scope["headers"])
+        self.fields = first_of_each(self.headers)
         self.client: str = (scope.get("client") or ("",))[0]
         self.scheme: str = scope.get("scheme", "http")
         self.direct_host: bytes | None = None
-        self.answered = False
+        self.answered = self.response_complete = False
         self.owner = ""
         self.gone = False
         self._receive = receive

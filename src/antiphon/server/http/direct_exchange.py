@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import msgspec
 
 from antiphon.errors import APIError
 from antiphon.server.http.body import too_large
-from antiphon.server.http.exchange import Take
+from antiphon.server.http.exchange import Take, first_of_each
 from antiphon.server.http.framing import origin_form
 from antiphon.server.http.messages import ClientGone, Header
 
@@ -26,8 +26,8 @@ STALLED = 120.0
 """Seconds in which a client that is sent something reads some of it, or is cut off."""
 
 _REASONS = {status.value: status.phrase.encode() for status in http.HTTPStatus}
-_STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"")) for status in range(100, 600)}
-_CLOSE = b"connection: close\r\n"
+_STATUS_LINES = {status: b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, b"")) for status in range(100, 600)}
+_line_of = b": ".join
 _ALL_BEGIN_WITH = b"HTTP/1.1 "
 
 MOST_ZEROS = 8
@@ -42,6 +42,7 @@ class DirectExchange(msgspec.Struct, eq=False):
     raw_path: bytes
     query_string: bytes
     headers: Sequence[Header]
+    fields: Mapping[bytes, bytes]
     client: str
     scheme: str
     root_path: str = ""  # nothing is mounted here, unless `forwarded.Way` says so
@@ -74,14 +75,23 @@ class DirectExchange(msgspec.Struct, eq=False):
         """Take in a part of the body; what comes after the answer is thrown away."""
         if self.response_complete or self._failure is not None:
             return
-        self._size += len(data)
-        self._unread += len(data)
+        size = len(data)
+        self._size += size
+        self._unread += size
         if 0 <= self._limit < self._size:
             self.fail(too_large(self._limit))
             return
-        if self._take is not None and not self._taken(len(data)):
+        if self._take is not None and not self._taken(size):
             return
-        if self._buffer is None and self._body and self._unread > HIGH_WATER:
+        if self._unread > HIGH_WATER:
+            self._feed_much(data)
+        else:
+            self._body.append(data)
+        if self._streamed:
+            self._wake()
+
+    def _feed_much(self, data: bytes) -> None:
+        if self._buffer is None and self._body:
             self._buffer = BytesIO()
             self._buffer.writelines(self._body)
             self._body.clear()
@@ -89,10 +99,8 @@ class DirectExchange(msgspec.Struct, eq=False):
             self._buffer.write(data)
         else:
             self._body.append(data)
-        if (self._limit < 0 or self._streamed) and self._unread > HIGH_WATER:
+        if self._limit < 0 or self._streamed:
             self._protocol.flow.pause_reading()
-        if self._streamed:
-            self._wake()
 
     def _taken(self, size: int) -> bool:
         assert self._take is not None
@@ -197,9 +205,9 @@ class DirectExchange(msgspec.Struct, eq=False):
         if self.method == "HEAD":
             body = b""
         if len(body) <= HIGH_WATER:
-            self._protocol.write(b"".join([*head, body]))
+            self._protocol.write(b"\r\n".join([*head, b"", body]))
         else:
-            self._protocol.write(b"".join(head))
+            self._protocol.write(b"\r\n".join([*head, b"", b""]))
             self._protocol.write(body)
         self._complete()
 
@@ -212,22 +220,23 @@ class DirectExchange(msgspec.Struct, eq=False):
             headers = (*headers, (b"content-length", b"%d" % length))
         elif self.old:
             self.keep_alive = False  # the connection's end is the answer's end
-        self._protocol.write(b"".join(self._head(status, headers)))
+        self._protocol.write(b"\r\n".join([*self._head(status, headers), b"", b""]))
         return self
 
     def _head(self, status: int, headers: Sequence[Header]) -> list[bytes]:
+        """Return the lines of the answer's head, without the bytes that `probe` has sent of it."""
         self.answered = True
         if self.more_body:
             self.keep_alive = False  # the rest of the body is not worth waiting for
-        head = [_STATUS_LINES[status][self._probes :]]
+        usual = self._protocol.server_state.default_headers
+        head = [_STATUS_LINES[status][self._probes :], *map(_line_of, usual), *map(_line_of, headers)]
         self._probes = 0
-        for name, value in (*self._protocol.server_state.default_headers, *headers):
-            head += (name, b": ", value, b"\r\n")
         if not self.keep_alive:
-            head.append(_CLOSE)
+            head.append(b"connection: close")
         elif self.old:
-            head.append(b"connection: keep-alive\r\n")
-        head.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n")
+            head.append(b"connection: keep-alive")
+        if self._chunked:
+            head.append(b"transfer-encoding: chunked")
         return head
 
     def write_nowait(self, data: bytes) -> bool:
@@ -317,9 +326,12 @@ class DirectExchange(msgspec.Struct, eq=False):
             self.abort()
 
 
-def exchange_on(protocol: DirectProtocol, method: str, url: bytes, headers: list[Header]) -> DirectExchange:
-    """Return the Exchange of a request with that head."""
+def exchange_on(
+    protocol: DirectProtocol, method: str, url: bytes, headers: Sequence[Header], fields: Mapping[bytes, bytes]
+) -> DirectExchange:
+    """Return the Exchange of a request with that head; `fields` are `first_of_each` of its headers."""
     path, query, authority = origin_form(url)
     if authority is not None:
         headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
-    return DirectExchange(protocol, method, path, query, headers, protocol.peer, protocol.scheme or "http")
+        fields = first_of_each(headers)
+    return DirectExchange(protocol, method, path, query, headers, fields, protocol.peer, protocol.scheme or "http")

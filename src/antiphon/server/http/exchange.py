@@ -6,7 +6,7 @@ one test body runs over both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -14,6 +14,11 @@ from antiphon.server.http.messages import ByteSink, Header
 
 Take = Callable[[int], None]
 """Is told of so many bytes more. Raises APIError where they are too many."""
+
+
+def first_of_each(headers: Sequence[Header]) -> Mapping[bytes, bytes]:
+    """Return headers by name; of several of one name, the first counts."""
+    return dict(reversed(headers))
 
 
 def below(raw: bytes, root: str) -> bytes:
@@ -43,8 +48,12 @@ class Exchange(Protocol):
     """Where the application is mounted, such as `/ai`; "" at the root."""
     query_string: bytes
     headers: Sequence[Header]
+    fields: Mapping[bytes, bytes]
+    """`first_of_each` of the headers."""
     answered: bool
     """Whether a head has been sent."""
+    response_complete: bool
+    """Whether the whole answer is handed on already: `finish` has nothing to do then."""
     owner: str
     """Whose request it is, "" where nobody knows."""
 

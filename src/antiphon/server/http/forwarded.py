@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
-from antiphon.server.http.exchange import Exchange, below
+from antiphon.server.http.exchange import Exchange, below, first_of_each
 from antiphon.server.http.messages import Header
 
 UNIX = "unix"
@@ -40,6 +40,7 @@ class Way:
         if self._proxies.trusts(exchange.client):
             said = self._proxies.read(exchange.client, exchange.scheme, exchange.headers)
             exchange.client, exchange.scheme, exchange.headers = said.client, said.scheme, said.headers
+            exchange.fields = first_of_each(said.headers)
             exchange.root_path = exchange.root_path or said.prefix
             exchange.direct_host = said.direct_host
 

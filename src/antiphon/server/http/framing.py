@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from websockets.exceptions import InvalidHeaderFormat
 from websockets.headers import parse_extension
@@ -21,9 +21,6 @@ MAX_FRAMING = 64 * 1024
 
 SMALLEST_SHARE = 8
 """How many bytes may come for each byte of a body: a chunk of one byte has five more."""
-
-WATCHED = frozenset((b"expect", b"host", b"transfer-encoding"))
-"""The headers that the protocol looks at itself."""
 
 LONGEST_EXTENSIONS = 1024
 """Bytes of `Sec-WebSocket-Extensions`."""
@@ -46,23 +43,33 @@ def lacks_version(url: bytes, version: str, data: bytes | memoryview) -> bool:
     return url != b"" and version == "0.0" and b"\n" in bytes(data)
 
 
-def head_fault(
-    size: int, version: str, url: bytes, hosts: Sequence[bytes], codings: Sequence[bytes]
-) -> APIError | None:
-    """Return why a head of `size` bytes is refused, or None; `hosts` and `codings`: values of Host and Transfer-Encoding."""
-    if size > MAX_HEAD:
-        return head_too_large()
+def size_of(url: bytes, headers: Sequence[Header]) -> int:
+    """Return the bytes of a head that count for `MAX_HEAD`."""
+    return len(url) + sum(len(name) + len(value) for name, value in headers)
+
+
+def head_fault(version: str, url: bytes, headers: Sequence[Header], fields: Mapping[bytes, bytes]) -> APIError | None:
+    """Return why a head is refused, or None; `fields` are the first of each of the headers. Its size is not looked at."""
     if version not in ("1.0", "1.1"):
         if version.startswith("0"):
             return invalid_http(f"its version is {version}; supported are 1.0 and 1.1")
         return APIError(505, f"HTTP/{version} is not supported, use HTTP/1.1.", code="http_version_not_supported")
-    if len(hosts) != 1 and (hosts or version != "1.0"):
-        return invalid_http("it has more than one Host header" if hosts else "it has no Host header")
-    if hosts and hosts[0].strip().translate(None, _HOST_CHARACTERS):
+    host = fields.get(b"host")
+    if host is None and version != "1.0":
+        return invalid_http("it has no Host header")
+    if len(fields) != len(headers) and len(_all_of(headers, b"host")) > 1:
+        return invalid_http("it has more than one Host header")
+    if host is not None and host.strip().translate(None, _HOST_CHARACTERS):
         return invalid_http("its Host header has an invalid character")
     if not url.startswith(b"/") and (origin_form(url)[2] or b"").translate(None, _HOST_CHARACTERS):
         return invalid_http("the host in its target has an invalid character")
-    return _coding_fault(version, codings) if codings else None
+    if b"transfer-encoding" in fields:
+        return _coding_fault(version, _all_of(headers, b"transfer-encoding"))
+    return None
+
+
+def _all_of(headers: Sequence[Header], name: bytes) -> list[bytes]:
+    return [value for key, value in headers if key == name]
 
 
 def _coding_fault(version: str, codings: Sequence[bytes]) -> APIError | None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
+import msgspec
+
 from antiphon.access.caller import Caller
 from antiphon.core.request.json_text import MOST_VALUES, check_json
 from antiphon.runtime.offload import LARGE, by_size
@@ -17,37 +19,41 @@ from antiphon.server.http.response_head import ResponseHead
 from antiphon.server.http.router import Match
 
 
-class HTTPRequest:
+class HTTPRequest(msgspec.Struct, eq=False):
     """A request on an Exchange."""
 
-    __slots__ = (
-        "_exchange",
-        "_head",
-        "_held",
-        "_max_body",
-        "_query",
-        "caller",
-        "method",
-        "owner",
-        "params",
-        "path",
-        "request_id",
-    )
+    _exchange: Exchange
+    _match: Match
+    caller: Caller
+    _max_body: int
+    _head: ResponseHead
+    _held: Held
+    _query: Mapping[str, Sequence[str]] | None = None
 
-    def __init__(
-        self, exchange: Exchange, match: Match, caller: Caller, max_body: int, head: ResponseHead, held: Held
-    ) -> None:
-        self.method = exchange.method
-        self.path = match.path
-        self.params = match.params
-        self.caller = caller
-        self.owner = caller.owner
-        self.request_id = head.request_id
-        self._exchange = exchange
-        self._head = head
-        self._max_body = max_body
-        self._held = held
-        self._query: Mapping[str, Sequence[str]] | None = None
+    @property
+    def method(self) -> str:
+        """The method, in capitals."""
+        return self._exchange.method
+
+    @property
+    def path(self) -> str:
+        """The path without query and without `/v1`."""
+        return self._match.path
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The path's variables, percent-decoded."""
+        return self._match.params
+
+    @property
+    def owner(self) -> str:
+        """Whose request it is."""
+        return self.caller.owner
+
+    @property
+    def request_id(self) -> str:
+        """The id that the answer names."""
+        return self._head.request_id
 
     @property
     def root_path(self) -> str:
@@ -68,7 +74,7 @@ class HTTPRequest:
 
     def header(self, name: bytes) -> bytes | None:
         """Return a header by its lower-case name."""
-        return self._head.fields.get(name)
+        return self._exchange.fields.get(name)
 
     def headers(self, name: bytes) -> list[bytes]:
         """Return all headers of a lower-case name, as they came."""
@@ -82,7 +88,7 @@ class HTTPRequest:
         `checked`: it has passed `check_json`, else that is left to whoever decodes it. It is held until the request is answered.
         Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
         """
-        fields = self._head.fields
+        fields = self._exchange.fields
         check_content_type(fields.get(b"content-type"), form=form)
         packing = encoding(self._exchange.headers) if b"content-encoding" in fields else ""
         length = fields.get(b"content-length")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
-from antiphon.responses.services import new_id_base
+from antiphon.responses.services import random_digits
 from antiphon.server.http.cors import readable_by
 from antiphon.server.http.messages import Header, Reply
 
@@ -45,25 +45,28 @@ OPENAI = AnswerForm()
 
 
 class ResponseHead:
-    """Makes the headers of one answer, in the `form` of its route. A sane `x-request-id` of the client's is kept."""
+    """Makes the headers of one answer, in the `form` of its route. A sane `x-request-id` of the client's is kept.
 
-    __slots__ = ("_id", "_started", "fields", "form", "origin", "request_id", "shared")
+    `fields` are the first of each of the request's headers.
+    """
 
-    def __init__(self, headers: Sequence[Header]) -> None:
+    __slots__ = ("_started", "form", "origin", "request_id", "shared")
+
+    def __init__(self, fields: Mapping[bytes, bytes]) -> None:
         self._started = time.perf_counter()
-        self.fields = dict(reversed(headers))  # the request's headers by name; of several, the first counts
-        self.origin = self.fields.get(b"origin")  # of the page that asks, where it is one
+        self.origin = fields.get(b"origin")  # of the page that asks, where it is one
         self.shared = False  # whether that page may read the answer
-        given = self.fields.get(b"x-request-id")
-        sane = given is not None and _SANE_ID.fullmatch(given)
-        self._id = given if given and sane else b"req_" + new_id_base()[16:].encode()
-        self.request_id = self._id.decode()
+        given = fields.get(b"x-request-id")
+        if given is not None and _SANE_ID.fullmatch(given):
+            self.request_id = given.decode()
+        else:
+            self.request_id = f"req_{random_digits()[1:]}"
         self.form = OPENAI
 
     @property
     def id_header(self) -> Header:
         """The header that names the request."""
-        return self.form.id_header, self._id
+        return self.form.id_header, self.request_id.encode()
 
     def headers(self, reply: Reply) -> list[Header]:
         """Return a whole answer's headers."""
@@ -77,7 +80,7 @@ class ResponseHead:
         form = self.form
         kind = JSON_TYPE if content_type == "application/json" else (b"content-type", content_type.encode())
         elapsed = (form.time_header, b"%d" % ((time.perf_counter() - self._started) * 1000))
-        headers = [kind, (form.id_header, self._id), elapsed]
+        headers = [kind, (form.id_header, self.request_id.encode()), elapsed]
         for name, value in extra:
             headers.append((name, _UNSAFE.sub(b" ", value)))
         if self.shared and self.origin is not None:

@@ -71,7 +71,7 @@ class RouteTable:
 
     def __init__(self) -> None:
         self._templates: dict[str, _Template] = {}
-        self._fixed: dict[bytes, _Template] = {}
+        self._fixed: dict[tuple[str, bytes], Match] = {}  # of paths without variables, by method
 
     def add(
         self,
@@ -91,15 +91,19 @@ class RouteTable:
         if method in template.methods:
             raise ValueError(f"{method} {path} has two handlers")
         needed = (READING if method == "GET" else WRITING) if scopes is None else scopes
-        template.methods[method] = HttpRoute(
-            method=method, path=path, handler=handler, public=public, scopes=needed, form=form
-        )
+        self._set(HttpRoute(method=method, path=path, handler=handler, public=public, scopes=needed, form=form))
 
     def wrap(self, around: Callable[[HttpRoute], Handler]) -> None:
         """Replace each route's handler by what `around` makes of the route."""
-        for template in self._templates.values():
-            for method, route in template.methods.items():
-                template.methods[method] = msgspec.structs.replace(route, handler=around(route))
+        for route in self.routes:
+            self._set(msgspec.structs.replace(route, handler=around(route)))
+
+    def _set(self, route: HttpRoute) -> None:
+        path = route.path
+        self._templates[path].methods[route.method] = route
+        if "{" not in path:
+            match = Match(route, path)
+            self._fixed[route.method, path.encode()] = self._fixed[route.method, b"/v1" + path.encode()] = match
 
     def websocket(self, path: str, handler: WebSocketHandler | None) -> None:
         """Register a handler of WebSocket connections; with None the path says 426 to whoever asks for one."""
@@ -114,9 +118,9 @@ class RouteTable:
 
     def match(self, method: str, raw_path: bytes) -> Match:
         """Find the route. Raises APIError 404; 405 with `Allow`; 426 where only an upgrade would do."""
-        template = self._fixed.get(raw_path)
-        if template is not None and method in template.methods:
-            return Match(template.methods[method], template.path)
+        match = self._fixed.get((method, raw_path))
+        if match is not None:
+            return match
         template, path, params = self._find(raw_path)
         route = template.methods.get(method) or (template.methods.get("GET") if method == "HEAD" else None)
         if route is None:
@@ -148,8 +152,6 @@ class RouteTable:
         template = self._templates.get(path)
         if template is None:
             template = self._templates[path] = _Template(path)
-            if "{" not in path:
-                self._fixed[path.encode()] = self._fixed[b"/v1" + path.encode()] = template
         return template
 
     def _find(self, raw_path: bytes) -> tuple[_Template, str, Mapping[str, str]]:

@@ -23,6 +23,7 @@ from antiphon.server.asgi import AntiphonApp
 from antiphon.server.http import framing
 from antiphon.server.http.asgi_exchange import too_slow
 from antiphon.server.http.direct_exchange import STALLED, DirectExchange, exchange_on
+from antiphon.server.http.exchange import first_of_each
 from antiphon.server.http.half_closed import HalfClosed
 from antiphon.server.ws.uvicorn_protocol import GracefulWebSocket
 
@@ -36,8 +37,8 @@ class DirectProtocol(HttpToolsProtocol):
     """One connection. `cycle` is the request being answered; later ones wait in line."""
 
     __slots__ = (  # with uvicorn's 28 they would be more than 30, so that each connection's dict had keys of its own: 2 kB
-        *"_antiphon _codings _deadline _deaf _fault _framing _half_closed _hosts _in_head _in_line _owner _parsed".split(),
-        *"_parsing _received _tick _timer _wants_websocket body_timeout peer writes".split(),
+        *"_antiphon _deadline _deaf _fault _framing _half_closed _head_in _in_head _in_line _owner _parsing".split(),
+        *"_piece _received _tick _timer _wants_websocket body_timeout peer writes".split(),
     )
 
     def __init__(
@@ -57,10 +58,9 @@ class DirectProtocol(HttpToolsProtocol):
         self._in_head = True
         self.url = b""
         self._received = 0  # bytes since the last complete head
-        self._parsed = 0  # bytes of the head at hand
+        self._piece = 0  # bytes that are being parsed
+        self._head_in = 0  # bytes of the pieces in which the head at hand came: it has no more
         self._framing = 0  # bytes since the last head that are not the body's
-        self._hosts: list[bytes] = []
-        self._codings: list[bytes] = []
         self._fault: APIError | None = None  # of a head that asks for an upgrade
         self._half_closed: HalfClosed | None = None
         self._deadline = math.inf
@@ -120,12 +120,14 @@ class DirectProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes | memoryview) -> memoryview | None:
         """Parse; return what is to be parsed next."""
+        self._piece = size = len(data)
         if self._in_head:
             if not self._received:
                 self.set_deadline(self.body_timeout)
-            self._received += len(data)
+            self._received += size
+            self._head_in += size
         else:
-            self._framing += len(data)
+            self._framing += size
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -133,17 +135,18 @@ class DirectProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._break(framing.invalid_http(str(error)[:100].lower()))
         else:
-            if self._in_head and self._received > framing.MAX_HEAD:
-                self._refuse(framing.head_too_large())
-            elif (
-                self._in_head
-                and self._received
-                and framing.lacks_version(self.url, self.parser.get_http_version(), data)
-            ):
-                self._refuse(framing.invalid_http("its request line names no version"))
-            elif not self._in_head and self._framing > framing.MAX_FRAMING:
+            if self._received:
+                self._check_head(data)
+            elif self._framing > framing.MAX_FRAMING and not self._in_head:
                 self._break(framing.invalid_http("its trailers or chunk extensions are too large"))
         return None
+
+    def _check_head(self, data: bytes | memoryview) -> None:
+        """Refuse a head that has not ended, and is too large or will never end."""
+        if self._received > framing.MAX_HEAD:
+            self._refuse(framing.head_too_large())
+        elif framing.lacks_version(self.url, self.parser.get_http_version(), data):
+            self._refuse(framing.invalid_http("its request line names no version"))
 
     def _upgrade(self, rest: memoryview) -> memoryview | None:
         """Hand over to WebSocket; any other upgrade is passed over. Return what is to be parsed next.
@@ -193,7 +196,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: APIError) -> None:
         """Answer something that is no request, behind the answers that are still due, and hang up."""
-        self._answer_only(exchange_on(self, "GET", b"", []), error)
+        self._answer_only(exchange_on(self, "GET", b"", [], {}), error)
 
     def _answer_only(self, exchange: DirectExchange, error: APIError) -> None:
         exchange.keep_alive = False
@@ -205,52 +208,42 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self.url, self.headers = b"", []
-        self.expect_100_continue = self._wants_websocket = False
-        self._in_head, self._parsed = True, 0
-        self._hosts, self._codings = [], []
+        self._in_head, self._wants_websocket, self._head_in = True, False, self._piece
 
     def on_url(self, url: bytes) -> None:
         self.url += url
-        self._parsed += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
-            return  # a trailer is no header (RFC 9110, 6.5.1); nobody here wants one
-        name = name.lower()
-        if name in framing.WATCHED:
-            self._watch(name, value)
-        self.headers.append((name, value))
-        self._parsed += len(name) + len(value)
-
-    def _watch(self, name: bytes, value: bytes) -> None:
-        if name == b"host":
-            self._hosts.append(value)
-        elif name == b"transfer-encoding":
-            self._codings.append(value)
-        else:
-            self.expect_100_continue = value.lower() == b"100-continue"
+        if self._in_head:  # a trailer is no header (RFC 9110, 6.5.1); nobody here wants one
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        parser = self.parser
+        parser, url, headers = self.parser, self.url, self.headers
         self._in_head = False
         self._received = self._framing = 0
-        version = parser.get_http_version()
-        fault = framing.head_fault(self._parsed, version, self.url, self._hosts, self._codings)
+        version, fields = parser.get_http_version(), first_of_each(headers)
+        if self._head_in > framing.MAX_HEAD and framing.size_of(url, headers) > framing.MAX_HEAD:
+            fault: APIError | None = framing.head_too_large()
+        else:
+            fault = framing.head_fault(version, url, headers, fields)
         if parser.should_upgrade():
             self._wants_websocket, self._fault = self._should_upgrade(), fault
             return
-        exchange = exchange_on(self, parser.get_method().decode("ascii"), self.url, self.headers)
+        exchange = exchange_on(self, parser.get_method().decode("ascii"), url, headers, fields)
         if fault is not None:
             self._answer_only(exchange, fault)
             return
-        exchange.old = version == "1.0"
         exchange.keep_alive = parser.should_keep_alive()
-        exchange.expects_continue = self.expect_100_continue and not exchange.old
+        if version == "1.0":
+            exchange.old = True
+        elif b"expect" in fields:
+            exchange.expects_continue = fields[b"expect"].lower() == b"100-continue"
         self._parsing = exchange
         self._enter(exchange)
 
     def on_body(self, body: bytes) -> None:
-        self._framing = max(0, self._framing - framing.SMALLEST_SHARE * len(body))
+        if self._framing:
+            self._framing = max(0, self._framing - framing.SMALLEST_SHARE * len(body))
         if self._parsing is not None:
             self._parsing.feed(body)
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sys
 import threading
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -65,6 +66,7 @@ class LoopWatch:
         self._delay = Histogram(
             "antiphon_event_loop_delay_seconds", "How late the event loop calls what is due.", BOUNDS
         )
+        self._delays = self._delay.cell(())
         self._largest = 0.0
         self._largest_before = 0.0
         self._window_ends = 0.0
@@ -114,13 +116,17 @@ class LoopWatch:
     def _beat(self) -> None:
         assert self._loop is not None
         now = monotonic()
-        late = max(0.0, now - self._due)
-        self._delay.observe((), late)
+        late = now - self._due
+        if late < 0.0:
+            late = 0.0
+        self._delays.counts[bisect_left(BOUNDS, late)] += 1
+        self._delays.sum += late
         if now > self._window_ends:
             recent = now < self._window_ends + WINDOW
             self._largest_before, self._largest = self._largest if recent else 0.0, 0.0
             self._window_ends = now + WINDOW
-        self._largest = max(self._largest, late)
+        if late > self._largest:
+            self._largest = late
         self._schedule(self._loop, now)
         blame, self._blame = self._blame, {}
         if late > HELD:
