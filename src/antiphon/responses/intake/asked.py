@@ -31,7 +31,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     request: CreateResponse
     items: list[Item]
-    tools: list[Tool] = []
+    tools: Sequence[Tool] = ()
     text: ResolvedText = PLAIN
     extra: Mapping[str, Raw] = {}
     prompted: Sequence[Item] = ()
