@@ -232,12 +232,9 @@ class PastInputs:
         if begin < 0 or end < SMALLEST or size > share or not _few(asked.items):
             return asked
         release_body(asked.items)
-        items, encoded, mark = (
-            asked.items[:count],
-            EncodedTexts(),
-            _mark(hash(body[:_FIRST]), end.bit_length() - 1, body),
-        )
-        at, summary = self._clock(), summary_of(items)
+        items, at = asked.items[:count], self._clock()
+        encoded, summary = EncodedTexts(), summary_of(items)
+        mark = _mark(hash(body[:_FIRST]), end.bit_length() - 1, body)
         self._add(PastInput(owner, [body[:end]], begin, end, items, summary, encoded, mark, size, at))
         return replace(asked, encoded=encoded)
 
