@@ -48,6 +48,8 @@ _identified = msgspec.json.Decoder(_Identified)
 LONGEST_ID = 1024
 """Bytes of an item's id: stores have it in an index. Ids that other servers seal have about 500."""
 
+_SURE_ID = LONGEST_ID // 4  # characters of an id that has no more bytes than that
+
 # OpenAI's own prefixes of item ids (contract, "Response object").
 _PREFIXES = {
     kind: kinds.OWN_PREFIXES[str(kind.__struct_config__.tag)]
@@ -101,8 +103,8 @@ def input_items(input: str | Sequence[Raw] | Sequence[Item] | object) -> list[It
 
 def check_ids(items: Sequence[Item], path: str = "input") -> None:
     """Raise InvalidRequest for an item whose id is longer than stores keep in an index."""
-    for index, id in enumerate([item.id for item in items]):
-        if type(id) is str and len(id) > LONGEST_ID // 4 and len(id.encode()) > LONGEST_ID:
+    for index, id in [(index, id) for index, item in enumerate(items) if (id := item.id) and len(id) > _SURE_ID]:
+        if len(id.encode()) > LONGEST_ID:
             raise InvalidRequest(
                 f"Invalid '{path}[{index}].id': must be at most {LONGEST_ID} bytes.", param=f"{path}[{index}].id"
             )
@@ -110,12 +112,13 @@ def check_ids(items: Sequence[Item], path: str = "input") -> None:
 
 def references(items: Sequence[Item]) -> list[str]:
     """Return the ids of stored items that are wanted: what `item_reference` items name, and thoughts without their text."""
-    if _REFERRING.isdisjoint(map(type, items)):
+    if REFERRING.isdisjoint(map(type, items)):
         return []
     return [item.id for item in items if isinstance(item.id, str) and _is_reference(item)]
 
 
-_REFERRING = frozenset((ItemReference, Reasoning))
+REFERRING = frozenset((ItemReference, Reasoning))
+"""The kinds of items that may stand for stored ones."""
 
 
 def content_of(item: Item) -> str | JsonText | Sequence[Part]:

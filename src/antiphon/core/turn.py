@@ -127,7 +127,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float | None
     max_output_tokens: int | None
     reasoning_effort: str | None
-    extra: Mapping[str, Raw]
+    extra: Mapping[str, Raw] = {}
     unknown: Collection[str] = ()
     options: TurnOptions = NO_OPTIONS
     stream: bool = True

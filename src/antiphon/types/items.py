@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import force_setattr
 
-from antiphon.types.raw import JsonText, settle_nulls, settle_text
+from antiphon.types.raw import JsonText, settle_nulls, text_or
 
 type_tag = {"tag_field": "type", "kw_only": True, "frozen": True}
 
@@ -98,7 +98,7 @@ _said = msgspec.json.Decoder(str | list[Part])
 if TYPE_CHECKING:
     Said = str | JsonText | list[Part]
 else:
-    Said = Raw  # `settle_text` makes of it what it is
+    Said = Raw  # `text_or` makes of it what it is
 """What a call gave: a text, as JSON where it is long and came in a request, or parts."""
 
 Role = Literal["user", "assistant", "system", "developer"]
@@ -165,7 +165,8 @@ class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="
     agent: Agent = UNSET
 
     def __post_init__(self) -> None:
-        settle_text(self, "output", _said)
+        if type(json := self.output) is Raw:  # type: ignore[comparison-overlap]  # see Said
+            force_setattr(self, "output", text_or(_said, json, "output"))
 
 
 class UnnamedOutput(FunctionCallOutput, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
@@ -199,7 +200,8 @@ class CustomToolCallOutput(msgspec.Struct, tag="custom_tool_call_output", tag_fi
     agent: Agent = UNSET
 
     def __post_init__(self) -> None:
-        settle_text(self, "output", _said)
+        if type(json := self.output) is Raw:  # type: ignore[comparison-overlap]  # see Said
+            force_setattr(self, "output", text_or(_said, json, "output"))
 
 
 class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_only=True, frozen=True):

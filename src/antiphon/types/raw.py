@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from struct import Struct as Layout
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, ValidationError
@@ -11,6 +12,8 @@ from msgspec.structs import force_setattr
 
 LONG = 512
 """Bytes of JSON from which on a text is kept as that: a shorter one is decoded and encoded as fast."""
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     OptionalRaw = Raw | None
@@ -65,22 +68,19 @@ _text = msgspec.json.Decoder(str)
 _ESCAPE = re.compile(rb"\\[u/]")
 
 
-def settle_text(struct: Struct, name: str, others: msgspec.json.Decoder[Any]) -> None:
-    """Make of a field's JSON what it says: a text, or what else is allowed; called from `__post_init__`.
+def text_or(others: msgspec.json.Decoder[T], json: Raw, name: str) -> T | JsonText:
+    """Return what JSON says: a long text as that, or what else is allowed; called from `__post_init__` with the field's name.
 
-    A value that is no Raw did not come as JSON and stays. Raises ValidationError as the struct's own decoder would.
+    Raises ValidationError as the struct's own decoder would.
     """
-    json = getattr(struct, name)
-    if type(json) is not Raw:
-        return
-    if len(json) >= LONG and memoryview(json)[0] == _QUOTE:
-        force_setattr(struct, name, JsonText(json))
-        return
+    if len(json) >= LONG and _first_byte(json) == _QUOTE:
+        return JsonText(json)
     try:
-        force_setattr(struct, name, others.decode(json))
+        return others.decode(json)
     except ValidationError as error:
         said, at, path = str(error).rpartition(" - at `$")
         raise ValidationError(f"{said} - at `$.{name}{path}" if at else f"{error} - at `$.{name}`") from None
 
 
-_QUOTE = ord('"')
+_first_byte = Layout("B").unpack_from  # an index into a memoryview takes four times as long
+_QUOTE = (ord('"'),)

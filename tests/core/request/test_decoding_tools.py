@@ -9,10 +9,13 @@ import pytest
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.request import tool_decoding
 from antiphon.core.request.decoding import (
     decode_request,
     decode_tools,
 )
+from antiphon.core.request.echo import echo_tools
+from antiphon.core.request.tool_decoding import MOST_LISTS
 from antiphon.errors import InvalidRequest
 from antiphon.types.tools import FunctionTool, OtherTool
 from tests.core.request.decoding_setup import _LOOK, Json, _echo
@@ -113,6 +116,46 @@ def test_what_is_rewritten_in_one_request_has_a_bound() -> None:
         decode_tools([Raw(tool)] * 200)
     plain = tool.replace(b'"required":"a"', b'"required":["a"]')
     assert len(decode_tools([Raw(plain)] * 200)) == 200
+
+
+def _list(*names: str, **fields: Any) -> list[Raw]:
+    return [Raw(to_json({"type": "function", "name": name, **fields})) for name in names]
+
+
+def test_a_list_that_is_declared_again_is_the_same_one() -> None:
+    first = decode_tools(_list("look", "wait"))
+    assert decode_tools(_list("look", "wait")) is first and isinstance(first, tuple)
+    assert echo_tools(first) is echo_tools(first)
+    assert loads(bytes(echo_tools(first))) == loads(bytes(echo_tools(list(first))))
+
+
+def test_lists_of_as_many_bytes_are_told_apart() -> None:
+    first, other = decode_tools(_list("look", "wait")), decode_tools(_list("look", "walk"))
+    assert [tool.name for tool in other if isinstance(tool, FunctionTool)] == ["look", "walk"]
+    assert decode_tools(_list("look", "wait")) == first
+    with pytest.raises(InvalidRequest):
+        decode_tools([Raw(bytes(raw).replace(b'"wait"', b"null  ")) for raw in _list("look", "wait")])
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [
+            *_list("look"),
+            Raw(to_json({"type": "mcp", "server_label": "s", "server_url": "https://a.b", "authorization": "x"})),
+        ],
+        _list("look", description="x" * 70_000),
+    ],
+    ids=["with a secret", "large"],
+)
+def test_some_lists_are_not_kept(tools: list[Raw]) -> None:
+    assert decode_tools(tools) is not decode_tools(tools) and decode_tools(tools) == decode_tools(tools)
+
+
+def test_few_lists_are_kept() -> None:
+    for number in range(3 * MOST_LISTS):
+        decode_tools(_list("look", description="x" * number))
+    assert len(tool_decoding._known_lists) <= MOST_LISTS
 
 
 def test_a_request_of_another_api_is_told_as_one() -> None:

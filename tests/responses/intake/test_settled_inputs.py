@@ -66,11 +66,27 @@ def test_odd_bytes_behind_the_items_are_read_as_a_whole(more: str) -> None:
     reader.short(body)
 
 
+def test_media_are_known_wherever_they_stand() -> None:
+    picture = {"type": "input_image", "image_url": "https://a.b/c.png"}
+    reader, body = Reader(), conversation(1)
+    added: list[Json] = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}, picture]},
+        {"type": "function_call_output", "call_id": "call_0", "output": [picture]},
+        {"type": "message", "role": "assistant", "content": "x" * 700},
+        {"type": "function_call_output", "call_id": "call_0", "output": "x" * 700},
+    ]
+    found = []
+    for item in [*added, *added]:
+        body["input"] = [*body["input"], item]
+        found.append(reader.short(dumped(body)))  # which compares what is known of the items
+    assert found == [False, False] + [True] * 6
+
+
 def test_lists_are_not_shared_between_requests() -> None:
     reader = Reader()
     body = dumped(settled(reader, other={"a": 1}))
     one, other = (asyncio.run(reader._preparer._decoded(body, "ann"))[1] for _ in range(2))
-    assert one.tools == other.tools and one.tools is not other.tools
+    assert one.tools == other.tools and isinstance(one.tools, tuple)  # which nobody can change
     assert one.extra == other.extra and one.extra is not other.extra and one.extra
     assert one.items == other.items and one.items is not other.items
 

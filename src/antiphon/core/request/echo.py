@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import SECRETIVE
 from antiphon.core.request.text_format import PLAIN, ResolvedText
+from antiphon.core.request.tool_decoding import ToolList
 from antiphon.core.tools.declared_defaults import with_defaults
 from antiphon.core.tools.redaction import shown_choice, shown_tool
 from antiphon.types.request import ConversationRef, CreateResponse, PromptCacheOptions, ReasoningConfig
@@ -24,16 +27,12 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_effort: str | None = None
 
 
-def _or(value: float | None, default: float | None, last: float) -> float:
-    return value if value is not None else default if default is not None else last
-
-
 def echo_response(
     request: CreateResponse,
     *,
     id: str,
     created_at: int,
-    tools: list[Tool],
+    tools: Sequence[Tool],
     text: ResolvedText,
     defaults: Defaults,
     store_default: bool = True,
@@ -63,8 +62,12 @@ def echo_response(
     response.parallel_tool_calls = request.parallel_tool_calls is not False
     response.prompt_cache_key = request.prompt_cache_key
     response.safety_identifier = request.safety_identifier
-    response.temperature = _or(request.temperature, defaults.temperature, 1.0)
-    response.top_p = _or(request.top_p, defaults.top_p, 1.0)
+    temperature = request.temperature if request.temperature is not None else defaults.temperature
+    if temperature is not None:
+        response.temperature = temperature
+    top_p = request.top_p if request.top_p is not None else defaults.top_p
+    if top_p is not None:
+        response.top_p = top_p
     response.top_logprobs = request.top_logprobs or 0
     response.truncation = request.truncation or "disabled"
     response.user = request.user
@@ -128,8 +131,16 @@ def echo_text(text: ResolvedText) -> Raw:
 _PLAIN_TEXT = echo_text(PLAIN)
 
 
-def echo_tools(tools: list[Tool]) -> Raw:
+def echo_tools(tools: Sequence[Tool]) -> Raw:
     """Echo the declared tools, without their secrets; schemas are passed on as bytes."""
+    if type(tools) is not ToolList:
+        return _echo_tools(tools)
+    if tools.echo is None:
+        tools.echo = _echo_tools(tools)
+    return tools.echo
+
+
+def _echo_tools(tools: Sequence[Tool]) -> Raw:
     known = _known_echoes.get
     echoes = [one[1] if (one := known(id(tool))) is not None else _echo_tool(tool) for tool in tools]
     return Raw(b"[%b]" % b",".join(echoes))

@@ -136,7 +136,7 @@ def sealed_content(item: OtherItem, path: str = "input") -> str:
     return decode(_sealed, item.raw, path).encrypted_content
 
 
-def declared_later(item: OtherItem, path: str = "input") -> list[Tool]:
+def declared_later(item: OtherItem, path: str = "input") -> Sequence[Tool]:
     """Return the tools that an item declares. Raises InvalidRequest."""
     return decode_tools(decode(_later, item.raw, path).tools, f"{path}.tools")
 

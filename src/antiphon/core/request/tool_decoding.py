@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -41,13 +41,41 @@ class _Kind(msgspec.Struct):
 _kind = msgspec.json.Decoder(_Kind)
 
 
-def decode_tools(tools: list[Raw] | None, path: str = "tools") -> list[Tool]:
+def decode_tools(tools: list[Raw] | None, path: str = "tools") -> Sequence[Tool]:
     """Decode tools one by one, so that an error names its path; types that are not run here stay as they came."""
     if not tools:
         return []
-    if sum([len(raw) for raw in map(bytes, tools)]) > MOST_MENDED:
+    size = sum(map(len, tools))
+    known = _known_lists.get((len(tools), size))
+    if known is not None and known.declared == tools:
+        return known.tools
+    if size > MOST_MENDED:
         _check_mending(tools, path)
-    return [decode_tool(raw, f"{path}[{index}]") for index, raw in enumerate(tools)]
+    decoded = [decode_tool(raw, f"{path}[{index}]") for index, raw in enumerate(tools)]
+    if size > LONGEST_LIST or not _CLIENTS_OWN.issuperset(map(type, decoded)):
+        return decoded
+    if len(_known_lists) >= MOST_LISTS:
+        _known_lists.clear()
+    known = _known_lists[len(tools), size] = _DeclaredList([Raw(bytes(raw)) for raw in tools], ToolList(decoded))
+    return known.tools
+
+
+class ToolList(tuple[Tool, ...]):
+    """Tools of a list that is declared again and again. `echo`: what a response echoes of them, once that was made."""
+
+    echo: Raw | None = None
+
+
+class _DeclaredList(msgspec.Struct, frozen=True):
+    declared: list[Raw]
+    tools: ToolList
+
+
+_known_lists: dict[tuple[int, int], _DeclaredList] = {}
+"""By their number and bytes: clients send the same list with every request, and to compare two takes no time."""
+MOST_LISTS = 64
+LONGEST_LIST = 64 * 1024  # bytes of a list that is kept
+_CLIENTS_OWN = frozenset((FunctionTool, CustomTool))  # others may hold secrets
 
 
 def _check_mending(tools: list[Raw], path: str) -> None:
@@ -191,7 +219,7 @@ def _mend_required(schema: Any, depth: int) -> Any:
 # Choice
 
 
-def check_tool_choice(choice: str | ToolChoice | None, tools: list[Tool]) -> None:
+def check_tool_choice(choice: str | ToolChoice | None, tools: Sequence[Tool]) -> None:
     """Refuse a choice that is not whole, or that names a tool which was not declared."""
     if isinstance(choice, ToolChoice):
         _check_choice(choice, frozenset(_declared(tools)))
@@ -235,7 +263,7 @@ def _string(value: Raw | None) -> str | None:
     return decoded if isinstance(decoded, str) else None
 
 
-def _declared(tools: list[Tool]) -> Iterator[str]:
+def _declared(tools: Sequence[Tool]) -> Iterator[str]:
     for tool in tools:
         if isinstance(tool, FunctionTool | CustomTool):
             yield tool.name

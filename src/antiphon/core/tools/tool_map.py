@@ -170,7 +170,7 @@ class ToolMap:
     def _declare_known(self, tools: Sequence[Tool]) -> bool:
         """Offer a list of functions that was declared before, as it was then."""
         known = _known_lists.get((id(tools[0]), len(tools), self.strict)) if tools else None
-        if known is None or known.tools != tools:
+        if known is None or known.tools != tuple(tools):
             return False
         self.offers, self._targets = known.offers.copy(), known.targets.copy()
         return True
@@ -323,7 +323,7 @@ def _remember_list(tools: Sequence[Tool], made: ToolMap) -> None:
     if len(_known_lists) >= MOST_LISTS:
         _known_lists.clear()
     _known_lists[id(tools[0]), len(tools), made.strict] = _KnownList(
-        list(tools), made.offers.copy(), made._targets.copy()
+        tuple(tools), made.offers.copy(), made._targets.copy()
     )
 
 

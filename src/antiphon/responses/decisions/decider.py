@@ -19,6 +19,7 @@ from antiphon.config import DecisionsConfig
 from antiphon.core.decisions.answers import Declined, Outcome
 from antiphon.core.decisions.ballots import PREAMBLE, first_ballots
 from antiphon.core.decisions.questions import DecisionRequest, Question
+from antiphon.core.request.item_summary import summary_of
 from antiphon.core.token_count import BYTES_PER_TOKEN
 from antiphon.core.turn import NO_HINTS, Hints
 from antiphon.errors import APIError, spelled
@@ -171,7 +172,10 @@ class Decider:
             return questions
         form = FORM if plan.route.inline_images else FETCHED_THERE
         try:
-            check_capabilities(plan.route.card.capabilities, plan.request, (), plan.turn.text, items, strict=False)
+            media = summary_of(items).media
+            check_capabilities(
+                plan.route.card.capabilities, plan.request, (), plan.turn.text, items, media, strict=False
+            )
             ready = await self._media.admit(items, owner, form=form)
         except APIError as error:
             raise spelled(error, _of_question) from None

@@ -7,21 +7,25 @@ from collections.abc import Sequence
 from antiphon.backends.base import Capabilities
 from antiphon.core.context import content_of
 from antiphon.core.kinds import UNTOLD
+from antiphon.core.request.item_summary import MEDIA, ItemSummary, summary_of
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import (
-    InputAudio,
-    InputFile,
-    InputImage,
-    Item,
-    Message,
-    OtherItem,
-)
-from antiphon.types.raw import JsonText
+from antiphon.responses.intake.asked import Asked
+from antiphon.types.items import InputAudio, InputImage, Item, Message, OtherItem
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool
 
 EFFORT = "reasoning.effort"
+
+
+def checked(can: Capabilities, asked: Asked, own: list[Item], strict: bool) -> ItemSummary:
+    """Refuse what the model cannot do; return the summary of the request's `own` items. Raises InvalidRequest."""
+    summary = asked.summary if own is asked.items and asked.summary is not None else summary_of(own)
+    seen, media = own, summary.media
+    if asked.prompted:
+        seen, media = [*own, *asked.prompted], summary.with_more(asked.prompted, len(own)).media
+    check_capabilities(can, asked.request, asked.tools, asked.text, seen, media, strict)
+    return summary
 
 
 def check_capabilities(
@@ -30,13 +34,16 @@ def check_capabilities(
     tools: Sequence[Tool],
     text: ResolvedText,
     items: Sequence[Item],
+    media: Sequence[int],
     strict: bool,
 ) -> None:
     """Refuse what the model cannot do, before anything streams (contract, "Request fields").
 
-    An effort is a hint, which a model without reasoning does not get; `strict`: it is refused, too.
+    `media` are the indexes of the items that hold some. An effort is a hint, which a model without reasoning does not get;
+    `strict`: it is refused, too.
     """
-    media = _media_of(items)
+    if media:
+        _check_number(items, media)
     model = request.model
     if not can.responses:
         raise InvalidRequest(
@@ -79,26 +86,16 @@ MOST_MEDIA = 2_000
 """Images, files and pieces of audio in one request: each is looked at, and perhaps fetched."""
 
 
-def _media_of(items: Sequence[Item]) -> list[int]:
-    """Return the indexes of the items that hold media. Raises InvalidRequest where there are too many together."""
+def _check_number(items: Sequence[Item], holders: Sequence[int]) -> None:
+    """Raise InvalidRequest where items hold too many media together."""
     found = 0
-    holders: list[int] = []
-    for index, item in enumerate(items):
-        parts = content_of(item)
-        if isinstance(parts, str | JsonText):
-            continue
-        if not _MEDIA.isdisjoint(map(type, parts)):
-            holders.append(index)
-            found += sum([type(part) in _MEDIA for part in parts])
-            if found > MOST_MEDIA:
-                raise InvalidRequest(
-                    f"Too many images and files: at most {MOST_MEDIA} are allowed per request.",
-                    param=f"input[{index}].{_field(item)}",
-                )
-    return holders
-
-
-_MEDIA = frozenset((InputImage, InputFile, InputAudio))
+    for index in holders:
+        found += sum([type(part) in MEDIA for part in content_of(items[index])])  # type: ignore[union-attr]  # no text
+        if found > MOST_MEDIA:
+            raise InvalidRequest(
+                f"Too many images and files: at most {MOST_MEDIA} are allowed per request.",
+                param=f"input[{index}].{_field(items[index])}",
+            )
 
 
 def _check_media(can: Capabilities, model: str, items: Sequence[Item], holders: Sequence[int]) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
+from antiphon.core.request.item_summary import ItemSummary
 from antiphon.core.request.text_format import PLAIN, ResolvedText
 from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.core.turn import NO_OPTIONS, TurnOptions
@@ -26,12 +27,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     finds wrong is told in the client's own terms. `options` are wishes that a CreateResponse has no field for, `ignored` names
     of fields that have no effect. `forgiving`: thoughts that cannot be opened and efforts that a model does not know are left
     out rather than refused, and a longest answer that exceeds the model's window is brought down to it.
-    `encoded`: JSON of texts of the items, where they are remembered.
+    `encoded`: JSON of texts of the items, where they are remembered. `summary` is that of the items, where it was made.
     """
 
     request: CreateResponse
     items: list[Item]
-    tools: list[Tool] = []
+    tools: Sequence[Tool] = ()
     text: ResolvedText = PLAIN
     extra: Mapping[str, Raw] = {}
     prompted: Sequence[Item] = ()
@@ -41,6 +42,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     encoded: EncodedTexts | None = None
     ignored: Sequence[str] = ()
     forgiving: bool = False
+    summary: ItemSummary | None = None
 
 
 class RequestDecoder(Protocol):

@@ -8,6 +8,7 @@ from antiphon.config import Config
 from antiphon.core import context
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_request
+from antiphon.core.request.item_summary import ONE_TEXT, summary_of
 from antiphon.core.request.other_spellings import flat_choice
 from antiphon.core.request.text_format import resolve_text
 from antiphon.core.request.tool_decoding import check_tool_choice, decode_tools
@@ -48,10 +49,21 @@ class ResponsesDecoder:
             request = replace(request, tool_choice=flat_choice(request.tool_choice))
         tools = decode_tools(request.tools)
         check_tool_choice(request.tool_choice, tools)
-        items = context.input_items(request.input)
-        context.check_ids(items)
+        items, summary = context.input_items(request.input), ONE_TEXT
+        if not isinstance(request.input, str):
+            context.check_ids(items)
+            summary = summary_of(items)
         text = resolve_text(request.text)
-        return Asked(request=request, items=items, tools=tools, text=text, extra=extra, prompted=prompted, size=size)
+        return Asked(
+            request=request,
+            items=items,
+            tools=tools,
+            text=text,
+            extra=extra,
+            prompted=prompted,
+            size=size,
+            summary=summary,
+        )
 
     def _check_counts(self, request: CreateResponse) -> None:
         """Refuse lists with too many entries before they are decoded. Raises InvalidRequest."""

@@ -39,8 +39,9 @@ NO_TOOLS = ToolsHere()
 class Draft(msgspec.Struct, eq=False):
     """A request in the making of its Plan. `request` and `text` are those of `asked`, brought up to date.
 
-    `own` are its own items, `shown` all that the model sees, `size` about how many bytes those have; `plain`: they are the
-    request's own and nothing else. `opaque`, `sources`: what was kept beside items of the history.
+    `own` are its own items, `shown` all that the model sees, `size` about how many bytes those have. `plain`: they are the
+    request's own and nothing else; `rare`: there are OtherItems among them. `opaque`, `sources`: what was kept beside items
+    of the history.
     """
 
     asked: Asked
@@ -54,6 +55,7 @@ class Draft(msgspec.Struct, eq=False):
     shown: list[Item]
     size: int
     plain: bool
+    rare: bool
     tools: ToolsHere = NO_TOOLS
     opaque: OpaqueData = NO_OPAQUE
     sources: Sequence[Source] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Protocol
 
 import msgspec
@@ -126,11 +126,11 @@ class Gathering:
         return [b"[%b]" % b",".join([item.body for item in items])]
 
 
-def refers(request: CreateResponse, own: Sequence[Item]) -> bool:
-    """Tell whether a request refers to anything that is stored."""
+def refers(request: CreateResponse, own: Sequence[Item], kinds: Set[type]) -> bool:
+    """Tell whether a request refers to anything that is stored; `kinds` are those of its `own` items."""
     if request.previous_response_id is not None or request.conversation is not None:
         return True
-    return bool(context.references(own))
+    return not context.REFERRING.isdisjoint(kinds) and bool(context.references(own))
 
 
 def too_many_items(items: int, most: int, param: str) -> InvalidRequest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from itertools import chain
 
 from msgspec import UNSET
@@ -15,37 +14,35 @@ from antiphon.access.tool_limits import ALL_RIGHTS, rights_of
 from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
-from antiphon.core.async_tools import async_tools
 from antiphon.core.citations.sources import Source
 from antiphon.core.json_encoding import to_json
-from antiphon.core.opaque import Opaque, SealedThoughts
 from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response
-from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.request.item_summary import ItemSummary, summary_of
 from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
 from antiphon.core.tools.unnamed_outputs import with_call_ids
-from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
+from antiphon.core.turn import NO_HINTS, NO_OPTIONS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
 from antiphon.responses.calls.approvals import given
 from antiphon.responses.calls.hosted_calls import offered, told
 from antiphon.responses.compaction import threshold
-from antiphon.responses.intake.abilities import EFFORT, beyond_chat, check_capabilities, untold, wants_effort
+from antiphon.responses.intake.abilities import EFFORT, beyond_chat, checked, untold, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
 from antiphon.responses.intake.history import Gathering, History, refers
 from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, settle_ignored, told_local_skills
-from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
+from antiphon.responses.intake.mcp_declarations import check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
+from antiphon.responses.intake.stream_terms import SEALED_REASONING, stream_terms
 from antiphon.responses.plan import Identity, Plan
-from antiphon.responses.sealing import SealError
 from antiphon.responses.services import Services
 from antiphon.responses.structured_output import check_format
 from antiphon.responses.unsealing import Unsealing
 from antiphon.runtime.offload import LARGE, by_size
-from antiphon.types.items import FunctionCallOutput, Item, OtherItem, Reasoning, UnnamedOutput
+from antiphon.types.items import Item, OtherItem, Reasoning, UnnamedOutput
 from antiphon.types.request import CreateResponse, prewarms
 from antiphon.types.response import Response
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool, ToolChoice
@@ -65,8 +62,6 @@ SEALED = frozenset((OtherItem, Reasoning))
 
 CLIENTS_OWN = frozenset((FunctionTool, CustomTool))
 """Declarations of tools that the client runs."""
-
-SEALED_REASONING = "reasoning.encrypted_content"
 
 
 class Intake:
@@ -94,50 +89,49 @@ class Intake:
         answered, `history` where earlier responses are looked up, `identity` what it was called when it was first planned.
         """
         services, request, own, tools, text = self._services, asked.request, asked.items, asked.tools, asked.text
-        prompted = asked.prompted
+        prompted, size, earlier = asked.prompted, asked.size, list[Item]()
         self._check_limits(asked)
         route = resolve(services.router, request.model, caller) if caller else services.router.resolve(request.model)
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
-        can, seen = route.card.capabilities, [*own, *prompted] if prompted else own
+        can, window = route.card.capabilities, route.card.context_length
         strict = self._config.unsupported_parameters == "refuse" and not asked.forgiving
-        if asked.size < LARGE:  # then no step is worth a detour
-            check_capabilities(can, request, tools, text, seen, strict)
+        if size < LARGE:  # then no step is worth a detour
+            summary = checked(can, asked, own, strict)
         else:
-            await by_size(asked.size, check_capabilities, can, request, tools, text, seen, strict)
+            summary = await by_size(size, checked, can, asked, own, strict)
         here = NO_TOOLS
         if not CLIENTS_OWN.issuperset(map(type, tools)) or (tools and isinstance(request.tool_choice, ToolChoice)):
             here = await self._admit_tools(request, tools, owner, caller, identity, route, strict)
         source = history or services.store.responses
-        earlier, size = list[Item](), asked.size
-        if refers(request, own):
+        if refers(request, own, summary.kinds):
             own, earlier, size = await self._gathering.items(request, own, owner, source, size)
-        kinds = set(map(type, chain(earlier, own, prompted)))
-        if UnnamedOutput in kinds:
+            summary = summary_of(own)
+        if UnnamedOutput in summary.kinds:
             own = await by_size(size, with_call_ids, own, earlier)
-            kinds.add(FunctionCallOutput)
-        if OtherItem in kinds:
-            if brings_servers(own) or brings_servers(earlier):
-                await check_brought(own, earlier, caller, self._media.guard)
+            summary = summary_of(own)
+        kinds = summary.kinds.union(map(type, chain(earlier, prompted))) if earlier or prompted else summary.kinds
+        rare = OtherItem in kinds
+        if rare:
+            await check_brought(own, earlier, caller, self._media.guard)
             request, text = updated(request, text, chain(earlier, own))
         if text.format.type == "json_schema":
             await check_format(text, owner, services)
         if request.include and SEALED_REASONING in request.include and not services.sealer.loaded:
             await asyncio.to_thread(services.sealer.load)
         identity = identity or Identity(services.new_id_base(), int(services.clock()))
-        plain = not (earlier or prompted or media_holders(own))
+        plain = not (earlier or prompted or _hold_media(own, summary))
         shown = list(own) if plain else await self._shown(prompted, earlier, own, owner, route)
-        draft = Draft(asked, request, text, owner, route, identity, hints, own, shown, size, plain, here)
+        draft = Draft(asked, request, text, owner, route, identity, hints, own, shown, size, plain, rare, here)
         if here.remote:
             draft.approvals = given(own, shown, {tool.server_label for tool in here.remote}, services.sealer, owner)
         if not (SEALED.isdisjoint(kinds) and CALLS.isdisjoint(kinds)):
             await self._restore(draft, source, sealed=not SEALED.isdisjoint(kinds))
         plan = self._complete(draft) if draft.size < LARGE else await by_size(draft.size, self._complete, draft)
-        window = route.card.context_length
         fits = window is None or (draft.plain and draft.size < window)  # a token takes a byte at least
-        if fits and request.context_management is None and OtherItem not in kinds:
+        if fits and request.context_management is None and not draft.rare:
             return plan
-        return await self._fit(plan, draft.size if draft.plain else -1)
+        return await self._fit(plan, draft.size if draft.plain else -1, summary.long if draft.plain else 0)
 
     async def _admit_tools(
         self,
@@ -204,10 +198,10 @@ class Intake:
             shown[:0] = await self._media.admit(prompted, owner, form=form, path="prompt.input")
         return shown
 
-    async def _fit(self, plan: Plan, size: int) -> Plan:
+    async def _fit(self, plan: Plan, size: int, least: int) -> Plan:
         """Bring a Plan into the model's window: compaction or truncation where the request wants it, else a 400.
 
-        `size` are the bytes in which all that the model sees has come, -1 where they do not tell.
+        `size` are the bytes in which all that the model sees has come, -1 where they do not tell; `least` it has at least.
         """
         if compact.has_trigger(plan.own_items):
             return replace(plan, compaction="trigger")
@@ -220,7 +214,7 @@ class Intake:
         # This fits without counting, as above.
         if window is None or 0 <= size < window:
             return plan
-        if not plan.turn.size and context.smaller_than(plan.turn.items, window):
+        if not plan.turn.size and least < window and context.smaller_than(plan.turn.items, window):
             return plan
         return await self._fit_window(plan, window)
 
@@ -281,7 +275,7 @@ class Intake:
             own_items=draft.own,
             stored=response.store,
             conversation_id=response.conversation.id if response.conversation else None,
-            options=self._stream_options(draft),
+            options=stream_terms(draft, self._config, self._services.sealer),
             ignored=_ignored(draft),
             sources=draft.sources,
             size=draft.size,
@@ -307,49 +301,28 @@ class Intake:
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
             max_output_tokens=1 if prewarms(request) else response.max_output_tokens,
             reasoning_effort=response.reasoning.effort if can.reasoning else None,
-            extra=with_operators(asked.extra, route.extra_body),
             stream=bool(request.stream),
+            hints=replace(draft.hints, owner=draft.owner, response=response.id, sent=sent),
+            senses=Senses(can.images, can.audio),
         )
+        encoded = asked.encoded or (EncodedTexts() if response.store and draft.size >= LONG else None)
+        extra = with_operators(asked.extra, route.extra_body)
+        if encoded is None and not (extra or draft.opaque) and asked.options is NO_OPTIONS:
+            return turn
         # Not above: more than 15 arguments by name pass in a dict, which takes ten times as long (CPython 3.11).
         return replace(
             turn,
             opaque=draft.opaque,
+            extra=extra,
             unknown=asked.extra.keys() if asked.extra else (),
             options=asked.options,
-            hints=replace(draft.hints, owner=draft.owner, response=response.id, sent=sent),
-            senses=Senses(can.images, can.audio),
-            encoded=asked.encoded or (EncodedTexts() if response.store and draft.size >= LONG else None),
+            encoded=encoded,
         )
 
-    def _stream_options(self, draft: Draft) -> StreamTerms:
-        request, owner = draft.request, draft.owner
-        reasoning = request.reasoning
-        summary = (reasoning.known_summary or reasoning.generate_summary) if reasoning else None
-        sealed = SEALED_REASONING in (request.include or ())
-        return StreamTerms(
-            open_responses_names=self._config.open_responses_names,
-            summarise=isinstance(summary, str) and summary != "none",
-            asynchronous=partial(async_tools, draft.asked.tools, draft.shown),
-            seal=partial(self._sealed, owner) if sealed else None,
-            seal_all=partial(self._sealed, owner) if sealed else None,
-            seal_found=partial(self._sealed_found, owner) if sealed else None,
-        )
 
-    def _sealed(self, owner: str, text: str, opaque: Sequence[Opaque] = ()) -> str | None:
-        """Return thoughts sealed for their owner, None where there are too many to be opened again."""
-        try:
-            if opaque:
-                whole = to_json(SealedThoughts(text, tuple(opaque))).decode()
-                return self._services.sealer.seal(whole, "thoughts", owner)
-            return self._services.sealer.seal(text, "reasoning", owner)
-        except SealError:
-            return None
-
-    def _sealed_found(self, owner: str, text: str) -> str | None:
-        try:
-            return self._services.sealer.seal(text, "found", owner)
-        except SealError:
-            return None
+def _hold_media(items: Sequence[Item], summary: ItemSummary) -> bool:
+    """Tell whether items have media that are made ready for a backend."""
+    return bool((summary.media or OtherItem in summary.kinds) and media_holders(items))
 
 
 def _ignored(draft: Draft) -> Sequence[str]:
@@ -357,7 +330,8 @@ def _ignored(draft: Draft) -> Sequence[str]:
     ignored, request = draft.tools.ignored, draft.request
     if request.reasoning is not None and not draft.route.card.capabilities.reasoning and wants_effort(request):
         ignored = [*ignored, EFFORT]
-    if not draft.route.runs_hosted_tools and (beyond := [*beyond_chat(request), *untold(draft.shown)]):
+    beyond = [*beyond_chat(request), *untold(draft.shown)] if draft.rare else beyond_chat(request)
+    if beyond and not draft.route.runs_hosted_tools:
         ignored = [*ignored, *beyond]
     return [*draft.asked.ignored, *ignored] if draft.asked.ignored else ignored
 
@@ -397,4 +371,6 @@ def _source_of(request: CreateResponse) -> str:
 
 def _functions(tools: Sequence[Tool]) -> int:
     """Return how many functions the declarations may become."""
+    if NamespaceTool not in map(type, tools):
+        return len(tools)
     return len(tools) + sum([max(len(tool.tools) - 1, 0) for tool in tools if type(tool) is NamespaceTool])

@@ -45,14 +45,6 @@ async def declared_servers(tools: Sequence[Tool], caller: Caller | None, servers
     return found
 
 
-def brings_servers(items: Sequence[Item]) -> bool:
-    """Tell whether items may bring MCP servers. A cheap test, made for every request."""
-    for item in items:  # noqa: SIM110 (a generator would cost more than the question)
-        if type(item) is OtherItem and item.type in BRINGERS:
-            return True
-    return False
-
-
 async def check_brought(own: Sequence[Item], earlier: Sequence[Item], caller: Caller | None, guard: UrlGuard) -> None:
     """Look at the MCP servers that items bring: a backend that speaks Responses calls them itself. Raises InvalidRequest."""
     found = [pair for index, item in enumerate(own) for pair in _brought(item, f"input[{index}]")]

@@ -20,7 +20,9 @@ from msgspec.structs import replace
 from antiphon.core.context import check_ids, content_of
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_items, raw_items
+from antiphon.core.request.item_summary import ItemSummary, summary_of
 from antiphon.core.request.json_text import check_bounds
+from antiphon.core.request.tool_decoding import ToolList
 from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.runtime.offload import LARGE
@@ -54,13 +56,13 @@ _FORMS = 3  # a text is kept as it came, decoded, and as JSON
 _MARK = 48  # bytes by which an input is looked for
 _LEAST_LEVEL = SMALLEST.bit_length() - 1
 _MOST_ALIKE = 128  # inputs with the same mark: conversations that have a long beginning in common
-_MOST_PIECES = 64
+_MOST_PIECES = 16
 _FIRST = 512  # bytes at the beginning of a body that are hashed
 
 _USUAL = frozenset((Message, FunctionCall, FunctionCallOutput, CustomToolCall, CustomToolCallOutput, Reasoning))
 """Items that have the same meaning in each request, and are not kept as JSON that is looked into again."""
 
-_Mark = tuple[int, bytes]
+_Mark = tuple[int, int, bytes]
 _items = msgspec.json.Decoder(list[Raw])
 
 
@@ -83,6 +85,7 @@ class PastInput(msgspec.Struct, eq=False):
     begin: int
     end: int
     items: list[Item]
+    summary: ItemSummary
     encoded: EncodedTexts
     mark: _Mark
     size: int
@@ -138,7 +141,7 @@ class PastInputs:
         self._limit = limit
         self._clock = clock
         self._owners: dict[str, _Owned] = {}
-        self._seen: dict[tuple[str, int, int], None] = {}
+        self._seen: dict[tuple[str, int], None] = {}
         self._size = 0
         # In the place of items that are known: nobody else can write one of which that could be thought.
         self._token = secrets.token_hex(16)
@@ -154,8 +157,9 @@ class PastInputs:
         owned = self._owners.get(owner)
         if owned is None:
             return None
+        first = hash(body[:_FIRST])
         for level in range(len(body).bit_length() - 1, _LEAST_LEVEL - 1, -1):
-            for past in reversed(owned.marks.get(_mark(body, level), ())):
+            for past in reversed(owned.marks.get(_mark(first, level, body), ())):
                 if past.end < len(body) and _begins(body, past) and past.at >= self._clock() - SECONDS:
                     return Continued(past, body, self._stand_in)
         return None
@@ -180,8 +184,10 @@ class PastInputs:
             return None
         items, asked = decode_items(continued.added), settled.asked
         check_ids(items)
-        tools, extra = [*asked.tools], {**asked.extra}
-        return replace(asked, items=past.items + items, tools=tools, extra=extra, size=len(body), encoded=past.encoded)
+        summary = past.summary.with_more(items, len(past.items))
+        tools = asked.tools if type(asked.tools) is ToolList else [*asked.tools]
+        extra, items, encoded = {**asked.extra}, past.items + items, past.encoded
+        return replace(asked, items=items, tools=tools, extra=extra, summary=summary, size=len(body), encoded=encoded)
 
     def whole(self, continued: Continued, asked: Asked, size: int) -> Asked | None:
         """Return the request of a whole body of this `size`, of which the short one was decoded; None where that is another.
@@ -192,7 +198,9 @@ class PastInputs:
         if type(first) is not Message or first.content != self._token:
             return None
         continued.added = raw_items(continued.short)[1:]
-        return replace(asked, items=continued.past.items + asked.items[1:], size=size, encoded=continued.past.encoded)
+        past, added = continued.past, asked.items[1:]
+        summary = past.summary.with_more(added, len(past.items))
+        return replace(asked, items=past.items + added, summary=summary, size=size, encoded=past.encoded)
 
     def keep(
         self,
@@ -224,16 +232,18 @@ class PastInputs:
         if begin < 0 or end < SMALLEST or size > share or not _few(asked.items):
             return asked
         release_body(asked.items)
-        encoded, mark = EncodedTexts(), _mark(body, end.bit_length() - 1)
-        self._add(PastInput(owner, [body[:end]], begin, end, asked.items[:count], encoded, mark, size, self._clock()))
+        items, at = asked.items[:count], self._clock()
+        encoded, summary = EncodedTexts(), summary_of(items)
+        mark = _mark(hash(body[:_FIRST]), end.bit_length() - 1, body)
+        self._add(PastInput(owner, [body[:end]], begin, end, items, summary, encoded, mark, size, at))
         return replace(asked, encoded=encoded)
 
     def _seems_to_go_on(self, owner: str, body: bytes) -> bool:
         """Tell whether a body begins like one that was seen before, by some of its bytes; take note of it."""
         first, seen = hash(body[:_FIRST]), self._seen
         top = len(body).bit_length() - 1
-        keys = [(owner, first, hash(_mark(body, level))) for level in range(top, _LEAST_LEVEL - 3, -1)]
-        found = any(key in seen for key in keys)
+        keys = [(owner, hash(_mark(first, level, body))) for level in range(top, _LEAST_LEVEL - 3, -1)]
+        found = not seen.keys().isdisjoint(keys)
         for key in keys[1:3]:  # there its items are, most likely
             seen.pop(key, None)
             seen[key] = None
@@ -258,13 +268,17 @@ class PastInputs:
         pieces = [*past.pieces, piece] if piece else past.pieces
         if len(pieces) > _MOST_PIECES:
             pieces = [b"".join(pieces)]
-        mark = _mark(body, end.bit_length() - 1)
+        mark = _mark(past.mark[0], end.bit_length() - 1, body)
         items = asked.items[: known + count]
+        summary = asked.summary if count == len(raw) else None
         settled = _settled(past.settled, body[end:], asked, decoder) if count == len(raw) else None
         size = end * _FORMS + _ENTRY + (0 if settled is None else (past.begin + len(body) - past.end) * _FORMS)
         if size <= self._limit // OWNERS_SHARE:
             at = self._clock()
-            grown = PastInput(past.owner, pieces, past.begin, end, items, past.encoded, mark, size, at, settled)
+            summary = summary or past.summary.with_more(items[known:], known)
+            grown = PastInput(
+                past.owner, pieces, past.begin, end, items, summary, past.encoded, mark, size, at, settled
+            )
             self._add(grown)
 
     def _forget(self, past: PastInput) -> None:
@@ -309,7 +323,9 @@ def _settled(known: Settled | None, tail: bytes, asked: Asked, decoder: RequestD
         return known
     if asked.request.prompt is not None or len(tail) > MOST_BEHIND:
         return None
-    return Settled(tail, replace(asked, items=[], encoded=None, request=replace(asked.request, input=UNSET)), decoder)
+    return Settled(
+        tail, replace(asked, items=[], encoded=None, summary=None, request=replace(asked.request, input=UNSET)), decoder
+    )
 
 
 def _usual(items: Sequence[Item]) -> int:
@@ -325,10 +341,10 @@ def _few(items: Sequence[Item]) -> bool:
     return len(items) + sum(map(len, contents)) <= MOST_PARTS
 
 
-def _mark(body: bytes, level: int) -> _Mark:
-    """Return some bytes of a body that tell it from most others: those before the place 2 to the power of `level`."""
+def _mark(first: int, level: int, body: bytes) -> _Mark:
+    """Return what tells a body from most others: its beginning's hash, the bytes before the place 2 to the power of `level`."""
     end = 1 << level
-    return level, body[end - _MARK : end]
+    return first, level, body[end - _MARK : end]
 
 
 def _begins(body: bytes, past: PastInput) -> bool:
