@@ -72,6 +72,12 @@ def test_no_statement_that_writes_leaves_a_column_out(statements, name: str) -> 
     assert wanted <= set(names)
 
 
+def test_values_that_sqlite_knows_are_bound_as_they_are() -> None:
+    assert {(kind, sqlite3.PrepareProtocol) for kind in (bool, bytes, type(None))} <= set(sqlite3.adapters)
+    found = sqlite3.connect(":memory:").execute("SELECT ?, ?, ?, typeof(?)", (None, b"\xff\0", True, False)).fetchone()
+    assert found == (None, b"\xff\0", 1, "integer")
+
+
 def test_marks_become_lists() -> None:
     text = spelled("{columns} {values} {updates}", ":{0}::{1}", "{0} = :{0}")
     assert "{" not in text

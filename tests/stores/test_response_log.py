@@ -244,3 +244,8 @@ async def test_sqlite_reads_it_along_an_index(tmp_path: Path, name: str, index: 
 class _Anything(dict[str, int]):
     def __missing__(self, name: str) -> int:
         return 1
+
+
+def test_marks_where_texts_were_cut_are_not_searched() -> None:
+    entry = replace(WHOLE, question="One …\nTwo…", answer="THREE…", reason="Straße…", error_code="Code")
+    assert entry.folded == "one …\ntwo\nthree\nstrasse\ncode"

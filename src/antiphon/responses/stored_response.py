@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from antiphon.core.context import LONGEST_ID, item_id, split_array
 from antiphon.core.json_encoding import to_json
@@ -39,8 +38,8 @@ async def commit(
     Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError.
     """
     days, size = services.config.store_days, max(plan.turn.size, len(body))
-    make = partial(stored_response, plan, body, output, days, services.cost, timing, texts, thoughts)
-    response, entry = make() if size < LARGE else await by_size(size, make)
+    whole = (plan, body, output, days, services.cost, timing, texts, thoughts)
+    response, entry = stored_response(*whole) if size < LARGE else await by_size(size, stored_response, *whole)
     joined = items_of(response) if joins and plan.conversation_id is not None else []
     try:
         await services.store.responses.put(response, conversation_items=joined, fence=fence, entry=entry)
@@ -95,7 +94,7 @@ def model_texts_json(texts: ModelTexts) -> bytes:
 def _foreign_ids(output: Sequence[bytes], id_base: str, first: int) -> dict[str, int]:
     """Return the ids of items that another server made, and their positions after the input."""
     base = id_base.encode()
-    found = {item_id(item): first + position for position, item in enumerate(output) if base not in item[:200]}
+    found = {item_id(item): first + position for position, item in enumerate(output) if item.find(base, 0, 200) < 0}
     if not found:
         return found
     return {id: position for id, position in found.items() if id and len(id.encode(errors="replace")) <= LONGEST_ID}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -32,29 +33,26 @@ COLUMNS = {
 KEPT = frozenset(("id", "owner"))
 """Columns that stay when a response is written again."""
 
+_first = attrgetter(*tuple(COLUMNS)[:9])
 _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
 
+def values(response: StoredResponse) -> tuple[Any, ...]:
+    """Return the value of each column, in order; `foreign_ids` is a JSON object, or None where there are none."""
+    foreign = response.foreign_ids
+    return (
+        *_first(response),
+        *response.output_span,
+        msgspec.json.encode(foreign) if foreign else None,
+        response.input,
+        response.body,
+        response.model_texts or None,
+    )
+
+
 def columns(response: StoredResponse) -> dict[str, Any]:
-    """Return the value of each column; `foreign_ids` is a JSON object, or None where there are none."""
-    start, end = response.output_span
-    return {
-        "id": response.id,
-        "owner": response.owner,
-        "model": response.model,
-        "status": response.status,
-        "created_at": response.created_at,
-        "expires_at": response.expires_at,
-        "background": response.background,
-        "previous_response_id": response.previous_response_id,
-        "conversation_id": response.conversation_id,
-        "output_start": start,
-        "output_end": end,
-        "foreign_ids": msgspec.json.encode(response.foreign_ids) if response.foreign_ids else None,
-        "input": response.input,
-        "body": response.body,
-        "model_texts": response.model_texts or None,
-    }
+    """Return the values by their columns."""
+    return dict(zip(COLUMNS, values(response), strict=True))
 
 
 def response_of(row: Sequence[Any], text: Callable[[str], str] = str) -> StoredResponse:

@@ -92,6 +92,7 @@ class AnthropicBackend:
         self._config = config
         self._client = connect(name, config, socket)
         self._path = self._client.address.target("/messages")
+        self._url = self._client.address.url("/messages")
         self._count_path = self._client.address.target("/messages/count_tokens")
         self._counts = True
         self._learn = learn
@@ -153,7 +154,7 @@ class AnthropicBackend:
 
     async def _send(self, body: bytes, hints: Hints) -> HttpResponse:
         if hints.sent is not None:
-            hints.sent(self.name, self._client.address.url("/messages"), body)
+            hints.sent(self.name, self._url, body)
         response = await self._client.send("POST", self._path, body, self._headers() + trace_header(hints))
         self._note(response)
         return await accepted(response)

@@ -146,6 +146,7 @@ class ChatBackend:
         self._details = EngineDetails(self._client)
         self._relayer = RouteRelayer(self._client)
         self._path = self._client.address.target("/chat/completions")
+        self._url = self._client.address.url("/chat/completions")
         self._frames = Frames()
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
@@ -174,7 +175,7 @@ class ChatBackend:
             frames = self._frames if asking.changed is NOTHING else None
             body, call = codec.request(turn, options, frames) if small else await _written(turn, options)
             if turn.hints.sent is not None:
-                turn.hints.sent(self.name, self._client.address.url("/chat/completions"), body)
+                turn.hints.sent(self.name, self._url, body)
             try:
                 response = await self._client.send("POST", self._path, body, trace_header(turn.hints))
                 if not 200 <= response.status < 300:

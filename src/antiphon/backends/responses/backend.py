@@ -233,6 +233,7 @@ class ResponsesBackend:
         self._streams = stream_policies(models or {})
         self._client = connect(name, config, socket)
         self._path = self._client.address.target("/responses")
+        self._url = self._client.address.url("/responses")
         self._relayer = RouteRelayer(self._client)
         self._config = config
         self._profile = profiles.find(config.profile, config.url)
@@ -289,7 +290,7 @@ class ResponsesBackend:
         body = codec.request(turn, form) if small else await by_size(turn.size, codec.request, turn, form)
         while True:
             if turn.hints.sent is not None:
-                turn.hints.sent(self.name, self._client.address.url("/responses"), body)
+                turn.hints.sent(self.name, self._url, body)
             response = await self._client.send("POST", self._path, body, trace_header(turn.hints))
             if response.status not in REFUSED:
                 if not 200 <= response.status < 300:

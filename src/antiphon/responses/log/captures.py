@@ -52,13 +52,14 @@ class Captures:
         return partial(self._note, response, owner) if self._most else None
 
     def _note(self, response: str, owner: str, backend: str, url: str, body: bytes) -> None:
+        size = CALL + len(body)
         captured = self._responses.pop(response, None)
         if captured is None:
             captured = _Captured(owner, [])
-            self._grow(captured, ENTRY)
+            size += ENTRY
         self._responses[response] = captured  # the newest is the last
         captured.calls.append(SentRequest(time(), backend, url, body))
-        self._grow(captured, CALL + len(body))
+        self._grow(captured, size)
         while captured.calls and captured.size > self._most // SHARE:
             self._grow(captured, -CALL - len(captured.calls.pop(0).body))
             captured.forgotten += 1

@@ -25,7 +25,7 @@ MOST_TOOLS = 20
 LONGEST_NAME = 64
 LOOKED_AT = 8 * WORDS
 """Characters of a text in which the first words are looked for."""
-MOSTLY_ENOUGH = 2 * WORDS
+MOSTLY_ENOUGH = WORDS + 60
 """Characters of a text that are looked at first."""
 SMALL = 8192
 """Bytes of an array of items that are read at once; of a larger one only the items that are wanted."""
@@ -109,6 +109,7 @@ class _LoggedBody(msgspec.Struct, gc=False):
 
 _array = msgspec.json.Decoder(list[Raw])
 _item = msgspec.json.Decoder(_LoggedItem)
+_whole = msgspec.json.Decoder(_WholeItem)
 _small = msgspec.json.Decoder(list[_WholeItem])
 _content = msgspec.json.Decoder(str | list[Raw])
 _part = msgspec.json.Decoder(_LoggedPart)
@@ -146,7 +147,7 @@ def log_entry(
         background=stored.background,
         previous_response_id=stored.previous_response_id,
         conversation_id=stored.conversation_id,
-        question=_question(_items(stored.input if asking is None else b"[%b]" % asking)),
+        question=_question(_items(stored.input) if asking is None else _items_of(asking)),
         answer=_answer(output),
         reason=reason and first_words(reason),
         error_code=_encodable(problem.code or "")[:LONGEST_NAME],
@@ -258,7 +259,13 @@ def _said(content: Raw | str | list[_LoggedPart] | None) -> str:
         return content
     if not content:
         return ""
-    return "\n".join(part.text or part.refusal or f"[{part.type.removeprefix('input_')}]" for part in content)
+    if len(content) == 1:
+        return _said_by(content[0])
+    return "\n".join(map(_said_by, content))
+
+
+def _said_by(part: _LoggedPart) -> str:
+    return part.text or part.refusal or f"[{part.type.removeprefix('input_')}]"
 
 
 def _parts(array: Sequence[Raw]) -> list[_LoggedPart]:
@@ -281,6 +288,14 @@ def _items(array: bytes) -> Sequence[_Item]:
     if len(array) <= SMALL and (whole := _read(_small, array)) is not None:
         return whole
     return [item for raw in _read(_array, array) or () if (item := _read(_item, bytes(raw))) is not None]
+
+
+def _items_of(item: bytes) -> Sequence[_Item]:
+    """Return one item, or none where there is none that can be read."""
+    found: _Item | None = _read(_whole, item) if 0 < len(item) <= SMALL else None
+    if found is None and item:
+        found = _read(_item, item)
+    return () if found is None else (found,)
 
 
 def _read(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:

@@ -28,6 +28,16 @@ PAGE_SIZE = 16384  # of new files, and of others once they are vacuumed while no
 Synchronous = Literal["NORMAL", "FULL"]
 
 
+def _as_it_is(value: bool | bytes | None) -> bool | bytes | None:
+    return value
+
+
+# Of a value that is no int, float or str sqlite3 asks first whether there is a way to adapt it, of the value itself last: 3,300
+# instructions (CPython 3.11) for each None and each bytes; 1,400 where an adapter is registered.
+for kind in (bool, bytes, type(None)):
+    sqlite3.register_adapter(kind, _as_it_is)
+
+
 def create(path: Path) -> None:
     """Make the file, readable by its owner only, and its folders. Raises ConfigError."""
     left = [other.name for other in (path.with_name(path.name + "-wal"), path.with_suffix(".key")) if other.exists()]

@@ -18,7 +18,7 @@ from antiphon.runtime.offload import LARGE
 from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
 from antiphon.stores.log_records import LogEntry, LogPage, LogQuery
 from antiphon.stores.records import Job, LoggedEvent, StoredItem, StoredResponse
-from antiphon.stores.response_columns import COLUMNS, columns, response_of
+from antiphon.stores.response_columns import COLUMNS, response_of, values
 from antiphon.stores.sqlite import conversations, jobs
 from antiphon.stores.sqlite.jobs import Claim
 from antiphon.stores.sqlite.listing import response_log
@@ -44,7 +44,7 @@ def put(connection: Connection, response: StoredResponse, items: Sequence[Stored
         jobs.held(connection, response.id, fence)
     if items:
         conversations.append(connection, response.conversation_id or "", response.owner, items)
-    row = tuple(columns(response).values())
+    row = values(response)
     if fence or not connection.execute(INSERT, row).rowcount:  # what has a fence is there already
         _replace(connection, response, row)
     if response.foreign_ids:

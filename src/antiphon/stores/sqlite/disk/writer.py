@@ -18,7 +18,9 @@ from queue import Empty, SimpleQueue
 from sqlite3 import Connection
 from threading import Thread
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
+
+import msgspec
 
 from antiphon.errors import AntiphonError
 from antiphon.stores.condition import unavailable
@@ -32,7 +34,7 @@ SCRUB_SECONDS = 1.0  # deleted text is out of the write-ahead log after this tim
 log = logging.getLogger("antiphon.stores.sqlite.disk")
 
 
-class Write(NamedTuple):
+class Write(msgspec.Struct, frozen=True):
     """A caller's operation and its future. `erases`: it deletes text."""
 
     operation: Callable[[Connection], Any]
@@ -40,7 +42,7 @@ class Write(NamedTuple):
     erases: bool
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True):
     """Result or exception of a Write."""
 
     future: Future[Any]
@@ -166,10 +168,11 @@ def _hand_over(outcomes: Sequence[Outcome]) -> None:
 
 
 def _settle(outcomes: list[Outcome]) -> None:
-    for future, value, error in outcomes:
+    for outcome in outcomes:
+        future = outcome.future
         if future.done():  # its caller was cancelled
             continue
-        if error is None:
-            future.set_result(value)
+        if outcome.error is None:
+            future.set_result(outcome.value)
         else:
-            future.set_exception(error)
+            future.set_exception(outcome.error)
