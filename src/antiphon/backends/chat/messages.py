@@ -53,7 +53,6 @@ class Messages:
         self._carried = carried if carried is not None else Carried()
         self._encoded = encoded
         self._names: dict[Target, CalledName] = {}
-        self._json_of = text_json if encoded is None else encoded.json_of
         self._profile = profile
         self._list = MessageList(profile.roles)
         self._said: _Said | None = None
@@ -84,7 +83,8 @@ class Messages:
                 self._add_thoughts(entry)  # type: ignore[arg-type]
         if encoded is not None and form is not None:
             self._keep(encoded, form, items)
-        self._flush()
+        if self._calls or self._said is not None:
+            self._flush()
 
     def _go_on(self, kept: object, form: MessageForm, items: Sequence[Item]) -> bool:
         """Go on with the messages of an earlier request, if there are some and they begin as these do."""
@@ -144,7 +144,8 @@ class Messages:
             self._begun().texts.append(text_of(message.content))
             return
         found = render_content(message.content)
-        self._flush()
+        if self._calls or self._said is not None:
+            self._flush()
         if message.role == "user":
             self._list.user(found)
             return
@@ -224,7 +225,8 @@ class Messages:
             return found.whole()
         if found.media:
             media.append(Content(f"Output of the tool call {call_id}:", found.media))
-        return self._json_of(found.text or (IN_NEXT_MESSAGE if found.media else ""))
+        text = found.text or (IN_NEXT_MESSAGE if found.media else "")
+        return text_json(text) if self._encoded is None else self._encoded.json_of(text)
 
 
 def _joined(texts: Sequence[str]) -> str:

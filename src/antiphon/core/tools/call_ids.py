@@ -111,24 +111,22 @@ class FreshIds:
 class BackendIds(FreshIds):
     """Gives the calls of one conversation their ids, in order: no two are the same."""
 
-    __slots__ = ("_count", "_fits", "_made")
+    __slots__ = ("_fits", "_made")
 
     def __init__(self, form: IdForm) -> None:
         super().__init__()
         self._fits, self._made = _FORMS[form]
-        self._count = 0
 
     def copy(self) -> BackendIds:
         """Return others that go on as these would."""
         other = BackendIds.__new__(BackendIds)
         other._taken, other._next = self._taken.copy(), self._next.copy()
-        other._count, other._fits, other._made = self._count, self._fits, self._made
+        other._fits, other._made = self._fits, self._made
         return other
 
     def next(self, id: str, name: str) -> str:
         """Return the id of the next call, which calls the function of that name."""
         if id in self._taken:
             id = self._other(id, "")
-        self._taken.add(id)
-        self._count += 1
-        return id if self._fits(id) else self._made(id, name, self._count - 1)
+        self._taken.add(id)  # one for each call
+        return id if self._fits(id) else self._made(id, name, len(self._taken) - 1)
