@@ -15,6 +15,7 @@ import pytest
 from antiphon.errors import BackendError, OutOfFiles
 from antiphon.net.http.address import Address, parse_url
 from antiphon.net.http.client import HttpClient
+from antiphon.net.http.protocol import HEADERS_LIMIT
 from tests.net.http_servers import hello, pair, pieces
 
 from .upstream import Call, running, until
@@ -224,6 +225,29 @@ async def test_informational_answers_are_passed_over() -> None:
         assert response.status == 200
         assert response.header(b"x-hint") == b""
         assert await response.read_all()
+
+
+async def test_the_first_header_of_a_name_counts_and_a_trailer_does_not() -> None:
+    async def answer(call: Call) -> None:
+        head = b"HTTP/1.1 200 OK\r\nX-One: first\r\nX-One: second\r\ntransfer-encoding: chunked\r\n\r\n"
+        await call.raw(head + b"1\r\na\r\n0\r\nx-two: trailer\r\n\r\n")
+
+    async with pair(answer) as (client, upstream):
+        for _ in range(2):
+            response = await client.send("GET", "/")
+            assert await response.read_all() == b"a"
+            assert (response.header(b"x-one"), response.header(b"x-two")) == (b"first", b"")
+        assert upstream.accepted == 1
+
+
+async def test_no_more_headers_are_kept_than_some() -> None:
+    async def answer(call: Call) -> None:
+        lines = b"".join(b"x-%d: 1\r\n" % number for number in range(HEADERS_LIMIT + 5))
+        await call.raw(b"HTTP/1.1 200 OK\r\n" + lines + b"content-length: 0\r\n\r\n")
+
+    async with pair(answer) as (client, _):
+        response = await client.send("GET", "/")
+        assert len(response.headers) == HEADERS_LIMIT
 
 
 async def test_redirects_are_not_followed() -> None:

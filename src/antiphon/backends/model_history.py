@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.core import kinds
 from antiphon.core.async_tools import STARTED, late_output
+from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import READERS
 from antiphon.core.program_history import without_inner_calls
@@ -46,33 +47,63 @@ _raw = msgspec.json.Decoder(Raw)
 class ModelHistory:
     """The entries of a history, in order. Raises InvalidRequest for an output without its call, or a second one.
 
-    `complete`: each call has its output, one. `plain`: no output would be that of an earlier call if there were any.
+    `outputs`: what calls gave, by the identity of the call's entry. `complete`: each call has its output, one. `plain`: each id
+    is one call's, whose output stands behind it if there is one: so none would be that of an earlier call, if there were any.
+    Histories that have items of rarer tools are not called plain.
     """
 
-    __slots__ = ("_outputs", "complete", "entries", "plain")
+    __slots__ = ("complete", "entries", "outputs", "plain")
 
     def __init__(self, items: Sequence[Item], tools: ToolMap, senses: Senses = ALL) -> None:
         self.entries: list[Entry] = []
-        self._outputs: dict[int, HistoryOutput] = {}
-        entries = self.entries
-        for item in without_inner_calls(items):
-            kind = type(item)
-            if kind is Message or kind is Reasoning:
-                entries.append(item)  # type: ignore[arg-type]  # one of the two
-            else:
-                entries += _read(item, tools, senses)
-        self._match(tools)
+        self.outputs: dict[int, HistoryOutput] = {}
+        in_order = self._read(without_inner_calls(items), tools, senses)
+        if not (self.plain and in_order):
+            self._match(tools)
 
-    def output_of(self, call: HistoryCall) -> HistoryOutput | None:
-        """Return what a call of the history gave; None where there is nothing."""
-        return self._outputs.get(id(call))
+    def _read(self, items: Sequence[Item], tools: ToolMap, senses: Senses) -> bool:
+        """Read all items, and find the outputs of calls as if the history were plain.
+
+        Return whether the outputs may stay where they are: no message stands directly before one.
+        """
+        entries, outputs = self.entries, self.outputs
+        calls: dict[str, HistoryCall | None] = {}  # None: has its output
+        plain = in_order = True
+        told = False
+        for item in items:
+            kind = type(item)
+            if kind in _CALLS:
+                called = _call_of(item)  # type: ignore[arg-type]  # `type` narrows nothing
+                if called.call_id in calls or type(called) is not HistoryCall:
+                    plain = False
+                calls[called.call_id] = called
+                entries.append(called)
+            elif kind in _OUTPUTS:
+                output = HistoryOutput(item.call_id, _OUTPUTS[kind], item.output)  # type: ignore[union-attr]
+                call = calls.get(output.call_id)
+                if call is None:
+                    plain = False
+                else:
+                    outputs[id(call)] = output
+                    calls[output.call_id] = None
+                if told:
+                    in_order = False
+                entries.append(output)
+            elif kind is Message or kind is Reasoning:
+                entries.append(item)  # type: ignore[arg-type]
+                told = kind is Message
+                continue
+            else:
+                entries += _entries_of(item, tools, senses)
+                plain = False
+            told = False
+        self.plain, self.complete = plain, plain and len(outputs) == len(calls)
+        return in_order
 
     def _match(self, tools: ToolMap) -> None:
-        """Find the output of each call, which is kept under the identity of the call's entry."""
+        """Find the output of each call."""
         entries, there = self.entries, set(map(type, self.entries))
-        self.plain, self.complete = True, HistoryCall not in there
-        if HistoryOutput not in there and StartedCall not in there:
-            return
+        self.outputs.clear()
         pairs = pair([_side(entry) for entry in entries])
         for output in _outputs(entries, pairs.orphans):
             if not output.optional:
@@ -80,17 +111,14 @@ class ModelHistory:
                     f"No tool call found for function call output with call_id {output.call_id}.", param="input"
                 )
         for index, call in pairs.calls.items():
-            self._outputs[id(entries[call])] = entries[index]  # type: ignore[assignment]  # the pairing's outputs are such
+            self.outputs[id(entries[call])] = entries[index]  # type: ignore[assignment]  # the pairing's outputs are such
         for output, call in zip(_outputs(entries, pairs.doubles), pairs.doubles.values(), strict=True):
             # The same output once more, as a client sends it that tries again, says nothing new.
-            if not output.optional and output.output != self._outputs[id(entries[call])].output:
+            if not output.optional and output.output != self.outputs[id(entries[call])].output:
                 raise InvalidRequest(
                     f"Duplicate tool output for call_id {output.call_id}: each tool call must have exactly one output.",
                     param="input",
                 )
-        calls = sum([type(entry) is HistoryCall for entry in entries])
-        self.plain = pairs.plain and StartedCall not in there
-        self.complete = self.plain and len(pairs.calls) == calls
         if StartedCall in there:
             self._tell_late_outputs(pairs, tools)
         else:
@@ -109,8 +137,8 @@ class ModelHistory:
             call = entries[late[index]] if index in late else None
             if type(entry) is StartedCall:
                 started = HistoryCall(entry.call_id, entry.target, entry.arguments)
-                self._outputs[id(started)] = HistoryOutput(entry.call_id, entry.target.kind, STARTED)
-                told += [started, self._outputs[id(started)]]
+                self.outputs[id(started)] = HistoryOutput(entry.call_id, entry.target.kind, STARTED)
+                told += [started, self.outputs[id(started)]]
             elif type(call) is not StartedCall:
                 told.append(entry)
             elif index in pairs.calls and type(entry) is HistoryOutput:
@@ -161,26 +189,28 @@ def _outputs(entries: Sequence[Entry], indexes: Sequence[int] | dict[int, int]) 
         yield output
 
 
-def _read(item: Item, tools: ToolMap, senses: Senses) -> Sequence[Entry]:
-    match item:
-        case FunctionCall():
-            target = Target(kinds.FUNCTION, item.name, _namespace(item.namespace))
-            call = StartedCall if item.asynchronous is True else HistoryCall
-            return (call(item.call_id, target, valid_arguments(item.arguments)),)
-        case FunctionCallOutput():
-            return (HistoryOutput(item.call_id, kinds.FUNCTION, item.output),)
-        case Message() | Reasoning():
-            return (item,)
-        case CustomToolCall():
-            target = Target(kinds.CUSTOM, item.name, _namespace(item.namespace))
-            call = StartedCall if item.asynchronous is True else HistoryCall
-            return (call(item.call_id, target, to_json({"input": item.input}).decode()),)
-        case CustomToolCallOutput():
-            return (HistoryOutput(item.call_id, kinds.CUSTOM, item.output),)
-        case ItemReference():
-            raise InvalidRequest("An item reference was not resolved.", param="input")
-        case OtherItem():
-            return _read_other(item, tools, senses)
+_CALLS: frozenset[type] = frozenset((FunctionCall, CustomToolCall))
+_OUTPUTS: Mapping[type, CallKind] = {FunctionCallOutput: kinds.FUNCTION, CustomToolCallOutput: kinds.CUSTOM}
+
+
+def _call_of(item: FunctionCall | CustomToolCall) -> HistoryCall:
+    if isinstance(item, FunctionCall):
+        kind, arguments = kinds.FUNCTION, valid_arguments(item.arguments)
+    else:
+        kind, arguments = kinds.CUSTOM, to_json({"input": item.input}).decode()
+    space = item.namespace
+    target = Target(kind, item.name, space if space and isinstance(space, str) else None)
+    return (StartedCall if item.asynchronous is True else HistoryCall)(item.call_id, target, arguments)
+
+
+def _entries_of(item: Item, tools: ToolMap, senses: Senses) -> Sequence[HistoryEntry]:
+    """Read an item of another kind than the usual ones."""
+    if isinstance(item, ItemReference):
+        raise InvalidRequest("An item reference was not resolved.", param="input")
+    if isinstance(item, FunctionCallOutput):  # one that did not say whose it is
+        return (HistoryOutput(item.call_id, kinds.FUNCTION, item.output),)
+    assert isinstance(item, OtherItem)
+    return _read_other(item, tools, senses)
 
 
 def _read_other(item: OtherItem, tools: ToolMap, senses: Senses) -> Sequence[HistoryEntry]:
@@ -204,10 +234,6 @@ def _side(entry: Entry) -> CallSide | None:
     if type(entry) is HistoryOutput:
         return CallSide(entry.call_id, entry.kind, True)
     return BREAK if isinstance(entry, Message) and entry.role != "assistant" else None
-
-
-def _namespace(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def valid_arguments(arguments: str) -> str:

@@ -25,7 +25,9 @@ class RelayedBytes:
 
     def __init__(self, response: HttpResponse) -> None:
         self.status = response.status
-        self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in _KEPT_HEADERS]
+        self.headers: Sequence[tuple[bytes, bytes]] = [
+            pair for pair in response.headers.items() if pair[0] in _KEPT_HEADERS
+        ]
         self._response = response
         kind = response.header(b"content-type")
         self._errors = MaskedErrors(SECRETS) if not kind or kind.startswith(_TEXTS) else None

@@ -170,3 +170,15 @@ def test_offers_are_found_and_restricted() -> None:
     assert map.find("a", "custom") is None and map.find("c", "function", "other") is None
     map.restrict([by_name])
     assert list(map.offers) == ["n__c"] and map.name_of(Target("custom", "b")) == "b"
+
+
+def test_lists_of_tools_that_are_known_have_a_number() -> None:
+    """By it two maps are known to give the same names; what else is offered, or left out, takes it away."""
+    same = [function(f"known_{number}") for number in range(3)]
+    first, second, third = (mapped(same) for _ in range(3))
+    assert first.list_number == second.list_number != 0
+    others = mapped(same[:2]), mapped(same, strict=False)
+    assert len({first.list_number, *[one.list_number for one in others]}) == 3
+    third.restrict(list(third.offers.values())[:1])
+    found = {"type": "tool_search_output", "call_id": "c", "tools": [function("later")]}
+    assert third.list_number == mapped(same, [found]).list_number == mapped([]).list_number == 0

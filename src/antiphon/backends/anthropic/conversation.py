@@ -173,9 +173,9 @@ class AlternatingMessages:
         self._say("assistant", blocks)
         self._say("user", [self._result(id, call) for id, call in calls])
 
-    def _result(self, id: str, call: HistoryCall) -> bytes:
-        output = self._history.output_of(call)
-        head = b'{"type":"tool_result","tool_use_id":%b' % to_json(id)
+    def _result(self, call_id: str, call: HistoryCall) -> bytes:
+        output = self._history.outputs.get(id(call))
+        head = b'{"type":"tool_result","tool_use_id":%b' % to_json(call_id)
         if output is None:
             return b"%b,%b}" % (head, NOT_ANSWERED)
         if isinstance(output.output, str | JsonText):

@@ -130,7 +130,9 @@ class RelayedMessages:
 
     def __init__(self, response: HttpResponse, refusal: bytes | None = None) -> None:
         self.status = response.status
-        self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in KEPT_HEADERS]
+        self.headers: Sequence[tuple[bytes, bytes]] = [
+            pair for pair in response.headers.items() if pair[0] in KEPT_HEADERS
+        ]
         self._counts = UsageReader(streamed=response.header(b"content-type").startswith(b"text/event-stream"))
         self._response = response
         self._errors = MaskedErrors(SECRETS)

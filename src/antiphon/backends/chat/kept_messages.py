@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.backends.chat.message_order import MessageList
 from antiphon.backends.chat.profiles import Profile
+from antiphon.core.text.pieces import text_json
 from antiphon.core.tools.call_ids import BackendIds
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.offers import Target
@@ -38,14 +39,32 @@ class MessageForm(msgspec.Struct, frozen=True):
     thoughts: str
 
 
+class CalledName(msgspec.Struct, frozen=True):
+    """The name of a function that is called. `before`: what stands in a call between its id and its arguments."""
+
+    name: str
+    json: bytes
+    before: bytes
+
+
+def called_name(name: str) -> CalledName:
+    """Return a name with its JSON, which is made once for all calls."""
+    json = text_json(name)
+    return CalledName(name, json, b',"type":"function","function":{"name":%b,"arguments":' % json)
+
+
 class KeptMessages(msgspec.Struct, eq=False):
-    """Messages of items of which each call has its output, and the names of the tools that they call."""
+    """Messages of items of which each call has its output, and the names of the tools that they call.
+
+    `list_number` is that of the tools (`ToolMap`).
+    """
 
     form: MessageForm
     items: Sequence[Item]
     list: MessageList
     ids: BackendIds | None
-    names: Mapping[Target, str]
+    names: Mapping[Target, CalledName]
+    list_number: int
 
     def begin(self, form: MessageForm, items: Sequence[Item], tools: ToolMap) -> bool:
         """Tell whether the messages of these items begin with these messages, and nothing behind them can change that.
@@ -58,7 +77,10 @@ class KeptMessages(msgspec.Struct, eq=False):
             and self.form.profile is form.profile
             and self.form == form
             and items[:count] == self.items
-            and all(tools.name_of(target) == name for target, name in self.names.items())
+            and (
+                0 != tools.list_number == self.list_number
+                or all(tools.name_of(target) == called.name for target, called in self.names.items())
+            )
         )
 
 

@@ -72,16 +72,17 @@ class MessageList:
         self._system_role = "system"
         self._user: list[Content] = []  # of a user's message that others may join
         self._opening: list[Content] = []  # of the first one
-        self._done: list[bytes | tuple[bytes | Raw, ...]] = []
+        self._done: list[bytes | Raw] = []  # pieces; the first one of each message begins with a comma
         self._last = ""
         self._continues = self._answered = False
 
     def copy(self) -> MessageList:
         """Return another with the same messages."""
         other = MessageList.__new__(MessageList)
-        for name in MessageList.__slots__:
-            value = getattr(self, name)
-            setattr(other, name, value.copy() if type(value) is list else value)
+        other._rules, other._system_role, other._last = self._rules, self._system_role, self._last
+        other._continues, other._answered = self._continues, self._answered
+        other._first, other._system, other._user = [*self._first], [*self._system], [*self._user]
+        other._opening, other._done = [*self._opening], [*self._done]
         return other
 
     def note(self, text: str) -> None:
@@ -114,8 +115,11 @@ class MessageList:
         self._user.append(content)
         self._last = "user"
 
-    def assistant(self, fields: Sequence[bytes]) -> None:
-        """Add an assistant's message: its fields as JSON, from `content` on."""
+    def assistant(self, fields: Sequence[bytes], outputs: Sequence[bytes | Raw] = ()) -> None:
+        """Add an assistant's message: its fields as JSON, from `content` on.
+
+        `outputs` are the pieces of the messages with what its calls gave, each of which begins with a `tool_head`.
+        """
         self._answered = True
         if self._system:
             self._end_system()
@@ -123,8 +127,9 @@ class MessageList:
             self.user(Content(GO_ON))
         if self._user:
             self._end_user()
-        self._done.append(b"".join((b'{"role":"assistant",', *fields, b"}")))
-        self._last = "assistant"
+        self._done.append(b"".join((b',{"role":"assistant",', *fields, b"}")))
+        self._done += outputs
+        self._last = "tool" if outputs else "assistant"
 
     def continue_last(self, field: str) -> None:
         """Mark the last message, an assistant's, as one that the answer continues; `field` of it says so, if any."""
@@ -134,13 +139,6 @@ class MessageList:
             assert isinstance(last, bytes), "an assistant's"
             self._done[-1] = b"%b,%b:true}" % (last[:-1], to_json(field))
 
-    def tool(self, call_id: str, content: bytes | Raw, name: str = "") -> None:
-        """Add the output of a call of the assistant's message before it."""
-        named = b',"name":%b' % text_json(name) if name else b""
-        head = b'{"role":"tool","tool_call_id":%b%b,"content":' % (text_json(call_id), named)
-        self._done.append((head, content, b"}"))
-        self._last = "tool"
-
     def pieces(self) -> list[bytes | Raw]:
         """Return the messages as a JSON array, in pieces that are to be joined."""
         if self._system:
@@ -149,23 +147,15 @@ class MessageList:
             self.user(Content(GO_ON))
         if self._user:
             self._end_user()
-        messages = self._done
+        pieces = [b"[", *self._done, b"]"]
         if self._first:
             first = "\n\n".join(self._first)
             if self._opening and self._rules.system == "user":
-                messages = [message("user", together([Content(first), *self._opening])), *messages[1:]]
+                pieces[1] = message("user", together([Content(first), *self._opening]))
             else:
-                messages = [message("system", text_json(first)), *messages]
-        pieces: list[bytes | Raw] = [b"["]
-        for one in messages:
-            if type(one) is tuple:
-                pieces += one
-            else:
-                pieces.append(one)  # type: ignore[arg-type]  # `type` narrows nothing
-            pieces.append(b",")
-        if messages:
-            pieces.pop()
-        pieces.append(b"]")
+                pieces.insert(1, message("system", text_json(first)))
+        if len(pieces) > 2:
+            pieces[1] = bytes(pieces[1])[1:]  # without its comma
         return pieces
 
     def _end_system(self) -> None:
@@ -179,9 +169,19 @@ class MessageList:
         self._user = []
 
 
+def tool_head(call_id: bytes, name: bytes) -> bytes:
+    """Return what stands before the content of a message with an output, with a comma before it. The name may be b""."""
+    named = b',"name":' + name if name else b""
+    return b"".join((b',{"role":"tool","tool_call_id":', call_id, named, b',"content":'))
+
+
 def message(role: str, content: bytes) -> bytes:
-    """Return a message as JSON."""
-    return (_HEADS.get(role) or b'{"role":%b,"content":' % to_json(role)) + content + b"}"
+    """Return a message as JSON, with a comma before it."""
+    return b"".join((_HEADS.get(role) or _head(role), content, b"}"))
 
 
-_HEADS = {role: b'{"role":%b,"content":' % to_json(role) for role in ("user", "system", "developer", "assistant")}
+def _head(role: str) -> bytes:
+    return b',{"role":%b,"content":' % to_json(role)
+
+
+_HEADS = {role: _head(role) for role in ("user", "system", "developer", "assistant")}

@@ -57,13 +57,15 @@ class Breaker:
 
     def begin(self) -> None:
         """Note that a call is made."""
-        self._probing = self.broken
+        self._probing = self._open_until > 0
 
-    def succeeded(self) -> None:
-        """Close."""
+    def succeeded(self) -> bool:
+        """Close. Return whether it was open."""
+        was_open = self._open_until > 0
         self._failures = self._probes = 0
         self._open_until = 0.0
         self._probing = False
+        return was_open
 
     def failed(self, status: int) -> None:
         """Count a failure, with its HTTP status; open if there were too many, or if it was the probe."""

@@ -17,18 +17,18 @@ from antiphon.types.response import Usage
 class Lease(msgspec.Struct, eq=False):
     """The slot of one call at a member, which is taken already."""
 
-    _member: Member | None
+    member: Member | None
 
     def end(self) -> None:
         """Give it back. Idempotent."""
-        if self._member is not None:
-            self._member.give_back()
-            self._member = None
+        if self.member is not None:
+            self.member.give_back()
+            self.member = None
 
     def broke(self, error: APIError) -> None:
         """Give it back after the backend failed in the middle of its answer."""
-        if self._member is not None and isinstance(error, BackendError):
-            self._member.failed(error)
+        if self.member is not None and isinstance(error, BackendError):
+            self.member.failed(error)
         self.end()
 
 

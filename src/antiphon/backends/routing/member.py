@@ -135,9 +135,8 @@ class Member:
 
     def answered(self) -> None:
         """Take note that it accepted a call."""
-        if self.breaker.broken:
+        if self.breaker.succeeded():
             log.info("backend %s: circuit breaker closed", self.backend.name)
-        self.breaker.succeeded()
         if self.error:
             self.well()
 

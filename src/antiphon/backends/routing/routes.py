@@ -19,6 +19,7 @@ from antiphon.backends.base import (
     RelayedAnswer,
     Relays,
     RoutedStream,
+    TurnStream,
 )
 from antiphon.backends.relaying import not_offered
 from antiphon.backends.routing.call_queue import Waiter
@@ -40,6 +41,7 @@ BACKOFF = 0.25  # seconds before the second round; doubled for each further one
 LONGEST_PAUSE = 2.0
 WORTH_ANOTHER_ROUND = (429, 502, 503)
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -88,19 +90,17 @@ class ModelRoute:
     def open_here(self, turn: Turn) -> Coroutine[object, object, RoutedStream]:
         """Start a Turn on an endpoint of this very model. Raises BackendError."""
 
-        async def call(endpoint: Endpoint) -> LeasedStream:
-            backend_id = endpoint.member.backend_id if len(self.endpoints) > 1 else ""
+        def call(endpoint: Endpoint) -> Awaitable[TurnStream]:
             named = turn if turn.model == endpoint.name else msgspec.structs.replace(turn, model=endpoint.name)
-            lease = Lease(endpoint.member)
-            try:
-                stream = await endpoint.member.backend.open(named)
-                return LeasedStream(stream, lease, backend_id, getattr(stream, "ignored", ()))
-            except BaseException:
-                lease.end()
-                raise
+            return endpoint.member.backend.open(named)
 
         key = key_of_turn(turn) if len(self.endpoints) > 1 else ""
-        return self._call(call, turn.hints, key)
+        return self._call(call, self._leased, turn.hints, key)
+
+    def _leased(self, stream: TurnStream, lease: Lease) -> LeasedStream:
+        member = lease.member if len(self.endpoints) > 1 else None
+        backend_id = member.backend_id if member is not None else ""
+        return LeasedStream(stream, lease, backend_id, getattr(stream, "ignored", ()))
 
     def position(self, response: str) -> int:
         """Return the best position of a response's call in the queues, from 1 on; 0 where it does not wait."""
@@ -132,16 +132,11 @@ class ModelRoute:
 
         async def call(endpoint: Endpoint) -> ByteStream:
             filled["model"] = Raw(msgspec.json.encode(endpoint.name))
-            lease = Lease(endpoint.member)
-            try:
-                body = await by_size(size, _written, filled)
-                return LeasedBytes(await endpoint.member.backend.chat_completions(body), lease)
-            except BaseException:
-                lease.end()
-                raise
+            body = await by_size(size, _written, filled)
+            return await endpoint.member.backend.chat_completions(body)
 
         key = _cache_key(fields) or (await by_size(size, key_of_messages, fields) if len(self.endpoints) > 1 else "")
-        return await self._call(call, hints, key)
+        return await self._call(call, LeasedBytes, hints, key)
 
     async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
         """Pass a request on to another route of a backend. Raises BackendError."""
@@ -155,16 +150,12 @@ class ModelRoute:
         """Pass a request on to an endpoint of this very model. Raises BackendError."""
 
         async def call(endpoint: Endpoint) -> ByteStream:
-            backend, lease = endpoint.member.backend, Lease(endpoint.member)
-            try:
-                if not isinstance(backend, Relays):
-                    raise not_offered(request.route)
-                return LeasedBytes(await backend.relay(request, endpoint.name, self.extra_body, hints), lease)
-            except BaseException:
-                lease.end()
-                raise
+            backend = endpoint.member.backend
+            if not isinstance(backend, Relays):
+                raise not_offered(request.route)
+            return await backend.relay(request, endpoint.name, self.extra_body, hints)
 
-        return await self._call(call, hints, request.key)
+        return await self._call(call, LeasedBytes, hints, request.key)
 
     @property
     def runs_hosted_tools(self) -> bool:
@@ -214,16 +205,11 @@ class ModelRoute:
             backend = endpoint.member.backend
             assert isinstance(backend, MessagesRelay)
             filled["model"] = Raw(msgspec.json.encode(endpoint.name))
-            lease = Lease(endpoint.member)
-            try:
-                body = await by_size(size, _written, filled)
-                return LeasedMessages(await backend.relay_messages(body, caller, count=count), lease)
-            except BaseException:
-                lease.end()
-                raise
+            body = await by_size(size, _written, filled)
+            return await backend.relay_messages(body, caller, count=count)
 
         key = await by_size(size, key_of_messages, fields) if len(self.endpoints) > 1 else ""
-        return await self._call(call, hints, key)
+        return await self._call(call, LeasedMessages, hints, key)
 
     # Another model
 
@@ -247,16 +233,31 @@ class ModelRoute:
 
     # Another endpoint
 
-    async def _call(self, call: Callable[[Endpoint], Awaitable[T]], hints: Hints, key: str) -> T:
-        """Try endpoints until one accepts; only failures that another one may not share go on."""
+    async def _call(
+        self, call: Callable[[Endpoint], Awaitable[S]], leased: Callable[[S, Lease], T], hints: Hints, key: str
+    ) -> T:
+        """Try endpoints until one accepts; only failures that another one may not share go on.
+
+        `leased` ties what a call gives to the slot that it has taken.
+        """
         tried: list[Endpoint] = []
         rounds = 0
         while True:
-            endpoint = await self._take(tried, hints, key)
+            endpoints = self._candidates(tried)
+            if not endpoints:
+                raise self._broken()
+            endpoint = self._best(endpoints, hints.backend_id, key)
             member = endpoint.member
+            if member.has_room:
+                member.take()
+            else:
+                endpoint = await _wait(endpoints, hints)
+                member = endpoint.member
+            lease = Lease(member)
             try:
-                result = await call(endpoint)
+                result = leased(await call(endpoint), lease)
             except BackendError as error:
+                lease.end()
                 member.failed(error)
                 if not error.retriable:
                     raise
@@ -273,22 +274,12 @@ class ModelRoute:
                 if not self._candidates(()):
                     raise
             except BaseException:
+                lease.end()
                 member.breaker.ended()
                 raise
             else:
                 member.answered()
                 return result
-
-    async def _take(self, tried: Sequence[Endpoint], hints: Hints, key: str) -> Endpoint:
-        """Take a slot at the best endpoint, waiting for one where all are busy. Raises BackendError 503."""
-        endpoints = self._candidates(tried)
-        if not endpoints:
-            raise self._broken()
-        endpoint = self._best(endpoints, hints.backend_id, key)
-        if not endpoint.member.has_room:
-            return await _wait(endpoints, hints)
-        endpoint.member.take()
-        return endpoint
 
     def _candidates(self, tried: Sequence[Endpoint]) -> Sequence[Endpoint]:
         """Return the endpoints that may be called: where all circuits are open, those that at least answer.

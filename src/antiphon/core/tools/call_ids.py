@@ -21,10 +21,6 @@ _SHORT = re.compile(r"[A-Za-z0-9]{9}")
 _NUMBERED = re.compile(r"([^:]{0,128}:)([0-9]{1,9})")
 
 
-def _plain(id: str, name: str, index: int) -> str:
-    return id if is_plain(id) else f"call_{_digest(id, 12)}"
-
-
 def is_plain(id: str) -> bool:
     """Tell whether all known backends take an id. A regular expression would take five times as long."""
     if len(id) > _LONGEST_PLAIN or not id.isascii():
@@ -32,29 +28,43 @@ def is_plain(id: str) -> bool:
     return id.isidentifier() or id.replace("_", "a").replace("-", "a").isalnum()
 
 
+def _is_short(id: str) -> bool:
+    return _SHORT.fullmatch(id) is not None
+
+
+def _never(id: str) -> bool:
+    return False
+
+
+def _always(id: str) -> bool:
+    return True
+
+
+def _plain(id: str, name: str, index: int) -> str:
+    return f"call_{_digest(id, 12)}"
+
+
 def _short(id: str, name: str, index: int) -> str:
-    return id if _SHORT.fullmatch(id) else _digest(id, 8)[:9]
+    return _digest(id, 8)[:9]
 
 
 def _counted(id: str, name: str, index: int) -> str:
     return f"functions.{name}:{index}"
 
 
-def _keep(id: str, name: str, index: int) -> str:
-    return id
-
-
 def _digest(id: str, size: int) -> str:
     return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
 
 
-_FORMS: dict[IdForm, Callable[[str, str, int], str]] = {
-    "auto": _plain,
-    "plain": _plain,
-    "short": _short,
-    "counted": _counted,
-    "keep": _keep,
+_FORMS: dict[IdForm, tuple[Callable[[str], bool], Callable[[str, str, int], str]]] = {
+    "auto": (is_plain, _plain),
+    "plain": (is_plain, _plain),
+    "short": (_is_short, _short),
+    "counted": (_never, _counted),
+    "keep": (_always, _plain),
 }
+"""Whether an id is in a form, and what instead of an id that is not."""
+
 assert set(_FORMS) == set(get_args(IdForm))
 
 
@@ -101,28 +111,22 @@ class FreshIds:
 class BackendIds(FreshIds):
     """Gives the calls of one conversation their ids, in order: no two are the same."""
 
-    __slots__ = ("_count", "_form")
+    __slots__ = ("_fits", "_made")
 
     def __init__(self, form: IdForm) -> None:
         super().__init__()
-        self._form = _FORMS[form]
-        self._count = 0
+        self._fits, self._made = _FORMS[form]
 
     def copy(self) -> BackendIds:
         """Return others that go on as these would."""
         other = BackendIds.__new__(BackendIds)
-        other._taken, other._next, other._count, other._form = (
-            self._taken.copy(),
-            self._next.copy(),
-            self._count,
-            self._form,
-        )
+        other._taken, other._next = self._taken.copy(), self._next.copy()
+        other._fits, other._made = self._fits, self._made
         return other
 
     def next(self, id: str, name: str) -> str:
         """Return the id of the next call, which calls the function of that name."""
         if id in self._taken:
             id = self._other(id, "")
-        self._taken.add(id)
-        self._count += 1
-        return self._form(id, name, self._count - 1)
+        self._taken.add(id)  # one for each call
+        return id if self._fits(id) else self._made(id, name, len(self._taken) - 1)

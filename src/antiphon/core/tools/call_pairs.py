@@ -37,15 +37,11 @@ BREAK = CallSide("", "")
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """Indexes of outputs → indexes of their calls; `orphans` have no call, `doubles` one that has its output already.
-
-    `plain`: each id is one call's and has one output at most, behind it.
-    """
+    """Indexes of outputs → indexes of their calls; `orphans` have no call, `doubles` one that has its output already."""
 
     calls: dict[int, int]
     orphans: list[int]
     doubles: dict[int, int]
-    plain: bool = False
 
 
 class _SameId:
@@ -91,9 +87,6 @@ def pair(sides: Sequence[CallSide | None]) -> Pairs:
 
     An output that stands before its only call is taken too: some clients send them so.
     """
-    plain = _plain_pairs(sides)
-    if plain is not None:
-        return Pairs(plain, [], {}, True)
     found = Pairs({}, [], {})
     by_id: dict[str, _SameId] = {}
     group = 0
@@ -120,27 +113,6 @@ def pair(sides: Sequence[CallSide | None]) -> Pairs:
     for known in by_id.values():
         if known.early:
             _pair_early(known, found)
-    return found
-
-
-def _plain_pairs(sides: Sequence[CallSide | None]) -> dict[int, int] | None:
-    """Pair where each id is one call's and has one output at most, behind it; None where that is not so."""
-    calls: dict[str, int] = {}
-    found: dict[int, int] = {}
-    for index, side in enumerate(sides):
-        if side is None or side is BREAK:
-            continue
-        call_id = side.call_id
-        if not side.output:
-            if call_id in calls:
-                return None
-            calls[call_id] = index
-            continue
-        call = calls.get(call_id, -1)
-        if call < 0:
-            return None
-        found[index] = call
-        calls[call_id] = -1
     return found
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from antiphon.core.deltas import CallKind
+from antiphon.core.json_encoding import to_json
 from antiphon.types.tools import ToolFormat
 
 NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
@@ -41,3 +42,37 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     format: ToolFormat | None = None
     forms: dict[str, bytes] | None = None
+
+
+# Custom tools
+
+
+def about_format(format: ToolFormat | None) -> str:
+    """Return what a model is told of the format of a custom tool's input, "" where it is free."""
+    if format is None or format.type != "grammar" or format.definition is UNSET:
+        return ""
+    if format.syntax == "regex":
+        return f"The input matches this regular expression:\n{format.definition}"
+    return f"The input follows this {format.syntax} grammar:\n{format.definition}"
+
+
+def input_schema(format: ToolFormat | None) -> Raw:
+    """Return the parameters of the function that stands for a custom tool: its input, as one text."""
+    return _FREE_INPUT if format is None else _GRAMMAR_INPUT
+
+
+def _raw_text(about: str) -> Raw:
+    return Raw(
+        to_json(
+            {
+                "type": "object",
+                "properties": {"input": {"type": "string", "description": about}},
+                "required": ["input"],
+                "additionalProperties": False,
+            }
+        )
+    )
+
+
+_FREE_INPUT = _raw_text("The whole input, as raw text.")
+_GRAMMAR_INPUT = _raw_text("The whole input, as raw text of the grammar.")

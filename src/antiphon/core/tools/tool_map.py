@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import product
+from itertools import count, product
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from antiphon.core import kinds
 from antiphon.core.async_tools import described
 from antiphon.core.deltas import CallKind
-from antiphon.core.json_encoding import to_json
 from antiphon.core.programs import called_directly
 from antiphon.core.request.other_items import declared_later
 from antiphon.core.request.tool_decoding import decode_search, decode_tool
 from antiphon.core.tools.call_names import CallNames
-from antiphon.core.tools.offers import NO_PARAMETERS
+from antiphon.core.tools.offers import NO_PARAMETERS, about_format, input_schema
 from antiphon.core.tools.offers import Offer as Offer
 from antiphon.core.tools.offers import Target as Target
 from antiphon.types.items import Item, OtherItem
@@ -35,43 +34,39 @@ NAME_LIMIT = 64
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def _raw_text(about: str) -> Raw:
-    return Raw(
-        to_json(
-            {
-                "type": "object",
-                "properties": {"input": {"type": "string", "description": about}},
-                "required": ["input"],
-                "additionalProperties": False,
-            }
-        )
-    )
-
-
-_FREE_INPUT = _raw_text("The whole input, as raw text.")
-_GRAMMAR_INPUT = _raw_text("The whole input, as raw text of the grammar.")
-
-
 class ToolMap:
     """The functions of one Turn, in the order of their declaration; those that this server runs (`served`) stand behind them.
 
     Those that items bring along come last, so that the list begins as it did before.
 
-    `ignored` names the types of declared tools that nobody runs here.
+    `ignored` names the types of declared tools that nobody runs here. `list_number` is the same and not 0 for two that offer the
+    same list of functions and nothing else, where that is known.
     """
 
-    __slots__ = ("_asked", "_deferring", "_index", "_names", "_run_here", "_targets", "ignored", "offers", "strict")
+    __slots__ = (
+        "_asked",
+        "_deferring",
+        "_index",
+        "_names",
+        "_run_here",
+        "_targets",
+        "ignored",
+        "list_number",
+        "offers",
+        "strict",
+    )
 
     def __init__(
         self,
         tools: Sequence[Tool] = (),
-        items: Iterable[Item] = (),
+        items: Sequence[Item] = (),
         served: Iterable[Offer] = (),
         *,
         strict: bool = True,
     ) -> None:
         self.offers: dict[str, Offer] = {}
         self.ignored: list[str] = []
+        self.list_number = 0
         self.strict = strict
         self._targets: dict[Target, str] = {}
         self._asked: set[tuple[object, ...]] = set()
@@ -79,19 +74,19 @@ class ToolMap:
         self._names: CallNames | None = None
         served = list(served)
         self._run_here = {offer.target.kind for offer in served} if served else frozenset()
-        self._deferring = kinds.HOSTED_TOOL_SEARCH in self._run_here or (
-            bool(tools) and any(_is_client_search(tool) for tool in tools)
-        )
+        self._deferring = kinds.HOSTED_TOOL_SEARCH in self._run_here
         if served or not self._declare_known(tools):
+            self._deferring = self._deferring or any(map(_is_client_search, tools))
             for tool in tools:
                 self._declare(tool)
             if not served:
                 _remember_list(tools, self)
         for offer in served:
             self._offer(offer.target, offer.description, offer.parameters)
-        for item in items:
-            if isinstance(item, OtherItem) and item.type in kinds.BRINGERS:
-                self._declare_later(item)
+        if OtherItem in set(map(type, items)):  # which few histories have: a look at each item would cost more
+            for item in items:
+                if isinstance(item, OtherItem) and item.type in kinds.BRINGERS:
+                    self._declare_later(item)
 
     # There
 
@@ -138,6 +133,7 @@ class ToolMap:
         """Offer these alone (`allowed_tools` is a hard constraint)."""
         self.offers = {offer.name: offer for offer in offers}
         self._index = self._names = None
+        self.list_number = 0
 
     def names_of(self, tools: Sequence[Raw]) -> list[str]:
         """Return the functions' names for declared tools, of those that are offered."""
@@ -173,6 +169,7 @@ class ToolMap:
         if known is None or known.tools != tuple(tools):
             return False
         self.offers, self._targets = known.offers.copy(), known.targets.copy()
+        self.list_number = known.number
         return True
 
     def _declare(self, tool: Tool, *, found: bool = False) -> None:
@@ -220,8 +217,8 @@ class ToolMap:
             description = f"({namespace}: {about})\n{description}"
         if isinstance(tool, CustomTool):
             format = tool.format if isinstance(tool.format, ToolFormat) else None
-            text = "\n\n".join(part for part in (description, _about_format(format)) if part)
-            self._offer(Target(kinds.CUSTOM, tool.name, namespace), text, _input_schema(format), format=format)
+            text = "\n\n".join(part for part in (description, about_format(format)) if part)
+            self._offer(Target(kinds.CUSTOM, tool.name, namespace), text, input_schema(format), format=format)
         else:
             target = Target(kinds.FUNCTION, tool.name, namespace)
             self._offer(target, description, tool.parameters, strict=bool(tool.strict))
@@ -236,6 +233,7 @@ class ToolMap:
             if offer.name not in self.offers:
                 self._targets[offer.target] = offer.name
                 self._index = None
+                self.list_number = 0
                 self.offers[offer.name] = offer
                 return
         target = Target(kinds.FUNCTION, tool.name)
@@ -264,6 +262,7 @@ class ToolMap:
         name = free_name(target, self.offers)
         self._targets[target] = name
         self._index = None
+        self.list_number = 0
         self.offers[name] = Offer(
             target=target,
             name=name,
@@ -305,8 +304,10 @@ class _KnownList(msgspec.Struct, frozen=True):
     tools: Sequence[Tool]
     offers: dict[str, Offer]
     targets: dict[Target, str]
+    number: int
 
 
+_numbers = count(1)
 _known_lists: dict[tuple[int, int, bool], _KnownList] = {}
 MOST_LISTS = 32
 
@@ -322,8 +323,9 @@ def _remember_list(tools: Sequence[Tool], made: ToolMap) -> None:
         return
     if len(_known_lists) >= MOST_LISTS:
         _known_lists.clear()
+    made.list_number = next(_numbers)
     _known_lists[id(tools[0]), len(tools), made.strict] = _KnownList(
-        tuple(tools), made.offers.copy(), made._targets.copy()
+        tuple(tools), made.offers.copy(), made._targets.copy(), made.list_number
     )
 
 
@@ -369,18 +371,3 @@ def free_name(target: Target, taken: Container[str]) -> str:
         return name
     digest = blake2b(f"{target.kind}\0{full}".encode(), digest_size=4).hexdigest()
     return f"{name[: NAME_LIMIT - 9]}_{digest}"
-
-
-# Custom tools
-
-
-def _about_format(format: ToolFormat | None) -> str:
-    if format is None or format.type != "grammar" or format.definition is UNSET:
-        return ""
-    if format.syntax == "regex":
-        return f"The input matches this regular expression:\n{format.definition}"
-    return f"The input follows this {format.syntax} grammar:\n{format.definition}"
-
-
-def _input_schema(format: ToolFormat | None) -> Raw:
-    return _FREE_INPUT if format is None else _GRAMMAR_INPUT

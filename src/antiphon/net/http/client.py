@@ -58,7 +58,7 @@ class HttpClient:
             self._prefix = f"http://{address.authority}"
             if proxy.authorization:
                 self._head += f"proxy-authorization: {proxy.authorization}\r\n".encode("ascii")
-        self._starts: dict[tuple[str, str], bytes] = {}
+        self._starts: dict[tuple[str, str, bytes], bytes] = {}
         self._idle: dict[HttpConnection, float] = {}
         self._all: set[HttpConnection] = set()
         self._shut = False
@@ -105,14 +105,15 @@ class HttpClient:
     # Requests
 
     def _request(self, method: str, path: str, body: bytes, headers: bytes, content_type: bytes) -> bytes:
-        start = self._starts.get((method, path))
+        start = self._starts.get((method, path, content_type))
         if start is None:
             start = f"{method} {self._prefix}{path} HTTP/1.1\r\n".encode("ascii") + self._head
-            self._starts[method, path] = start
+            if method != "GET":
+                start += b"content-type: %b\r\ncontent-length: " % content_type
+            self._starts[method, path, content_type] = start
         if method == "GET":
             return b"".join((start, headers, b"\r\n"))
-        length = b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body))
-        return b"".join((start, length, headers, b"\r\n", body))
+        return b"".join((start, b"%d\r\n" % len(body), headers, b"\r\n", body))
 
     # Connections
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, cast
 
 import httptools
@@ -63,7 +64,10 @@ class HttpConnection(asyncio.Protocol):
         self._closed = closed
         self._transport: asyncio.Transport | None = None
         self._pieces: list[bytes] = []
-        self.on_body = self._pieces.append  # what the parser calls with each piece of a body
+        self._head: dict[bytes, bytes] = {}
+        # What the parser calls with each piece of a body and each header. Of headers of one name the first counts.
+        self.on_body = self._pieces.append
+        self.on_header = self._head.setdefault
         self._parser: Any = httptools.HttpResponseParser(self)
         self._response: HttpResponse | None = None
         self._used = False
@@ -262,6 +266,7 @@ class HttpConnection(asyncio.Protocol):
             self._keep = False  # more than was asked for
         self._backlog = b""
         self._pieces.clear()
+        self._head.clear()  # with trailers, which mean nothing here
         self._response = None
         self._used = True
         self._calm()
@@ -286,22 +291,17 @@ class HttpConnection(asyncio.Protocol):
         if self._response is None or self._response.complete:
             self._keep = False  # a second answer that nobody asked for: it must not become that of the next request
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        response = self._response
-        if response is not None and not response.status and len(response.headers) < HEADERS_LIMIT:
-            response.headers.append((name.lower(), value))  # later ones are trailers, which mean nothing here
-
     def on_headers_complete(self) -> None:
         response = self._response
         if response is None or response.complete:
             return
         status = self._parser.get_status_code()
         if status < 200:
-            response.headers.clear()  # 100 Continue and its kind: the answer is still to come
+            self._head.clear()  # 100 Continue and its kind: the answer is still to come
             return
         response.status = status
-        names = [name for name, _ in response.headers]
-        self._framed = b"content-length" in names or b"transfer-encoding" in names
+        headers = response.headers = {name.lower(): self._head[name] for name in islice(self._head, HEADERS_LIMIT)}
+        self._framed = b"content-length" in headers or b"transfer-encoding" in headers
         response.accept()
 
     def on_message_complete(self) -> None:

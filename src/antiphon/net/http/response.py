@@ -64,7 +64,7 @@ class HttpResponse(msgspec.Struct, eq=False):
     alive: Callable[[], None]  # gives the backend more time
     _most: int = WHOLE_LIMIT
     status: int = 0
-    headers: list[tuple[bytes, bytes]] = []
+    headers: dict[bytes, bytes] = {}
     complete: bool = False
     size: int = 0
     counts_itself: bool = False  # the reader tells by `alive` what is a part of the answer, and no mere sign of life
@@ -85,10 +85,7 @@ class HttpResponse(msgspec.Struct, eq=False):
 
     def header(self, name: bytes) -> bytes:
         """Return the value of a header by its lower-case name, b"" if it did not come."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return b""
+        return self.headers.get(name, b"")
 
     async def read(self) -> bytes:
         """Return all bytes of the body that have arrived, waiting for the first; b"" at its end. Raises BackendError."""
@@ -177,9 +174,9 @@ class HttpResponse(msgspec.Struct, eq=False):
 
     def accept(self) -> None:
         """Take note that the head is whole."""
-        encoding = self.header(b"content-encoding").lower()
-        if encoding and encoding != b"identity":
-            self._inflate = Inflate(encoding, self._most)
+        encoding = self.headers.get(b"content-encoding")
+        if encoding and encoding.lower() != b"identity":
+            self._inflate = Inflate(encoding.lower(), self._most)
         if not self.head.done():
             self.head.set_result(None)
 
