@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -36,9 +35,6 @@ from antiphon.types.request import PromptCacheOptions, TextFormat
 __all__ = ["ChatCall", "ChatDecoder", "CodecOptions", "decoder", "request"]
 
 _any = msgspec.json.Decoder(Any)
-
-MOST_THOUGHTS = 4_096
-"""Last pieces of thoughts in which calls are looked for."""
 
 MOST_FITTED = 32 * 1024  # bytes of schemas that are brought into a subset on the event loop
 LOGPROBS = "message.output_text.logprobs"
@@ -165,7 +161,6 @@ def decoder(
     policy = TextPolicy(call.think, leaks, options.own_leaks, turn.tool_choice != "none")
     calls = Calls(tools, call_base, turn.parallel_tool_calls, turn.items, call.keep_ids)
     sink = open_sink(emulation, policy, tools, calls)
-    may_leak = policy.calls and leaks and tools.offers and emulation is None
     return ChatDecoder(
         calls,
         Gatherer(call.origin, profile.reasoning_out, call.removed, learn),
@@ -173,7 +168,7 @@ def decoder(
         sink.marks,
         _wants_logprobs(turn),
         None if policy.calls else [],
-        deque(maxlen=MOST_THOUGHTS) if may_leak else None,
+        bool(policy.calls and leaks and tools.offers) and emulation is None,
         tools=tools,
         policy=policy,
         profile=profile,

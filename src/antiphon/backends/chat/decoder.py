@@ -163,8 +163,8 @@ class ChatDecoder(MessageReader, kw_only=True):
         elif template.thoughts_only:
             self._reasoning_size += sum(map(len, texts))
             self._text_before = self._text_size
-            if self.thoughts is not None:
-                self.thoughts += texts
+            if self.keeps_thoughts:
+                self._keep_thoughts(texts)
         else:
             self._text_before = self._text_size
             self.calls.grew(template.index, texts)
@@ -213,11 +213,10 @@ class ChatDecoder(MessageReader, kw_only=True):
             self._end_text(out, before_call=False, cut=self.cut is not None)
         if self._side is not None and self._text_size:
             self._side.flush(out)
-        if self.thoughts and self.all_thoughts:
-            for call in calls_at_end(self.policy, self.tools, "".join(self.thoughts)):
+        if self._thoughts and self.all_thoughts:
+            for call in calls_at_end(self.policy, self.tools, "".join(self._thoughts)):
                 self.calls.whole("", call.name, call.arguments, out)
-        if self.calls.count:
-            self.calls.close(out if self.unwanted is None else self.unwanted)
+        self.calls.close(out if self.unwanted is None else self.unwanted)
         if self.unwanted:
             out.append(TextDelta("\n" * bool(self._text_size) + as_text(self.unwanted)))
             self._reason = FinishReason.STOP if self._reason is FinishReason.TOOL_CALLS else self._reason

@@ -20,12 +20,15 @@ from antiphon.core.json_encoding import to_json
 from antiphon.errors import BackendError
 from antiphon.types.chat import ChatChoice, ChatDelta, ChatPart, ChatToolCall
 
+MOST_THOUGHTS = 4_096
+"""Last pieces of thoughts in which calls are looked for."""
+
 
 class MessageReader(msgspec.Struct, eq=False):
     """Reads the message of one answer, delta by delta, or whole. It does not know how the answer ends.
 
-    `marks`: without one of these, text is answer. `unwanted` gathers calls that were forbidden. `thoughts` are the last pieces
-    of them, where a call may be among them.
+    `marks`: without one of these, text is answer. `unwanted` gathers calls that were forbidden. `keeps_thoughts`: a call may be
+    among them.
     """
 
     calls: Calls
@@ -34,7 +37,8 @@ class MessageReader(msgspec.Struct, eq=False):
     marks: frozenset[str] | None
     logprobs: bool
     unwanted: list[Delta] | None
-    thoughts: deque[str] | None
+    keeps_thoughts: bool
+    _thoughts: deque[str] | None = None
     _refused: bool = False
     _reasoning_size: int = 0
     _text_size: int = 0
@@ -78,8 +82,8 @@ class MessageReader(msgspec.Struct, eq=False):
             self._reasoning_size += len(reasoning)
             self._text_before = self._text_size
             out.append(ReasoningDelta(reasoning))
-            if self.thoughts is not None:
-                self.thoughts.append(reasoning)
+            if self.keeps_thoughts:
+                self._keep_thoughts((reasoning,))
             if not self.kept.field:
                 self.kept.note_field(delta)
         if content:
@@ -100,6 +104,11 @@ class MessageReader(msgspec.Struct, eq=False):
         elif delta.function_call is not None:
             self._end_text(out, before_call=True)
             self._call(ChatToolCall(index=0, function=delta.function_call), out)
+
+    def _keep_thoughts(self, pieces: Sequence[str]) -> None:
+        if self._thoughts is None:
+            self._thoughts = deque(maxlen=MOST_THOUGHTS)
+        self._thoughts += pieces
 
     def _say(self, content: str, choice: ChatChoice, out: list[Delta]) -> None:
         """Add a piece of the answer's text."""

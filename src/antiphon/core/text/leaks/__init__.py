@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Raw
 
-from antiphon.core.text.leaks.base import Found, LeakedCall, LeakFilter, Meant, Offered, blanks
+from antiphon.core.text.leaks.base import Found, LeakedCall, LeakFilter, Meant, Offered
 from antiphon.core.text.leaks.families import CHANNELS, FAMILIES, NAMES, Families, Row
 from antiphon.core.text.leaks.harmony import HarmonyFilter
 from antiphon.core.text.leaks.reader import NO_FAMILIES, CallReader, forms_of
@@ -45,4 +45,4 @@ def holds_none(text: str, leaks: Sequence[str], own: Families = NO_FAMILIES) -> 
     if not leaks:
         return True
     forms = forms_of(leaks, own)
-    return not (forms.is_marked(text) or forms.may_start(text, blanks(text, 0)) or (CHANNELS in leaks and "<" in text))
+    return not (forms.is_marked(text) or forms.may_start(text.lstrip()[:1]) or (CHANNELS in leaks and "<" in text))

@@ -92,14 +92,17 @@ class PreparedForms:
             for name in names
         }
 
-    def may_start(self, text: str, offset: int) -> bool:
-        """Tell whether the character at an offset, the first of an answer, may begin a call without an opener."""
-        return self._beginnings is None or text[offset] in self._beginnings
+    def may_start(self, first: str) -> bool:
+        """Tell whether the first character of an answer may begin a call without an opener."""
+        return self._beginnings is None or first in self._beginnings
 
     def is_marked(self, text: str) -> bool:
         """Tell whether a text has the first character of a marker."""
-        # On a long text this is faster than `isdisjoint`, which makes an object of each character.
-        return any(map(text.__contains__, self.firsts))
+        # On a long text `isdisjoint` takes a hundred times as long: it makes an object of each character.
+        for first in self.firsts:  # noqa: SIM110 (a generator takes three times as long)
+            if first in text:
+                return True
+        return False
 
     def at(self, text: str, offset: int) -> _Marker | None:
         """Return the longest marker at an offset."""
@@ -238,7 +241,7 @@ class CallReader:
         if offset == len(self._held) and not final and offset < SHORT:
             return None
         starting = self._forms.starting
-        if offset < len(self._held) and not self._forms.may_start(self._held, offset):
+        if offset < len(self._held) and not self._forms.may_start(self._held[offset]):
             starting = ()
         for row in starting:
             if not self._held.startswith(row.start, offset):
