@@ -46,7 +46,6 @@ class Run:
         self,
         plan: Plan,
         services: Services,
-        *,
         mute: bool = False,
         permit: Permit = FREE,
         dialect: Dialect = OPENAI,
@@ -62,7 +61,7 @@ class Run:
         self._services = services
         self._permit = permit
         self._outlet = Outlet(self.stream)
-        self._turns = Turns(plan, services, self.stream, self._outlet, links=dialect.links)
+        self._turns = Turns(plan, services, self.stream, self._outlet, dialect.links)
         self._fence = 0
         self._quiet = self._seen = 0
         self._task: asyncio.Task[object] | None = None
@@ -88,18 +87,17 @@ class Run:
 
     async def run(self, sink: Sink) -> None:
         """Make the response, sending its Events; the last one is sent after the commit. `body` is then the Response's JSON."""
-        if not self._observed:
-            self._observe()
+        self._observe()
         self._outlet.sink = sink
         self._task = asyncio.current_task()
-        look = self._look
-        self._services.pulse.join(look, self._services.config.keepalive / LOOKS)
+        look = None if self.stream.emitter.mute else self._look  # where nobody sees events, nobody sees a silence
+        if look is not None:
+            self._services.pulse.join(look, self._services.config.keepalive / LOOKS)
         try:
             self.stream.start()
             self._outlet.send()
             await self._turns.make()
-            if self.plan.request.prompt_cache_options is not None:
-                await self._compare()
+            await self._compare()
             self.body = self.stream.finish(int(self._services.clock()))
             if self.plan.stored:
                 self._outlet.send()  # the commit takes a moment; else these go out with the terminal event
@@ -116,7 +114,8 @@ class Run:
             unexpected("response", log, "response %s: run failed", self.plan.response.id)
             self._fail(APIError(500, "The server had an error while generating the response.", code="server_error"))
         finally:
-            self._services.pulse.leave(look)
+            if look is not None:
+                self._services.pulse.leave(look)
             self._turns.release()
             if self._turns.tools is not None:
                 await self._turns.tools.close()

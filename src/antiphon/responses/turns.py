@@ -51,7 +51,7 @@ class Turns:
     """
 
     def __init__(
-        self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet, *, links: bool = True
+        self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet, links: bool = True
     ) -> None:
         self.spoke = 0.0
         self.steered = False

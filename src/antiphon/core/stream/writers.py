@@ -168,7 +168,8 @@ class MessageWriter(ItemWriter):
         self._emitter.delta("response.refusal.delta", self._head, text)
 
     def _open(self, kind: str) -> None:
-        self._close_part()
+        if self._kind:
+            self._close_part()
         self._kind, self._pieces = kind, []
         content_index = len(self._parts)
         if self._emitter.mute:
@@ -184,8 +185,6 @@ class MessageWriter(ItemWriter):
             )
 
     def _close_part(self) -> None:
-        if not self._kind:
-            return
         text = text_json("".join(self._pieces))
         if self._kind == "text":
             part = TEXT_PART % (text, b",".join(self._annotations or ()), b",".join(self._logprobs or ()))
@@ -212,7 +211,8 @@ class MessageWriter(ItemWriter):
         """End the open part and the message."""
         if not self._parts and not self._kind:
             self._open("text")
-        self._close_part()
+        if self._kind:
+            self._close_part()
         return self._done(self._item(status))
 
 
