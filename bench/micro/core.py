@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from antiphon.backends.chat import codec
-from antiphon.backends.chat.codec import ChatDecoder, CodecOptions
-from antiphon.backends.chat.profiles import PROFILES
+from antiphon.backends.chat.codec import ChatCall, CodecOptions
 from antiphon.core.context import decode_history, input_items
 from antiphon.core.deltas import TextDelta
 from antiphon.core.request.decoding import decode_request, decode_tools, resolve_text
@@ -63,32 +62,36 @@ def encode(events: Sequence[Event]) -> None:
 def decode(count: int, per_read: int) -> None:
     """Read so many chunks of a backend's stream."""
     parser = sse.SSEParser()
-    decoder = ChatDecoder(ToolMap(), PROFILES["generic"], call_base="0")
+    decoder = codec.decoder(turn(b""), ChatCall(ToolMap()), CodecOptions(), "0")
     for _ in range(count // per_read):
         decoder.feed(parser.feed(CHUNK * per_read), [])
 
 
+def turn(tools: bytes) -> Turn:
+    """Return the Turn of a request with these tools."""
+    request, extra = decode_request(BODY % tools, "forward")
+    return Turn(
+        model="m",
+        request=request,
+        instructions=None,
+        items=input_items(request.input),
+        tools=decode_tools(request.tools),
+        tool_choice="auto",
+        parallel_tool_calls=True,
+        text=resolve_text(request.text),
+        temperature=None,
+        top_p=None,
+        max_output_tokens=None,
+        reasoning_effort=None,
+        extra=extra,
+    )
+
+
 def translate(count: int, tools: int) -> None:
     """Decode requests and write those for the backend."""
-    body = BODY % b",".join(TOOL % number for number in range(tools))
+    declared = b",".join(TOOL % number for number in range(tools))
     for _ in range(count):
-        request, extra = decode_request(body, "forward")
-        turn = Turn(
-            model="m",
-            request=request,
-            instructions=None,
-            items=input_items(request.input),
-            tools=decode_tools(request.tools),
-            tool_choice="auto",
-            parallel_tool_calls=True,
-            text=resolve_text(request.text),
-            temperature=None,
-            top_p=None,
-            max_output_tokens=None,
-            reasoning_effort=None,
-            extra=extra,
-        )
-        codec.request(turn, CodecOptions())
+        codec.request(turn(declared), CodecOptions())
 
 
 def context(turns: int) -> None:

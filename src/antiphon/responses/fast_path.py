@@ -87,15 +87,15 @@ class EventPath:
 
     def text(self) -> DeltaFrames | None:
         """Return what writes more of the answer's text, if some is open."""
-        return self._of(self._stream.growing())
+        return self._of(self._stream.items.growing())
 
     def thoughts(self) -> DeltaFrames | None:
         """Return what writes more of the model's thoughts, if some are open."""
-        return self._of(self._stream.growing_thoughts())
+        return self._of(self._stream.items.growing_thoughts())
 
     def arguments(self, key: str) -> DeltaFrames | None:
         """Return what writes more of a call's arguments, if it is open."""
-        return self._of(self._stream.growing(key))
+        return self._of(self._stream.items.growing(key))
 
     def relayed(self, like: RelayedText) -> DeltaFrames | None:
         """Return what writes more of another server's text, if it is open."""

@@ -148,7 +148,7 @@ class Preparer:
 
     def run(self, prepared: Prepared, *, mute: bool = False) -> Run:
         """Return the Run of a prepared response; a `mute` one makes no Events but the last."""
-        return Run(prepared.plan, self._services, mute=mute, permit=prepared.permit, dialect=self._dialect)
+        return Run(prepared.plan, self._services, mute, prepared.permit, self._dialect)
 
     async def prepare_count(self, body: bytes, caller: Caller) -> Prepared:
         """Return a request whose tokens are only counted: a request as others are, which uses none.

@@ -46,16 +46,13 @@ class Run:
         self,
         plan: Plan,
         services: Services,
-        *,
         mute: bool = False,
         permit: Permit = FREE,
         dialect: Dialect = OPENAI,
     ) -> None:
         self.plan = plan
         emitter = dialect.mute() if mute else dialect.emitter()
-        self.stream = ResponseStream(
-            plan.response, plan.id_base, plan.options, emitter=emitter, writers=dialect.writers
-        )
+        self.stream = ResponseStream(plan.response, plan.id_base, plan.options, emitter, dialect.writers)
         self.body = b""
         self.error: APIError | None = None
         self.began_at = self.began = 0.0
@@ -64,7 +61,7 @@ class Run:
         self._services = services
         self._permit = permit
         self._outlet = Outlet(self.stream)
-        self._turns = Turns(plan, services, self.stream, self._outlet, links=dialect.links)
+        self._turns = Turns(plan, services, self.stream, self._outlet, dialect.links)
         self._fence = 0
         self._quiet = self._seen = 0
         self._task: asyncio.Task[object] | None = None
@@ -207,16 +204,17 @@ class Run:
     async def _end(self) -> None:
         """Commit, then send the terminal event: an immediate `previous_response_id` finds the response."""
         self._account()  # before anybody can know that it has ended, and ask for more
-        plan, output, texts = self.plan, self.stream.output, self.stream.model_texts
+        plan, stream = self.plan, self.stream
         thoughts: Mapping[str, int] = NO_IDS
-        if self.stream.calls_client or self.stream.relayed:
+        if stream.calls_client or stream.relayed:
             thoughts = self._services.recall.keep(
-                plan.owner, plan.turn.items, output, texts, plan.response.id, plan.turn.model
+                plan.owner, plan.turn.items, stream.output, stream.model_texts, plan.response.id, plan.turn.model
             )
         self._ended = True
         if plan.stored:
             try:
-                body = self.body if self._is_openai else to_json(self.stream.response)
+                body = self.body if self._is_openai else to_json(stream.response)
+                output, texts = stream.output, stream.model_texts
                 await commit(self._services, plan, body, output, self._fence, texts, thoughts, self._timing())
             except FenceError:
                 raise
@@ -225,11 +223,11 @@ class Run:
             except Exception:
                 unexpected("response", log, "response %s: storing it failed", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
-        assert self.stream.terminal is not None and self._outlet.sink is not None
+        assert stream.terminal is not None and self._outlet.sink is not None
         usage = self._turns.first_usage
-        before = succeed(self._services, plan, usage, self.backend_id)
+        before = succeed(self._services, plan, usage, self._turns.backend_id)
         # Nobody waits until these are read: what they were made from is let go of before.
-        self._outlet.sink.send([*self.stream.take(), self.stream.terminal])
+        self._outlet.sink.send([*stream.emitter.take(), stream.terminal])
         if before is not None and usage is not None:
             self.cache = await outcome(self._services, plan, before, usage, self.backend_id)
 

@@ -47,7 +47,7 @@ class Outlet(msgspec.Struct, eq=False):
 
     def send(self) -> bool:
         """Send what has come up; False where `drain` should come before more."""
-        events = self._stream.take()
+        events = self._stream.emitter.take()
         if not events or self.sink is None:
             return True
         return self.sink.send(events)

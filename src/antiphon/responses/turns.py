@@ -51,7 +51,7 @@ class Turns:
     """
 
     def __init__(
-        self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet, *, links: bool = True
+        self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet, links: bool = True
     ) -> None:
         self.spoke = 0.0
         self.steered = False
@@ -87,7 +87,8 @@ class Turns:
             await self._prewarm()
             return
         turns = 0
-        action = stream.action
+        stage = stream.stage
+        action = stage.state.action
         while action is _CALL_MODEL:
             await self._call_model()
             stream.end_turn()
@@ -99,7 +100,7 @@ class Turns:
                 raise APIError(
                     500, f"The model called tools {MOST_TURNS} times without an answer.", code="too_many_turns"
                 )
-            action = stream.action
+            action = stage.state.action
             if action is not _DONE:
                 action = await self._between_turns(action)
         if self._structured is not None and stream.complete:

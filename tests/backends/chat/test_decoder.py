@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from antiphon.backends.chat.answer_text import FilterSink
 from antiphon.core.deltas import CallStart, Finish, TextDelta
 from antiphon.core.tools.offers import Offer, Target
+from antiphon.core.turn import Turn
 from antiphon.errors import BackendError
 from antiphon.types.request import CreateResponse
 from tests.backends.chat.chats import PATCH, TIME, WEATHER, ask, call_chunk, chunk, heard, summary
@@ -343,3 +345,18 @@ def test_logprobs_of_a_whole_answer_are_those_of_its_text(message: dict[str, Any
     deltas = heard(turn, dumps({"choices": [choice]}).encode(), whole=True)
     (text,) = [delta for delta in deltas if isinstance(delta, TextDelta)]
     assert (text.text, loads(b"[%b]" % text.logprobs)) == ("Hi!", [token("Hi"), token("!")])
+
+
+@pytest.mark.parametrize(
+    "content", ["Hello", " \n", "\n\nHi", "[1] a", "a <b>", "{", "functools are", "<think>a</think>b", "é"]
+)
+@pytest.mark.parametrize("beside", [{}, {"reasoning": "Hm."}, {"tool_calls": [{"function": {"name": "get_time"}}]}])
+@pytest.mark.parametrize("turn", [TURN, ask()])
+def test_a_plain_whole_answer_is_read_as_one_that_is_looked_through(
+    content: str, beside: dict[str, Any], turn: Turn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = {"content": content, **beside}
+    whole = dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+    found = heard(turn, whole, whole=True)
+    monkeypatch.setattr(FilterSink, "_is_plain", lambda sink, text: False)
+    assert heard(turn, whole, whole=True) == found

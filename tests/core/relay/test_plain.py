@@ -66,7 +66,7 @@ def played(writers: WriterTable, *bodies: bytes, watched: bool = True) -> tuple[
             if decoder.error is not None:
                 raise decoder.error
             spoke.append(stream._relayer is not None and stream._relayer.spoke)
-            stream._stage.state = State.TURN  # as after calls of this server's tools
+            stream.stage.state = State.TURN  # as after calls of this server's tools
             stream.end_turn()
         made = stream.finish(2)
     except BackendError as error:

@@ -165,6 +165,14 @@ def test_a_silent_backend_gets_keepalives_after_the_first_event(client: Client) 
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
 
 
+@pytest.mark.slow
+def test_a_response_that_comes_whole_has_no_keepalives(client: Client) -> None:
+    made = [client.create(model="scripted", input=f"{delay}Late.")["id"] for delay in ("", "/delay 0.7\n")]
+    _, listed = client.get("/admin/requests")
+    quick, late = ([one["events"] for one in listed["data"] if one["id"] == id] for id in made)
+    assert quick == late
+
+
 class Slow(BaseHTTPRequestHandler):
     """A backend that talks for a minute, and tells when it is left alone."""
 

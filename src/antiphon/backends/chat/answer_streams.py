@@ -178,8 +178,8 @@ class ChatStream(Answer):
         try:
             if events:
                 decoder.feed(events, deltas)
-            if self._came + self._chunks.size > MOST_SAID:
-                _check_size(decoder)
+            if self._came + self._chunks.size > MOST_SAID and decoder.size > MOST_SAID:
+                raise _too_long()
             if decoder.ended:
                 self._end(deltas)
         except BackendError:
@@ -234,9 +234,8 @@ class ChatStream(Answer):
         self._note()
 
 
-def _check_size(decoder: ChatDecoder) -> None:
-    if decoder.size > MOST_SAID:
-        raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
+def _too_long() -> BackendError:
+    return BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
 
 
 WHOLE_LIMIT = 16 * 1024 * 1024
@@ -274,5 +273,6 @@ class WholeAnswer(Answer):
             decoder.feed([*parser.feed(body), *parser.close()], deltas)
             if parser.stray:
                 decoder.feed_stray(b"\n".join(parser.stray), deltas)
-        _check_size(decoder)
+        if decoder.size > MOST_SAID:
+            raise _too_long()
         decoder.finish(deltas)

@@ -13,7 +13,7 @@ from antiphon.backends.chat.profiles import ThinkPolicy
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.core.deltas import CallDelta, CallStart, Delta, ReasoningDelta, TextDelta
 from antiphon.core.json_encoding import to_json
-from antiphon.core.text.leaks import CHANNELS, NO_FAMILIES, Families, LeakedCall, LeakFilter, open_filters
+from antiphon.core.text.leaks import CHANNELS, NO_FAMILIES, Families, LeakedCall, LeakFilter, holds_none, open_filters
 from antiphon.core.text.leaks.base import json_at
 from antiphon.core.text.thoughts import ThinkSplitter
 from antiphon.core.tools.tool_map import ToolMap
@@ -88,32 +88,46 @@ class TakesCalls(Protocol):
         ...
 
 
-class FilterSink:
-    """Ordinary text: inline thoughts and leaked calls are taken out."""
+class FilterSink(msgspec.Struct, eq=False):
+    """Ordinary text: inline thoughts and leaked calls are taken out.
 
-    __slots__ = ("_begun", "_calls", "_filters", "_logprobs", "_splitter", "unopened")
+    What looks for them is made with the first piece: a whole text that has none of their characters needs none of it.
+    """
 
-    def __init__(self, policy: TextPolicy, tools: ToolMap, calls: TakesCalls) -> None:
-        self._calls = calls
-        self._splitter = (
-            None
-            if policy.think == "off"
-            else ThinkSplitter(opened=policy.think == "opened", unsure=policy.think == "unsure")
-        )
-        self.unopened = False
-        # Without calls there is nothing to rescue, but Harmony's channels have to be told apart all the same.
-        offers = tools.offers if policy.calls else {}
-        leaks = policy.leaks if offers else _channels(tuple(policy.leaks))
-        self._filters: list[LeakFilter] = []
+    _policy: TextPolicy
+    _tools: ToolMap
+    _calls: TakesCalls
+    unopened: bool = False
+    _whole: bool = False
+    _opened: bool = False
+    _splitter: ThinkSplitter | None = None
+    _filters: list[LeakFilter] = []
+    _logprobs: bytes = b""
+    _begun: bool = False
+
+    def _open(self) -> None:
+        policy = self._policy
+        self._opened = True
+        if policy.think != "off":
+            self._splitter = ThinkSplitter(opened=policy.think == "opened", unsure=policy.think == "unsure")
+            self._splitter.whole = self._whole
+        leaks = self._leaks()
         if leaks:
-            schemas = {name: offer.parameters for name, offer in offers.items()}
-            self._filters = open_filters(leaks, schemas, tools.meant_name, policy.own_leaks)
-        self._logprobs = b""
-        self._begun = False
+            schemas = {name: offer.parameters for name, offer in self._tools.offers.items()} if policy.calls else {}
+            self._filters = open_filters(leaks, schemas, self._tools.meant_name, policy.own_leaks)
+
+    def _leaks(self) -> Sequence[str]:
+        """Return what is looked for: without calls there is nothing to rescue, but Harmony's channels are told apart."""
+        policy = self._policy
+        return policy.leaks if policy.calls and self._tools.offers else _channels(tuple(policy.leaks))
 
     @property
     def marks(self) -> frozenset[str] | None:
         """What text must have one of to be looked at; all of it is while something is held back."""
+        if not self._opened:
+            if self._policy.think != "off":
+                return None
+            self._open()
         if self._splitter is not None or self._logprobs:
             return None
         marks = NO_MARKS
@@ -126,16 +140,32 @@ class FilterSink:
 
     def expect_whole(self) -> None:
         """Be told that the next piece is the whole text."""
+        self._whole = True
         if self._splitter is not None:
             self._splitter.whole = True
 
+    def _is_plain(self, text: str) -> bool:
+        """Tell whether all of a whole text is answer, and nothing in it looks like thoughts or a call."""
+        policy = self._policy
+        if "<" in text or text.isspace() or not (policy.think == "off" or (policy.think == "auto" and "[" not in text)):
+            return False  # each tag begins with one of the two, and Harmony's channels as well
+        return not (policy.calls and self._tools.offers) or holds_none(text, policy.leaks, policy.own_leaks)
+
     def thoughts_came(self) -> None:
         """Be told that thoughts came in a field of their own."""
+        if not self._opened:
+            self._open()
         if self._splitter is not None:
             self._splitter.thoughts_came()
 
     def feed(self, text: str, logprobs: bytes, out: list[Delta]) -> None:
         """Split a piece; its logprobs go with the next text that is certain."""
+        if not self._opened:
+            if self._whole and self._is_plain(text):
+                self._opened = self._begun = True
+                out.append(TextDelta(text, logprobs))
+                return
+            self._open()
         if logprobs:
             self._logprobs += b"," + logprobs if self._logprobs else logprobs
         if self._splitter is None:
@@ -151,6 +181,7 @@ class FilterSink:
 
     def end(self, out: list[Delta], *, before_call: bool, cut: bool) -> None:
         """Give what is held back; blank lines between thoughts and a call are no message."""
+        self._opened = True
         if self._splitter is not None:
             for piece in self._splitter.close():
                 if not (before_call and not self._begun and not piece.text.strip()):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Raw
 
-from antiphon.backends.chat.answer_text import TextPolicy
+from antiphon.backends.chat.answer_text import TextPolicy, open_sink
 from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, calls_of, constraint, declared_size, is_long
 from antiphon.backends.chat.frames import ChatCall, Frame, Frames, frame_key
@@ -18,6 +18,7 @@ from antiphon.backends.chat.opaque.fields import Origin
 from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.opaque.sending import Carried
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
+from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.learning.chat_wishes import OFF, add_effort, drop
 from antiphon.backends.learning.refusal_words import KEYWORD
 from antiphon.core.json_encoding import to_json
@@ -155,24 +156,25 @@ def decoder(
 
     `learn` is told in which field a model's thoughts come.
     """
+    tools, profile, emulation = call.tools, options.profile, call.emulation
+    leaks = profile.leaks + options.leaks if options.leaks else profile.leaks
+    policy = TextPolicy(call.think, leaks, options.own_leaks, turn.tool_choice != "none")
+    calls = Calls(tools, call_base, turn.parallel_tool_calls, turn.items, call.keep_ids)
+    sink = open_sink(emulation, policy, tools, calls)
     return ChatDecoder(
-        call.tools,
-        options.profile,
-        call_base=call_base,
-        policy=TextPolicy(
-            call.think,
-            options.profile.leaks + options.leaks if options.leaks else options.profile.leaks,
-            options.own_leaks,
-            calls=turn.tool_choice != "none",
-        ),
-        parallel=turn.parallel_tool_calls,
-        logprobs=_wants_logprobs(turn),
-        emulation=call.emulation,
-        history=turn.items,
+        calls,
+        Gatherer(call.origin, profile.reasoning_out, call.removed, learn),
+        sink,
+        sink.marks,
+        _wants_logprobs(turn),
+        None if policy.calls else [],
+        bool(policy.calls and leaks and tools.offers) and emulation is None,
+        tools=tools,
+        policy=policy,
+        profile=profile,
         need_reason=options.need_reason,
         forced=call.forced,
-        kept=Gatherer(call.origin, options.profile.reasoning_out, call.removed, learn),
-        keep_ids=call.keep_ids,
+        emulated=emulation is not None,
     )
 
 

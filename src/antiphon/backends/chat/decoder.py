@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.backends.chat.answer_text import NO_MARKS, TextPolicy, as_text, calls_at_end, open_sink
+from antiphon.backends.chat.answer_text import NO_MARKS, TextPolicy, as_text, calls_at_end
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
 from antiphon.backends.chat.answers.errors import (
@@ -23,11 +22,8 @@ from antiphon.backends.chat.answers.lenient import read_chunk
 from antiphon.backends.chat.answers.odd_streams import badly_framed, goes_on, json_lines, says_done
 from antiphon.backends.chat.answers.side_fields import sources_of
 from antiphon.backends.chat.answers.usage import add_logprobs, find_usage, usage_from
-from antiphon.backends.chat.emulation import Emulation
 from antiphon.backends.chat.message_reader import MessageReader
-from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.profiles import Profile
-from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.error_words import parse
 from antiphon.core.deltas import Delta, Finish, FinishReason, TextDelta, UsageReport, tier_of
 from antiphon.core.fast_path import FastPath
@@ -36,7 +32,6 @@ from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.errors import BackendError
 from antiphon.types.chat import ChatChoice, ChatChunk, ChatUsage
-from antiphon.types.items import Item
 
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
 _text = msgspec.json.Decoder(str)
@@ -47,81 +42,40 @@ MOST_CONTAINERS = 10_000
 MOST_CONTAINERS_OF_WHOLE = 200_000
 """The same of an answer that comes whole, which is read in a thread: 20 logprobs for each of 8,000 tokens."""
 
-MOST_THOUGHTS = 4_096
-"""Last pieces of thoughts in which calls are looked for."""
-
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
 
-class ChatDecoder(MessageReader):
+class ChatDecoder(MessageReader, kw_only=True):
     """Reads the answer to one request, streamed or whole.
 
     `ended` tells that the backend has said `[DONE]`. An answer is at its end with a `finish_reason`, which `finish` asks for:
     servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one. `forced`: an
-    answer that is not cut off or refused must have a call.
+    answer that is not cut off or refused must have a call. `emulated`: it is held to a schema.
     """
 
-    __slots__ = (
-        "_emulated",
-        "_forced",
-        "_halves",
-        "_message",
-        "_need_reason",
-        "_odd",
-        "_odd_ones",
-        "_policy",
-        "_profile",
-        "_reason",
-        "_template",
-        "_tier",
-        "_tools",
-        "_usage",
-        "ended",
-    )
-
-    def __init__(
-        self,
-        tools: ToolMap,
-        profile: Profile,
-        *,
-        call_base: str,
-        policy: TextPolicy = TextPolicy(),  # noqa: B008 (frozen)
-        parallel: bool = True,
-        logprobs: bool = False,
-        emulation: Emulation | None = None,
-        history: Sequence[Item] = (),
-        need_reason: bool = True,
-        forced: bool = False,
-        kept: Gatherer | None = None,
-        keep_ids: bool = False,
-    ) -> None:
-        calls = Calls(tools, call_base, parallel=parallel, history=history, keep_ids=keep_ids)
-        sink = open_sink(emulation, policy, tools, calls)
-        gatherer = kept if kept is not None else Gatherer()
-        super().__init__(calls, gatherer, sink, calls_wanted=policy.calls, logprobs=logprobs)
-        self.ended = False
-        self._tools = tools
-        self._policy = policy
-        if policy.calls and policy.leaks and tools.offers and emulation is None:
-            self._thoughts = deque(maxlen=MOST_THOUGHTS)
-        self._halves = Halves()
-        self._profile = profile
-        self._need_reason = need_reason
-        self._forced = forced
-        self._emulated = emulation is not None
-        self._usage: ChatUsage | None = None
-        self._tier = ""
-        self._reason: FinishReason | None = None
-        self._message: ChatChoice | None = None  # a whole answer in a stream
-        self._odd = b""
-        self._odd_ones = 0
-        self._template: ChunkTemplate | None = None  # whole answers need none
+    tools: ToolMap
+    policy: TextPolicy
+    profile: Profile
+    need_reason: bool
+    forced: bool
+    emulated: bool
+    ended: bool = False
+    _halves: Halves | None = None
+    _usage: ChatUsage | None = None
+    _tier: str = ""
+    _reason: FinishReason | None = None
+    # A whole answer in a stream.
+    _message: ChatChoice | None = None
+    _odd: bytes = b""
+    _odd_ones: int = 0
+    # Whole answers need none.
+    _template: ChunkTemplate | None = None
 
     @property
     def all_thoughts(self) -> bool:
         """Tell whether the answer, which has ended, is thoughts and nothing else."""
-        said = self._text_size or self._calls.started or self._pictures
+        said = self._text_size or self.calls.started or self._pictures
         return self._reasoning_size > 0 and not said and self._reason is FinishReason.STOP
 
     @property
@@ -160,7 +114,7 @@ class ChatDecoder(MessageReader):
                 if (parts := badly_framed(payload)) and not self.ended:
                     self.feed(parts, out)
                     continue
-                chunk = read_chunk(payload, self._halves)
+                chunk = self._lenient(payload)
             if chunk.error is not None or chunk.usage is not None or not chunk.choices:
                 self._about(chunk, payload)
             for choice in chunk.choices or ():
@@ -179,20 +133,20 @@ class ChatDecoder(MessageReader):
 
         Before anything else is fed, `settle` has to be told what they said.
         """
-        template, marks = self._template, self._marks
-        if template is None or self._logprobs or self._unwanted is not None:
+        template, marks = self._template, self.marks
+        if template is None or self.logprobs or self.unwanted is not None:
             return False
         straight = None
         if template.thoughts_only:
-            if self._reasoning_size and self._seen and self._kept.field:  # the first thoughts tell more than their text
+            if self._reasoning_size and self._seen and self.kept.field:  # the first thoughts tell more than their text
                 straight, marks = path.thoughts(), NO_MARKS
         elif marks is None:
             return False
         elif template.text_only:
-            if not self._kept.dirty or self._text_size != self._text_before:
+            if not self.kept.dirty or self._text_size != self._text_before:
                 straight = path.text()
-        elif template.arguments_only and not (marks or self._kept.dirty):
-            call = self._calls.growing(template.index)
+        elif template.arguments_only and not (marks or self.kept.dirty):
+            call = self.calls.growing(template.index)
             straight = path.arguments(call.key) if call is not None else None
         if straight is None or marks is None:
             return False
@@ -209,11 +163,11 @@ class ChatDecoder(MessageReader):
         elif template.thoughts_only:
             self._reasoning_size += sum(map(len, texts))
             self._text_before = self._text_size
-            if self._thoughts is not None:
-                self._thoughts += texts
+            if self.keeps_thoughts:
+                self._keep_thoughts(texts)
         else:
             self._text_before = self._text_size
-            self._calls.grew(template.index, texts)
+            self.calls.grew(template.index, texts)
 
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
         """Read a whole answer. Raises BackendError where it is none."""
@@ -227,7 +181,7 @@ class ChatDecoder(MessageReader):
             if lines:
                 self.feed(lines, out)
                 return
-            answer = read_chunk(body, self._halves)
+            answer = self._lenient(body)
         self._about(answer, body)
         for choice in answer.choices or ():
             if not choice.index:
@@ -253,38 +207,46 @@ class ChatDecoder(MessageReader):
 
     def finish(self, out: list[Delta]) -> None:
         """Add what the end brings: text held back, the usage, the reason. Raises BackendError for an answer without an end."""
-        if self._message is not None and not self.size and not self._calls.count:
+        if self._message is not None and not self.size and not self.calls.count:
             self._read_whole(self._message, out)
-        self._end_text(out, before_call=False, cut=self.cut is not None)
+        if self.marks is None or self.marks:
+            self._end_text(out, before_call=False, cut=self.cut is not None)
         if self._side is not None and self._text_size:
             self._side.flush(out)
         if self._thoughts and self.all_thoughts:
-            for call in calls_at_end(self._policy, self._tools, "".join(self._thoughts)):
-                self._calls.whole("", call.name, call.arguments, out)
-        self._calls.close(out if self._unwanted is None else self._unwanted)
-        if self._unwanted:
-            out.append(TextDelta("\n" * bool(self._text_size) + as_text(self._unwanted)))
+            for call in calls_at_end(self.policy, self.tools, "".join(self._thoughts)):
+                self.calls.whole("", call.name, call.arguments, out)
+        self.calls.close(out if self.unwanted is None else self.unwanted)
+        if self.unwanted:
+            out.append(TextDelta("\n" * bool(self._text_size) + as_text(self.unwanted)))
             self._reason = FinishReason.STOP if self._reason is FinishReason.TOOL_CALLS else self._reason
-        if self._kept.dirty:
-            self._kept.give(out)
-        if self._kept.removed:
-            out += self._kept.removed
+        if self.kept.dirty:
+            self.kept.give(out)
+        if self.kept.removed:
+            out += self.kept.removed
         if self._usage is not None:
-            out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
-        said = self.size > 0 or self._calls.started > 0 or self._pictures > 0
-        ended = self._whole or (self.ended and not self._need_reason)
+            out.append(UsageReport(usage_from(self._usage, self.profile, self._reasoning_size, self._text_size)))
+        calls = self.calls
+        said = bool(self._text_size or self._reasoning_size or calls.size or calls.started or self._pictures)
+        ended = self._whole or (self.ended and not self.need_reason)
         check_end(self._reason, said=said, ended=ended, may_be_empty=self._seen, odd=self._odd)
-        called = self._calls.started > 0 and self._unwanted is None
+        called = calls.started > 0 and self.unwanted is None
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
-        if self._forced and not (called or self._refused or self._excused(reason)):
+        if self.forced and not (called or self._refused or self._excused(reason)):
             raise unforced()
         out.append(Finish(reason, service_tier=self._tier))
 
     def _excused(self, reason: FinishReason) -> bool:
         """Tell whether an answer was cut off before its forced call: text tells that none would have come."""
-        return reason.cut and (self._emulated or not self._text_size)
+        return reason.cut and (self.emulated or not self._text_size)
 
     # One chunk
+
+    def _lenient(self, payload: bytes) -> ChatChunk:
+        """Read what the decoder refuses. Raises BackendError."""
+        if self._halves is None:
+            self._halves = Halves()
+        return read_chunk(payload, self._halves)
 
     def _about(self, chunk: ChatChunk, payload: bytes) -> None:
         """Take in what a chunk says beside its choices. One that has none is looked through for an error's words."""
@@ -324,10 +286,10 @@ class ChatDecoder(MessageReader):
         if message is not None:
             self._whole = True
             if isinstance(message.content, str):
-                self._sink.expect_whole()
+                self.sink.expect_whole()
             begun = len(out)
             self._read(choice, message, out)
-            if self._logprobs and choice.logprobs is not None:
+            if self.logprobs and choice.logprobs is not None:
                 self._end_text(out, before_call=False, cut=self.cut is not None)
                 add_logprobs(choice.logprobs, out, begun)
 

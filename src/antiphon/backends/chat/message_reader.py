@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Raw
 
 from antiphon.backends.chat.answer_text import TextSink
@@ -19,54 +20,47 @@ from antiphon.core.json_encoding import to_json
 from antiphon.errors import BackendError
 from antiphon.types.chat import ChatChoice, ChatDelta, ChatPart, ChatToolCall
 
+MOST_THOUGHTS = 4_096
+"""Last pieces of thoughts in which calls are looked for."""
 
-class MessageReader:
-    """Reads the message of one answer, delta by delta, or whole. It does not know how the answer ends."""
 
-    __slots__ = (
-        "_calls",
-        "_kept",
-        "_logprobs",
-        "_marks",
-        "_pictures",
-        "_reasoning_size",
-        "_refused",
-        "_seen",
-        "_side",
-        "_sink",
-        "_text_before",
-        "_text_size",
-        "_thoughts",
-        "_unwanted",
-        "_whole",
-    )
+class MessageReader(msgspec.Struct, eq=False):
+    """Reads the message of one answer, delta by delta, or whole. It does not know how the answer ends.
 
-    def __init__(self, calls: Calls, kept: Gatherer, sink: TextSink, *, calls_wanted: bool, logprobs: bool) -> None:
-        self._calls = calls
-        self._kept = kept
-        self._sink = sink
-        self._marks = sink.marks  # without one of these, text is answer
-        self._logprobs = logprobs
-        self._unwanted: list[Delta] | None = None if calls_wanted else []  # calls that were forbidden
-        self._refused = False
-        self._thoughts: deque[str] | None = None  # the last pieces of them, where a call may be among them
-        self._reasoning_size = 0
-        self._text_size = 0
-        self._text_before = 0  # the size of the text when thoughts or a call came last
-        self._whole = False  # what is read is not a fragment
-        self._seen = False  # a delta that said nothing: the answer may be empty
-        self._pictures = 0
-        self._side: SideFields | None = None  # citations and pictures, if there are any
+    `marks`: without one of these, text is answer. `unwanted` gathers calls that were forbidden. `keeps_thoughts`: a call may be
+    among them.
+    """
+
+    calls: Calls
+    kept: Gatherer
+    sink: TextSink
+    marks: frozenset[str] | None
+    logprobs: bool
+    unwanted: list[Delta] | None
+    keeps_thoughts: bool
+    _thoughts: deque[str] | None = None
+    _refused: bool = False
+    _reasoning_size: int = 0
+    _text_size: int = 0
+    # The size of the text when thoughts or a call came last.
+    _text_before: int = 0
+    # What is read is not a fragment.
+    _whole: bool = False
+    # A delta that said nothing: the answer may be empty.
+    _seen: bool = False
+    _pictures: int = 0
+    # Citations and pictures, if there are any.
+    _side: SideFields | None = None
 
     @property
     def size(self) -> int:
         """Characters that have been said so far."""
-        return self._text_size + self._reasoning_size + self._calls.size
+        return self._text_size + self._reasoning_size + self.calls.size
 
     @property
     def unopened(self) -> bool:
         """Tell whether the answer began with thoughts that only a closing tag told."""
-        return self._sink.unopened
+        return self.sink.unopened
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
         reasoning, content = delta.reasoning_content or delta.reasoning, delta.content
@@ -81,23 +75,23 @@ class MessageReader:
                 and (delta.thinking or delta.reasoning_text or delta.provider_specific_fields or delta.reasoning_opaque)
             )
         ):
-            reasoning = self._kept.take(delta, reasoning)
+            reasoning = self.kept.take(delta, reasoning)
         if reasoning:
             if not self._reasoning_size:
-                self._sink.thoughts_came()
+                self.sink.thoughts_came()
             self._reasoning_size += len(reasoning)
             self._text_before = self._text_size
             out.append(ReasoningDelta(reasoning))
-            if self._thoughts is not None:
-                self._thoughts.append(reasoning)
-            if not self._kept.field:
-                self._kept.note_field(delta)
+            if self.keeps_thoughts:
+                self._keep_thoughts((reasoning,))
+            if not self.kept.field:
+                self.kept.note_field(delta)
         if content:
             if isinstance(content, str):
                 self._say(content, choice, out)
             else:
-                if self._kept.dirty and self._text_size == self._text_before:
-                    self._kept.give(out)
+                if self.kept.dirty and self._text_size == self._text_before:
+                    self.kept.give(out)
                 self._parts(content, choice, out)
         else:
             self._seen = True
@@ -111,12 +105,17 @@ class MessageReader:
             self._end_text(out, before_call=True)
             self._call(ChatToolCall(index=0, function=delta.function_call), out)
 
+    def _keep_thoughts(self, pieces: Sequence[str]) -> None:
+        if self._thoughts is None:
+            self._thoughts = deque(maxlen=MOST_THOUGHTS)
+        self._thoughts += pieces
+
     def _say(self, content: str, choice: ChatChoice, out: list[Delta]) -> None:
         """Add a piece of the answer's text."""
-        if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
-            self._kept.give(out)
-        marks = self._marks
-        if marks is not None and not self._logprobs and (not marks or marks.isdisjoint(content)):
+        if self.kept.dirty and self._text_size == self._text_before:  # else it would part the message
+            self.kept.give(out)
+        marks = self.marks
+        if marks is not None and not self.logprobs and (not marks or marks.isdisjoint(content)):
             self._text_size += len(content)
             out.append(TextDelta(content))  # nearly all of them, without a call
         else:
@@ -126,24 +125,24 @@ class MessageReader:
         """Add calls, or pieces of them."""
         self._end_text(out, before_call=True)
         self._text_before = self._text_size
-        if self._kept.dirty:
-            self._kept.give(out)
-        self._calls.chunk += 1
+        if self.kept.dirty:
+            self.kept.give(out)
+        self.calls.chunk += 1
         for call in calls:
             self._call(call, out)
 
     def _go_on(self, index: int | None, arguments: str, out: list[Delta]) -> None:
         """Add a piece of a call's arguments, from a delta that says nothing else."""
-        if self._marks is None or self._marks:
+        if self.marks is None or self.marks:
             self._end_text(out, before_call=True)
         self._text_before = self._text_size
-        if self._kept.dirty:
-            self._kept.give(out)
-        calls = self._calls
+        if self.kept.dirty:
+            self.kept.give(out)
+        calls = self.calls
         calls.chunk += 1
         if calls.count > MOST_CALLS:
             raise _too_many_calls()
-        calls.fragment(index, "", "", arguments, out if self._unwanted is None else self._unwanted)
+        calls.fragment(index, "", "", arguments, out if self.unwanted is None else self.unwanted)
 
     @property
     def _beside(self) -> SideFields:
@@ -158,7 +157,7 @@ class MessageReader:
             self._beside.annotations(delta.annotations, self._text_size)
         if delta.images is not None:
             self._picture(delta.images, out)
-        if self._text_size and self._marks is not None:
+        if self._text_size and self.marks is not None:
             self._beside.flush(out)
 
     def _picture(self, raw: Raw, out: list[Delta]) -> None:
@@ -170,7 +169,7 @@ class MessageReader:
         self._pictures += len(out) - before
 
     def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
-        if self._calls.count > MOST_CALLS:
+        if self.calls.count > MOST_CALLS:
             raise _too_many_calls()
         function, custom = call.function, call.custom
         if custom is not None:
@@ -179,17 +178,17 @@ class MessageReader:
             name, text = function.name or "", arguments_text(function.arguments)
         else:
             name, text = call.name or "", arguments_text(call.arguments)
-        if self._unwanted is not None:
-            out = self._unwanted
+        if self.unwanted is not None:
+            out = self.unwanted
         at = len(out)
         if self._whole:
-            self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
+            self.calls.whole(call.id or "", name, text, out, raw=custom is not None)
         elif function is not None or custom is not None or call.id or name or text:
-            self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
+            self.calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
         signed = call.extra_content or call.provider_specific_fields or call.thought_signature
-        if (signed or (call.id and is_signed(call.id))) and self._unwanted is None:
-            self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
-            self._kept.give(out, at)
+        if (signed or (call.id and is_signed(call.id))) and self.unwanted is None:
+            self.kept.sign(call, self.calls.id_of(call.index, call.id or ""))
+            self.kept.give(out, at)
 
     def _refuse(self, text: str, out: list[Delta]) -> None:
         self._refused = True
@@ -202,7 +201,7 @@ class MessageReader:
                 thoughts = part.thinking
                 text = thoughts if isinstance(thoughts, str) else "".join(inner.text or "" for inner in thoughts)
                 if text:
-                    self._kept.note_content()
+                    self.kept.note_content()
                     self._text_before = self._text_size
                     self._reasoning_size += len(text)
                     out.append(ReasoningDelta(text))
@@ -218,19 +217,19 @@ class MessageReader:
     def _text(self, text: str, choice: ChatChoice, out: list[Delta]) -> None:
         self._text_size += len(text)
         logprobs = b""
-        if self._logprobs and choice.logprobs is not None and not self._whole:
+        if self.logprobs and choice.logprobs is not None and not self._whole:
             logprobs = logprob_pieces(choice.logprobs)
-        marks = self._marks
+        marks = self.marks
         if marks is not None and (not marks or marks.isdisjoint(text)):
             out.append(TextDelta(text, logprobs))
         else:
-            self._sink.feed(text, logprobs, out)
-            self._marks = self._sink.marks
+            self.sink.feed(text, logprobs, out)
+            self.marks = self.sink.marks
 
     def _end_text(self, out: list[Delta], *, before_call: bool, cut: bool = False) -> None:
-        if self._marks is None or self._marks:
-            self._sink.end(out, before_call=before_call, cut=cut)
-            self._marks = self._sink.marks
+        if self.marks is None or self.marks:
+            self.sink.end(out, before_call=before_call, cut=cut)
+            self.marks = self.sink.marks
 
 
 def _too_many_calls() -> BackendError:

@@ -137,48 +137,29 @@ class _ChatCall:
             self.name += piece
 
 
-class Calls:
+class Calls(msgspec.Struct, eq=False):
     """All calls of one answer.
 
     Fragments find their call by index and id, of which servers may send either or both, or the same for several calls; what
     cannot belong to a call any more begins another one. The ids that a client gets are unique in the answer and in the
-    `history` that it is an answer to: clients pair by id.
+    `history` that it is an answer to: clients pair by id. Without ids of the backend's own they begin with `base`.
     """
 
-    __slots__ = (
-        "_base",
-        "_by_id",
-        "_by_index",
-        "_history",
-        "_ids",
-        "_last",
-        "_longest_id",
-        "_newest",
-        "_parallel",
-        "_tools",
-        "chunk",
-        "count",
-        "size",
-        "started",
-    )
-
-    def __init__(
-        self, tools: ToolMap, base: str, *, parallel: bool, history: Iterable[Item] = (), keep_ids: bool = False
-    ) -> None:
-        self.count = 0
-        self.started = 0
-        self.size = 0
-        self._tools = tools
-        self._base = base
-        self._parallel = parallel
-        self._history = history
-        self._longest_id = LONGEST_KEPT_ID if keep_ids else LONGEST_ID
-        self._ids: FreshIds | None = None
-        self._by_id: dict[str, _ChatCall] = {}
-        self._by_index: dict[int, _ChatCall] = {}
-        self._last: _ChatCall | None = None
-        self._newest: _ChatCall | None = None
-        self.chunk = 0  # the chunk that the fragments come in: its reader counts
+    tools: ToolMap
+    base: str
+    parallel: bool
+    history: Iterable[Item] = ()
+    keep_ids: bool = False
+    count: int = 0
+    started: int = 0
+    size: int = 0
+    # The chunk that the fragments come in: its reader counts.
+    chunk: int = 0
+    _ids: FreshIds | None = None
+    _by_id: dict[str, _ChatCall] = {}
+    _by_index: dict[int, _ChatCall] = {}
+    _last: _ChatCall | None = None
+    _newest: _ChatCall | None = None
 
     def fragment(
         self, index: int | None, id: str, name: str, arguments: str, out: list[Delta], *, raw: bool = False
@@ -258,16 +239,17 @@ class Calls:
             return False
         if call.name and call.chunk == self.chunk:
             return True  # nobody cuts a name within one chunk
-        meant = self._tools.meant
+        meant = self.tools.meant
         return bool(meant(call.name) and meant(name) and not meant(call.name + name))
 
     def _open(self, index: int | None, id: str, out: list[Delta]) -> _ChatCall:
         if self._last is not None:
             self._end(self._last, out)
         if self._ids is None:
-            self._ids = FreshIds(call_ids(self._history))
-        own = f"{self._base}{self.count:02d}"
-        fresh = self._ids.take(id if 0 < len(id) <= self._longest_id else own, own)
+            self._ids = FreshIds(call_ids(self.history))
+        own = f"{self.base}{self.count:02d}"
+        longest = LONGEST_KEPT_ID if self.keep_ids else LONGEST_ID
+        fresh = self._ids.take(id if 0 < len(id) <= longest else own, own)
         call = _ChatCall(str(self.count), index, fresh)
         self.count += 1
         if id:
@@ -297,7 +279,7 @@ class Calls:
             self._pass_on(call, arguments, out)
 
     def _is_taken(self, call: _ChatCall) -> bool:
-        return self._parallel or call.key == "0"
+        return self.parallel or call.key == "0"
 
     def _pass_on(self, call: _ChatCall, arguments: str, out: list[Delta]) -> None:
         if not self._is_taken(call):
@@ -313,13 +295,13 @@ class Calls:
 
     def _start(self, call: _ChatCall, out: list[Delta]) -> None:
         if not call.name:
-            offers = self._tools.offers
+            offers = self.tools.offers
             if len(offers) != 1:
                 raise BackendError(502, "The backend sent a tool call without a name.")
             call.name = next(iter(offers))
         call.started = True
         self.started += 1
-        target = self._tools.target(call.name)
+        target = self.tools.target(call.name)
         if target.kind == CUSTOM and not call.raw:
             call.unwrapper = Unwrapper()
         call.plain = call.unwrapper is None and not call.raw
@@ -341,7 +323,7 @@ class Calls:
                 out.append(CallDelta(call.key, rest))
 
     def _is_bundle(self, call: _ChatCall) -> bool:
-        return BUNDLE in call.name and self._tools.meant(call.name) is None
+        return BUNDLE in call.name and self.tools.meant(call.name) is None
 
     def _unbundle(self, call: _ChatCall, out: list[Delta]) -> None:
         """Give the calls of a bundle in its place; one that holds none is a call that nobody offered."""

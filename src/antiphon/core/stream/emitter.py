@@ -42,9 +42,11 @@ class Emitter:
         """Characters that were told, where a front end counts them."""
         self._pending: list[Event] = []
 
-    def take(self) -> list[Event]:
+    def take(self) -> Sequence[Event]:
         """Return the Events emitted since the last call, in order."""
         pending = self._pending
+        if not pending:
+            return ()
         self._pending = []
         return pending
 

@@ -37,8 +37,8 @@ class OpenItems(msgspec.Struct, eq=False):
     kept: dict[str, ModelText] = {}
     _beside: list[Opaque] = []
     _thoughts_id: str = ""
-    _calls: dict[str, CallItemWriter] = {}
-    _closed_calls: set[str] = set()
+    # By key; None for one of this Turn that is closed.
+    _calls: dict[str, CallItemWriter | None] = {}
 
     def growing(self, key: str = "") -> Growing | None:
         """Return the text that grows: of the message or, by its key, of a client's call. None where other events tell of it."""
@@ -53,7 +53,8 @@ class OpenItems(msgspec.Struct, eq=False):
     def begin_message(self) -> AnswerWriter:
         """Close the reasoning and open a message."""
         self._begin()
-        self.message = self._writers.message(self._emitter, *self._output.allocate("msg"))
+        item_id, index = self._output.allocate("msg")
+        self.message = self._writers.message(self._emitter, item_id, index)
         return self.message
 
     def begin_reasoning(self) -> TextWriter:
@@ -89,8 +90,9 @@ class OpenItems(msgspec.Struct, eq=False):
     def before_call(self) -> None:
         """Close open items before a call, so that the client can run earlier calls while the next one streams."""
         self._begin()
-        for key in [key for key, writer in self._calls.items() if is_object(writer.arguments)]:
-            self._close_call(key, "completed")
+        for key, writer in self._calls.items():
+            if writer is not None and is_object(writer.arguments):
+                self._close_call(key, writer, "completed")
 
     def feed_call(self, delta: CallDelta) -> bool:
         """Append to a call's arguments; False where no such call is open, or was closed already and this is but a blank."""
@@ -99,20 +101,22 @@ class OpenItems(msgspec.Struct, eq=False):
             if delta.text:
                 writer.text(delta.text)
             return True
-        return delta.key in self._closed_calls and not delta.text.strip()
+        return delta.key in self._calls and not delta.text.strip()
 
     def close(self, status: str) -> None:
         """Close all items at the Turn's end."""
         self._close_texts(status)
         if self._calls:
-            for key in list(self._calls):
-                self._close_call(key, status)
-        self._closed_calls.clear()
+            for key, writer in self._calls.items():
+                if writer is not None:
+                    self._close_call(key, writer, status)
+            self._calls.clear()
 
     def _begin(self) -> None:
         self._stage.check("feed")
         self.spoke = True
-        self._close_texts("completed")
+        if self.message is not None or self.reasoning is not None:
+            self._close_texts("completed")
 
     def _seal(self, text: str) -> str | None:
         """Seal the thoughts that are being closed, with what goes with them."""
@@ -129,7 +133,6 @@ class OpenItems(msgspec.Struct, eq=False):
             self._beside = []
         self.reasoning = self.message = None
 
-    def _close_call(self, key: str, status: str) -> None:
-        writer = self._calls.pop(key)
-        self._closed_calls.add(key)
+    def _close_call(self, key: str, writer: CallItemWriter, status: str) -> None:
+        self._calls[key] = None
         self._output.keep(writer.index, writer.close(status))

@@ -13,7 +13,7 @@ times and the random base of its ids are arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from msgspec import Raw
@@ -76,21 +76,18 @@ class ResponseStream(ToolStream):
         response: Response,
         id_base: str,
         options: StreamTerms | None = None,
-        *,
         emitter: Emitter | None = None,
         writers: WriterTable = OPENAI_WRITERS,
     ) -> None:
         self.response = response
         self.terminal: Event | None = None
         self.emitter = emitter if emitter is not None else Emitter()
-        self.take = self.emitter.take  # returns the Events that came up since the last call
         self._options = options or StreamTerms()
         self._item_list = Output(id_base)
         self._output = self._item_list.items
-        self._stage = Stage()
+        self.stage = Stage()
         self._writers = writers
-        self._items = OpenItems(self.emitter, writers, self._item_list, self._options, self._stage)
-        self.growing, self.growing_thoughts = self._items.growing, self._items.growing_thoughts
+        self.items = OpenItems(self.emitter, writers, self._item_list, self._options, self.stage)
         self._servers: ServerCalls | None = None
         self._made: dict[int, MadeWriter] = {}
         self.unseen = unseen(self.emitter, writers)
@@ -103,26 +100,30 @@ class ResponseStream(ToolStream):
     @property
     def state(self) -> State:
         """Its state (`transitions.State`)."""
-        return self._stage.state
+        return self.stage.state
 
     @property
     def action(self) -> Action:
         """What the driver has to do next."""
-        return self._stage.state.action
+        return self.stage.state.action
 
     # Events
 
+    def take(self) -> Sequence[Event]:
+        """Return the Events that came up since the last call."""
+        return self.emitter.take()
+
     def queued(self) -> None:
         """Emit `response.created` and `response.queued` for a background response that waits to be run."""
-        self._stage.check("queued")
-        self._stage.state = State.QUEUED
+        self.stage.check("queued")
+        self.stage.state = State.QUEUED
         self.response.status = "queued"
         self.emitter.queued(self.response)
 
     def start(self) -> None:
         """Emit `response.created` and `response.in_progress`; after `queued` the latter only."""
-        self._stage.check("start")
-        self._stage.state = _TURN
+        self.stage.check("start")
+        self.stage.state = _TURN
         queued = self.response.status == "queued"
         self.response.status = "in_progress"
         if self._announced:
@@ -133,7 +134,7 @@ class ResponseStream(ToolStream):
 
     def keepalive(self, position: int = 0) -> None:
         """Emit `keepalive`, which has a `sequence_number` (contract, "Stream"). `position`: the queue position."""
-        self._stage.check("keepalive")
+        self.stage.check("keepalive")
         self.emitter.keepalive(position)
 
     def note(self, type: str, fields: bytes) -> Event:
@@ -149,7 +150,7 @@ class ResponseStream(ToolStream):
 
     def restore(self, state: Restart) -> None:
         """Restore the state of another worker's run. Items that it left open are closed by `close_restored` only."""
-        self._stage.check("restore")
+        self.stage.check("restore")
         self.emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
         self._announced = state.announced
@@ -160,7 +161,7 @@ class ResponseStream(ToolStream):
 
     def close_restored(self, output_index: int, item: bytes) -> None:
         """Close an item that another worker left open."""
-        self._stage.check("close_restored")
+        self.stage.check("close_restored")
         self._output[output_index] = item
         self.emitter.restored(output_index, item)
 
@@ -178,52 +179,52 @@ class ResponseStream(ToolStream):
 
     def feed(self, delta: Delta) -> None:
         """Handle one Delta. Raises BackendError for a Delta that is not allowed here."""
-        match delta:
-            case TextDelta():
-                if delta.text:
-                    (self._items.message or self._items.begin_message()).text(delta.text, delta.logprobs)
-            case ReasoningDelta():
-                if delta.text:
-                    (self._items.reasoning or self._items.begin_reasoning()).text(delta.text)
-            case CallDelta():
-                self._feed_call(delta)
-            case RelayedText():  # what comes with each token or answer stands first: the cases are tried in this order
-                self._relayed().text(delta)
-            case Finish():
-                self._finish = delta
-            case UsageReport():
-                self._turn_usage = delta.usage
-            case Relay() | PlainAnswer():
-                self._relay(delta)
-            case CallStart():
-                self._start_call(delta)
-            case RefusalDelta():
-                if delta.text:
-                    (self._items.message or self._items.begin_message()).refusal(delta.text)
-            case OpaqueDelta():
-                self._items.keep_beside(delta.opaque)
-            case InputRemoved():
-                note_removed(self.response, delta)
-            case AnnotationDelta():
-                if self._items.message is not None:  # without a text there is nothing that it cites
-                    self._items.message.annotate(delta.annotation)
-            case PictureDelta():
-                self._items.add_picture(delta.data)
+        # What comes with each token or answer stands first: they are tried in this order.
+        if isinstance(delta, TextDelta):
+            if delta.text:
+                (self.items.message or self.items.begin_message()).text(delta.text, delta.logprobs)
+        elif isinstance(delta, ReasoningDelta):
+            if delta.text:
+                (self.items.reasoning or self.items.begin_reasoning()).text(delta.text)
+        elif isinstance(delta, CallDelta):
+            self._feed_call(delta)
+        elif isinstance(delta, RelayedText):
+            self._relayed().text(delta)
+        elif isinstance(delta, Finish):
+            self._finish = delta
+        elif isinstance(delta, UsageReport):
+            self._turn_usage = delta.usage
+        elif isinstance(delta, Relay | PlainAnswer):
+            self._relay(delta)
+        elif isinstance(delta, CallStart):
+            self._start_call(delta)
+        elif isinstance(delta, RefusalDelta):
+            if delta.text:
+                (self.items.message or self.items.begin_message()).refusal(delta.text)
+        elif isinstance(delta, OpaqueDelta):
+            self.items.keep_beside(delta.opaque)
+        elif isinstance(delta, InputRemoved):
+            note_removed(self.response, delta)
+        elif isinstance(delta, AnnotationDelta):
+            if self.items.message is not None:  # without a text there is nothing that it cites
+                self.items.message.annotate(delta.annotation)
+        elif isinstance(delta, PictureDelta):
+            self.items.add_picture(delta.data)
 
     def end_turn(self) -> None:
         """Close the Turn's open items and decide the next Action."""
-        self._stage.check("end_turn")
+        self.stage.check("end_turn")
         cut = not self.complete
         refused = self._servers is not None and self._end_calls(self._servers, cut=cut)
-        if not cut and not self._items.spoke and not (self._relayer is not None and self._relayer.spoke):
+        if not cut and not self.items.spoke and not (self._relayer is not None and self._relayer.spoke):
             # A model that says nothing: no turn ends without an item or a reason.
-            self._items.begin_message()
+            self.items.begin_message()
         self._close_items("incomplete" if cut else "completed")
-        self._add_usage()
-        self._items.spoke = False
-        self._stage.state = _TURN if refused or (self._calls_async and self._goes_on(cut)) else _DONE
+        self.settle_usage()
+        self.items.spoke = False
+        self.stage.state = _TURN if refused or (self._calls_async and self._goes_on(cut)) else _DONE
         if self._servers is not None and self._servers.pending:
-            self._stage.state = State.TOOLS
+            self.stage.state = State.TOOLS
 
     def _end_calls(self, servers: ServerCalls, *, cut: bool) -> bool:
         """End the Turn of the server's calls; tell whether the model is called again only to hear that some were refused."""
@@ -235,14 +236,14 @@ class ResponseStream(ToolStream):
     @property
     def model_texts(self) -> ModelTexts:
         """Texts that the model sees beside items, by item id."""
-        kept = self._items.kept
+        kept = self.items.kept
         return kept if self._servers is None else self._servers.texts_with(kept)
 
     # Items that this server makes
 
     def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
         """Begin an item that is made between model calls. Returns its writer, for `close_item`."""
-        self._stage.check("open_item")
+        self.stage.check("open_item")
         writer = write(self.emitter, *self._item_list.allocate(prefix))
         self._made[writer.index] = writer
         return writer
@@ -254,14 +255,14 @@ class ResponseStream(ToolStream):
 
     def end_without_model(self) -> None:
         """Close open items and end the response without a model call: `action` is DONE."""
-        self._stage.check("end_without_model")
+        self.stage.check("end_without_model")
         self._close_items("completed")
-        self._add_usage()
-        self._stage.state = State.DONE
+        self.settle_usage()
+        self.stage.state = State.DONE
 
     def add_item(self, prefix: str, build: Callable[[str], bytes], between: str = "") -> None:
         """Emit an item that is whole from the start. `build` makes its JSON from its id; `between` names an event of its own."""
-        self._stage.check("add_item")
+        self.stage.check("add_item")
         self._close_items("completed")
         item_id, index = self._item_list.allocate(prefix)
         item = build(item_id)
@@ -279,20 +280,16 @@ class ResponseStream(ToolStream):
             self._finish is None or self._finish.reason not in INCOMPLETE_REASONS
         )  # a backend of another package may give any text
 
-    def settle_usage(self) -> None:
-        """Add the counts of a call beside the Turns."""
-        self._add_usage()
-
     def end_steered(self) -> None:
         """End the response before its next model call, as steered: a successor continues."""
-        self._stage.check("end_steered")
-        self._stage.state = State.DONE
+        self.stage.check("end_steered")
+        self.stage.state = State.DONE
 
     # The end
 
     def finish(self, now: int) -> bytes:
         """Complete the response; `terminal` is then its last Event. Returns the response as JSON."""
-        self._stage.check("finish")
+        self.stage.check("finish")
         reason = INCOMPLETE_REASONS.get(self._finish.reason) if self._finish is not None else None
         if reason:
             self.response.incomplete_details = IncompleteDetails(reason)
@@ -302,7 +299,7 @@ class ResponseStream(ToolStream):
 
     def fail(self, error: APIError, now: int) -> bytes:
         """End the response with an error, also after `finish` if its terminal Event has not been sent yet."""
-        self._stage.check("fail")
+        self.stage.check("fail")
         self._end_items()
         self.emitter.failed(error)
         self.response.incomplete_details = None
@@ -313,7 +310,7 @@ class ResponseStream(ToolStream):
 
     def cancel(self, now: int) -> bytes:
         """End the response at the client's wish: its status is `cancelled`, its last event `response.incomplete`."""
-        self._stage.check("cancel")
+        self.stage.check("cancel")
         self._end_items()
         return self._terminate("cancelled", now)
 
@@ -324,13 +321,13 @@ class ResponseStream(ToolStream):
         for index, writer in self._made.items():
             self._item_list.keep(index, writer.close("incomplete"))
         self._made.clear()
-        self._add_usage()
+        self.settle_usage()
 
     def _terminate(self, status: str, now: int) -> bytes:
-        self._stage.state = _ENDED
+        self.stage.state = _ENDED
         self.response.status = status
         self.response.completed_at = now if status == "completed" else None
-        self.response.output = [Raw(item) for item in self.output]
+        self.response.output = [Raw(item) for item in self._output if item is not None]
         if self._servers is not None and self._servers.hosted_made:
             self.response.tool_usage = tool_usage(self.output, self._servers.pictures)
         self._terminal_number = self.emitter.sequence_number
@@ -345,25 +342,26 @@ class ResponseStream(ToolStream):
     # Open items
 
     def _start_call(self, call: CallStart) -> None:
-        self._items.before_call()
+        self.items.before_call()
         if BY_NAME[call.kind].write is None:
             self._calls().start(call)
             return
         self.calls_client = True
-        self._items.begin_call(self._client_call(call, self._options))
+        self.items.begin_call(self._client_call(call, self._options))
 
     def _feed_call(self, delta: CallDelta) -> None:
-        if self._items.feed_call(delta):
+        if self.items.feed_call(delta):
             return
         if self._servers is None or not self._servers.text(delta.key, delta.text):
             raise BackendError(502, "The backend sent arguments for a tool call that is not open.")
 
     def _close_items(self, status: str) -> None:
-        self._items.close(status)
+        self.items.close(status)
         if self._relayer is not None:
             self._relayer.close(status)
 
-    def _add_usage(self) -> None:
+    def settle_usage(self) -> None:
+        """Add the counts of the Turn, or of a call beside the Turns."""
         if self._turn_usage is not None:
             self.response.usage = add_usage(self.response.usage, self._turn_usage)
             self._turn_usage = None
@@ -396,5 +394,5 @@ class ResponseStream(ToolStream):
             relayer.plain(end.items)
         else:
             relayer.end(end.output)
-        if not self._items.spoke and not relayer.spoke and end.usage is None:
+        if not self.items.spoke and not relayer.spoke and end.usage is None:
             raise BackendError(502, "The backend ended its answer without any output.")

@@ -35,7 +35,7 @@ class ToolStream:
     _servers: ServerCalls | None  # most responses have none, and pay nothing for them
     emitter: Emitter
     _item_list: Output
-    _stage: Stage
+    stage: Stage
     _writers: WriterTable
 
     def _calls(self) -> ServerCalls:
@@ -85,17 +85,17 @@ class ToolStream:
 
     def begin_call(self, start: CallStart, arguments: str) -> None:
         """Begin a call that the model made in an earlier response; `tool_result` ends it."""
-        self._stage.check("begin_call")
+        self.stage.check("begin_call")
         self._calls().begin(start, arguments)
 
     def resume_call(self, start: CallStart) -> None:
         """Go on with a call whose item an earlier response has; `tool_result` ends it."""
-        self._stage.check("begin_call")
+        self.stage.check("begin_call")
         self._calls().resume(start)
 
     def inner_call(self, start: CallStart, arguments: str) -> str:
         """Begin a call that a program makes; `tool_result` ends it. Returns why it is not to be made, "" where it is."""
-        self._stage.check("inner_call")
+        self.stage.check("inner_call")
         return self._calls().begin_inner(start, arguments)
 
     def waits_for(self, key: str) -> bool:
@@ -109,12 +109,12 @@ class ToolStream:
 
     def tool_progress(self, key: str, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Emit a progress event of a call, such as `searching`, with these fields."""
-        self._stage.check("tool_progress")
+        self.stage.check("tool_progress")
         self._calls().progress(key, stage, fields)
 
     def tool_result(self, key: str, result: ToolResult) -> None:
         """End a call with what it gave."""
-        self._stage.check("tool_result")
+        self.stage.check("tool_result")
         self._calls().result(key, result)
         self._after_answer()
 
@@ -123,11 +123,11 @@ class ToolStream:
 
         `build` makes the item's id and JSON from the id that is given to it.
         """
-        self._stage.check("ask_instead")
+        self.stage.check("ask_instead")
         self._calls().ask_instead(key, prefix, build)
         self._after_answer()
 
     def _after_answer(self) -> None:
-        if self._stage.state is State.TOOLS and not self.pending:
+        if self.stage.state is State.TOOLS and not self.pending:
             done = self.asks_client or self._calls().asked
-            self._stage.state = State.DONE if done else State.TURN
+            self.stage.state = State.DONE if done else State.TURN

@@ -108,11 +108,12 @@ class MessageWriter(ItemWriter):
     __slots__ = ("_annotations", "_head", "_kind", "_logprobs", "_parts", "_pieces")
 
     def __init__(self, emitter: Emitter, item_id: str, index: int) -> None:
-        super().__init__(emitter, item_id, index)
-        self._annotations: list[bytes] = []
+        self._emitter, self.item_id, self.index = emitter, item_id, index
         self._parts: list[Any] = []  # as JSON, made once
-        self._pieces: list[str] = []
-        self._logprobs: list[bytes] = []
+        # The open part: its pieces, and its lists where it has some.
+        self._pieces: list[str]
+        self._annotations: list[bytes] | None = None
+        self._logprobs: list[bytes] | None = None
         self._kind = ""
         self._head = b""
         if emitter.mute:
@@ -121,7 +122,7 @@ class MessageWriter(ItemWriter):
             self._added(self._item(IN_PROGRESS))
 
     def _item(self, status: str) -> Message:
-        return Message(id=self.item_id, status=status, role="assistant", content=list(self._parts))
+        return Message(id=self.item_id, status=status, role="assistant", content=self._parts)
 
     @property
     def growing(self) -> Growing | None:
@@ -139,6 +140,7 @@ class MessageWriter(ItemWriter):
             self._emitter.delta("response.output_text.delta", self._head, text)
 
     def _text_with_logprobs(self, text: str, logprobs: bytes) -> None:
+        self._logprobs = self._logprobs or []
         self._logprobs.append(logprobs)
         head = self._head.replace(b'"logprobs":[]', b'"logprobs":[%b]' % logprobs, 1)
         self._emitter.delta("response.output_text.delta", head, text)
@@ -147,6 +149,7 @@ class MessageWriter(ItemWriter):
         """Add a citation to the text part, opening it first where needed."""
         if self._kind != "text":
             self._open("text")
+        self._annotations = self._annotations or []
         where = b'"item_id":%b,"output_index":%d,"content_index":%d,"annotation_index":%d,"annotation":%b' % (
             to_json(self.item_id),
             self.index,
@@ -165,8 +168,9 @@ class MessageWriter(ItemWriter):
         self._emitter.delta("response.refusal.delta", self._head, text)
 
     def _open(self, kind: str) -> None:
-        self._close_part()
-        self._kind = kind
+        if self._kind:
+            self._close_part()
+        self._kind, self._pieces = kind, []
         content_index = len(self._parts)
         if self._emitter.mute:
             self._emitter.skip()
@@ -181,11 +185,9 @@ class MessageWriter(ItemWriter):
             )
 
     def _close_part(self) -> None:
-        if not self._kind:
-            return
         text = text_json("".join(self._pieces))
         if self._kind == "text":
-            part = TEXT_PART % (text, b",".join(self._annotations), b",".join(self._logprobs))
+            part = TEXT_PART % (text, b",".join(self._annotations or ()), b",".join(self._logprobs or ()))
         else:
             part = REFUSAL_PART % text
         if self._emitter.mute:
@@ -195,12 +197,12 @@ class MessageWriter(ItemWriter):
             self._part_done(len(self._parts), Raw(part))
         self._parts.append(Raw(part))
         self._kind = ""
-        self._pieces, self._logprobs, self._annotations = [], [], []
+        self._annotations = self._logprobs = None
 
     def _content_done(self, text: Any) -> None:
         where = {"item_id": self.item_id, "output_index": self.index, "content_index": len(self._parts)}
         if self._kind == "text":
-            logprobs = Raw(b"[%b]" % b",".join(self._logprobs))
+            logprobs = Raw(b"[%b]" % b",".join(self._logprobs or ()))
             self._emitter.emit(ev.OutputTextDone(text=text, logprobs=logprobs, **where))  # type: ignore[arg-type]  # one dict of mixed values for two structs
         else:
             self._emitter.emit(ev.RefusalDone(refusal=text, **where))  # type: ignore[arg-type]  # as above
@@ -209,7 +211,8 @@ class MessageWriter(ItemWriter):
         """End the open part and the message."""
         if not self._parts and not self._kind:
             self._open("text")
-        self._close_part()
+        if self._kind:
+            self._close_part()
         return self._done(self._item(status))
 
 

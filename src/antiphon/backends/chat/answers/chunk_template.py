@@ -15,6 +15,8 @@ _TRIES = 4  # chunks that are learned before one of them has proved useful
 _USEFUL = 8  # chunks read by a template before it has
 _PROBE = "\x7f"
 _TEXTS = ("content", "reasoning_content", "reasoning")
+_TEXT = ChatDelta(content=_PROBE)
+_THOUGHTS = (ChatDelta(reasoning_content=_PROBE), ChatDelta(reasoning=_PROBE))
 _string = msgspec.json.Decoder(str)
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
 
@@ -105,12 +107,13 @@ class ChunkTemplate:
         if probe != chunk or not probe.choices or probe.choices[0].delta is None:
             return
         self.choice, self.delta = probe.choices[0], probe.choices[0].delta
-        self.text_only = self.delta == ChatDelta(content=_PROBE)
-        self.thoughts_only = self.delta in (ChatDelta(reasoning_content=_PROBE), ChatDelta(reasoning=_PROBE))
-        call = self.delta.tool_calls[0] if name == "arguments" and self.delta.tool_calls else ChatToolCall()
-        self.index = call.index
-        piece = ChatToolCall(index=call.index, function=ChatFunction(arguments=_PROBE))
-        self.arguments_only = self.delta == ChatDelta(tool_calls=[piece])
+        self.text_only = self.delta == _TEXT
+        self.thoughts_only = self.delta in _THOUGHTS
+        self.index, self.arguments_only = None, False
+        if name == "arguments" and self.delta.tool_calls:
+            self.index = self.delta.tool_calls[0].index
+            piece = ChatToolCall(index=self.index, function=ChatFunction(arguments=_PROBE))
+            self.arguments_only = self.delta == ChatDelta(tool_calls=[piece])
         self._holder, self._name = _holder(probe, name), name
         self.before, self.after = before, after
         self._from, self._to = start - 1, 1 - len(after)

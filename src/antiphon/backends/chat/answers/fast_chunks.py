@@ -148,11 +148,13 @@ class FastChunks:
 
     def _start(self, length: int) -> tuple[bytes, int]:
         """Return what a chunk begins with whose string ends after so many bytes, and its size; what never fits if none can."""
-        start = b"-" * (length + 1)
-        for digits in (1, 2, 3, 4, 5):
+        for digits in (3, 2, 4, 1, 5):  # most have three
             size = b"%x" % max(0, length - digits - 2 + self._end_size - 2)
             if len(size) == digits:
                 start = b"%b\r\ndata: %b" % (size, self._before)
+                break
+        else:
+            start = b"-" * (length + 1)
         if len(self._starts) >= _MOST_STARTS:
             self._starts.clear()
         if length <= _LARGEST:

@@ -43,6 +43,17 @@ MOST_CONTAINERS = 200
 """Arrays and objects of one such field in a chunk."""
 
 
+class Gathered(msgspec.Struct, eq=False):
+    """What was gathered of one answer: most have nothing of it."""
+
+    blocks: dict[str, list[Block]] = {}
+    whole: dict[str, Any] = {}
+    calls: dict[str, dict[str, Raw]] = {}
+    ids: dict[str, str] = {}
+    seen: dict[tuple[str, str], bytes] = {}
+    before: dict[tuple[str, str], str | None] = {}
+
+
 class Gatherer(msgspec.Struct, eq=False):
     """Gathers what one answer brings for its own kind of backend; it is given out in parts, where an item begins.
 
@@ -61,12 +72,13 @@ class Gatherer(msgspec.Struct, eq=False):
     _size: int = 0
     _full: bool = False
     _count: int = 0
-    _blocks: dict[str, list[Block]] = {}
-    _whole: dict[str, Any] = {}
-    _calls: dict[str, dict[str, Raw]] = {}
-    _ids: dict[str, str] = {}
-    _seen: dict[tuple[str, str], bytes] = {}
-    _before: dict[tuple[str, str], str | None] = {}
+    _found: Gathered | None = None
+
+    @property
+    def _parts(self) -> Gathered:
+        if self._found is None:
+            self._found = Gathered()
+        return self._found
 
     def note_field(self, delta: ChatDelta) -> None:
         """Keep the field in which the thoughts come, where it is not the usual one."""
@@ -105,10 +117,10 @@ class Gatherer(msgspec.Struct, eq=False):
         for name in WHOLE:
             value = pruned(name, self._value(getattr(delta, name)))
             if self._is_new("", name, value):
-                self._whole[name] = merged(self._whole.get(name), value)
+                self._parts.whole[name] = merged(self._parts.whole.get(name), value)
         if thoughts or self.field not in ("", IN_BLOCKS):
             return thoughts or ""
-        self._inside = self._inside or (bool(said) and bool(self._blocks))
+        self._inside = self._inside or (bool(said) and bool(self._parts.blocks))
         return said
 
     def give(self, out: list[Delta], at: int | None = None) -> None:
@@ -123,13 +135,15 @@ class Gatherer(msgspec.Struct, eq=False):
         for name in OF_CALLS:
             value = pruned(name, self._value(getattr(call, name)))
             if self._is_new(call_id, name, value):
-                self._calls.setdefault(call_id, {})[name] = Raw(self._seen[call_id, name])
+                self._parts.calls.setdefault(call_id, {})[name] = Raw(self._parts.seen[call_id, name])
         if call.id and is_signed(call.id) and self._is_new(call_id, "id", call.id):
-            self._ids[call_id] = call.id
+            self._parts.ids[call_id] = call.id
 
     def _flush(self) -> Opaque:
-        message = {name: Raw(to_json([block.whole() for block in blocks])) for name, blocks in self._blocks.items()}
-        message |= {name: Raw(to_json(value)) for name, value in self._whole.items()}
+        message = {
+            name: Raw(to_json([block.whole() for block in blocks])) for name, blocks in self._parts.blocks.items()
+        }
+        message |= {name: Raw(to_json(value)) for name, value in self._parts.whole.items()}
         origin = self._origin
         opaque = Opaque(
             kind=origin.kind,
@@ -138,19 +152,19 @@ class Gatherer(msgspec.Struct, eq=False):
             field=self._told,
             inside=self._inside,
             message=message,
-            calls=self._calls,
-            ids=self._ids,
+            calls=self._parts.calls,
+            ids=self._parts.ids,
         )
         self.dirty = self._inside = False
         self._told = ""
-        self._blocks, self._whole, self._calls, self._ids = {}, {}, {}, {}
+        self._parts.blocks, self._parts.whole, self._parts.calls, self._parts.ids = {}, {}, {}, {}
         return opaque
 
     def _block(self, name: str, entry: Mapping[str, Any], keys: Sequence[str]) -> str:
         size = sum([len(value) if isinstance(value, str) else 8 for value in entry.values()])
         if not self._has_room(size):
             return "".join([value for key in keys if isinstance(value := entry.get(key), str)])
-        blocks = self._blocks.setdefault(name, [])
+        blocks = self._parts.blocks.setdefault(name, [])
         block = next((one for one in blocks[:-9:-1] if one.goes_on(entry)), None)
         if block is None:
             block = Block()
@@ -158,7 +172,7 @@ class Gatherer(msgspec.Struct, eq=False):
             self._count += 1
             if self._count > MOST_BLOCKS:
                 self._stop("blocks of thoughts", MOST_BLOCKS)
-        self.dirty = bool(self._blocks)
+        self.dirty = bool(self._parts.blocks)
         return block.add(entry, keys)
 
     def _news(self, entry: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
@@ -169,14 +183,14 @@ class Gatherer(msgspec.Struct, eq=False):
         news = dict(entry)
         for key in keys:
             value, of = entry.get(key), (str(entry.get("index"))[:16], key)
-            before = self._before.get(of, "")
+            before = self._parts.before.get(of, "")
             if not isinstance(value, str) or before is None:
                 continue
             repeated = value.startswith(before)
             if before and repeated:
                 news[key] = value[len(before) :]
-            if of in self._before or len(self._before) < MOST_BLOCKS:
-                self._before[of] = value if repeated else None
+            if of in self._parts.before or len(self._parts.before) < MOST_BLOCKS:
+                self._parts.before[of] = value if repeated else None
         return news
 
     def _is_new(self, call_id: str, name: str, value: Any) -> bool:
@@ -184,9 +198,9 @@ class Gatherer(msgspec.Struct, eq=False):
         if value in EMPTY:
             return False
         encoded = to_json(value)
-        if self._seen.get((call_id, name)) == encoded or not self._has_room(len(encoded)):
+        if self._parts.seen.get((call_id, name)) == encoded or not self._has_room(len(encoded)):
             return False
-        self._seen[call_id, name] = encoded
+        self._parts.seen[call_id, name] = encoded
         self.dirty = True
         return True
 
@@ -213,5 +227,5 @@ class Gatherer(msgspec.Struct, eq=False):
         if not self._full:
             log.warning("thought signatures of an answer are not kept: over %d %s", most, what)
         self._full = True
-        self._blocks = {}
+        self._parts.blocks = {}
         self._inside = False

@@ -21,6 +21,7 @@ __all__ = [
     "LeakFilter",
     "LeakedCall",
     "Row",
+    "holds_none",
     "open_filters",
 ]
 
@@ -37,3 +38,11 @@ def open_filters(
     if schemas and any(name != CHANNELS for name in leaks):
         filters.append(CallReader(forms_of(leaks, own), offered))
     return filters
+
+
+def holds_none(text: str, leaks: Sequence[str], own: Families = NO_FAMILIES) -> bool:
+    """Tell whether a whole answer, which is not all blanks, holds nothing that such filters would look at."""
+    if not leaks:
+        return True
+    forms = forms_of(leaks, own)
+    return not (forms.is_marked(text) or forms.may_start(text.lstrip()[:1]) or (CHANNELS in leaks and "<" in text))

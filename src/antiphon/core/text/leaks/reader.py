@@ -67,10 +67,14 @@ class _Marker(msgspec.Struct, frozen=True):
 
 
 class PreparedForms:
-    """Families made ready for reading: all their markers and how they are found; `starting` are rows without an opener."""
+    """Families made ready for reading: all their markers and how they are found; `starting` are rows without an opener.
+
+    `firsts` are the first characters of all markers.
+    """
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.starting = tuple(row for row in rows if not row.opener)
+        self._beginnings = _beginnings_of(self.starting)
         openers = dict.fromkeys(row.opener for row in rows if row.opener)
         around = dict.fromkeys(mark for row in rows for mark in row.around)
         names = sorted({**openers, **around}, key=len, reverse=True)
@@ -88,6 +92,18 @@ class PreparedForms:
             for name in names
         }
 
+    def may_start(self, first: str) -> bool:
+        """Tell whether the first character of an answer may begin a call without an opener."""
+        return self._beginnings is None or first in self._beginnings
+
+    def is_marked(self, text: str) -> bool:
+        """Tell whether a text has the first character of a marker."""
+        # On a long text `isdisjoint` takes a hundred times as long: it makes an object of each character.
+        for first in self.firsts:  # noqa: SIM110 (a generator takes three times as long)
+            if first in text:
+                return True
+        return False
+
     def at(self, text: str, offset: int) -> _Marker | None:
         """Return the longest marker at an offset."""
         found = self.pattern.match(text, offset)
@@ -101,19 +117,27 @@ class PreparedForms:
         return len(text)
 
 
+_BEGINNINGS: Mapping[Shape, str] = {"json": "{[`", "pythonic": "["}
+"""The first characters of calls that need neither an opener nor a start."""
+
+
+def _beginnings_of(starting: Sequence[Row]) -> frozenset[str] | None:
+    """Return the characters with which calls of these rows, which have no opener, may begin; None: with any."""
+    found = [row.start[:1] or _BEGINNINGS.get(row.shape, "") for row in starting]
+    return frozenset("".join(found)) if all(found) else None
+
+
 NO_FAMILIES: Families = {}
 
 
 def forms_of(names: Sequence[str], own: Families = NO_FAMILIES) -> PreparedForms:
-    """Return the forms of families by name, the users' `own` among them; of those that are built in they are kept."""
-    if own:
-        return PreparedForms(rows_of(names, own))
-    return _known_forms(tuple(names))
+    """Return the forms of families by name, the users' `own` among them; they are kept."""
+    return _known_forms(tuple(names), tuple([(name, tuple(rows)) for name, rows in own.items()]) if own else ())
 
 
 @lru_cache(maxsize=64)
-def _known_forms(names: tuple[str, ...]) -> PreparedForms:
-    return PreparedForms(rows_of(names, NO_FAMILIES))
+def _known_forms(names: tuple[str, ...], own: tuple[tuple[str, tuple[Row, ...]], ...]) -> PreparedForms:
+    return PreparedForms(rows_of(names, dict(own)))
 
 
 class CallReader:
@@ -159,7 +183,7 @@ class CallReader:
 
     def close(self) -> list[Found]:
         """Return the rest; blank lines that stood around calls are dropped."""
-        return self._run(final=True)
+        return self._run(final=True) if self._held else []
 
     def _give_up(self) -> list[Found]:
         """Pass on what is too long to be a call."""
@@ -202,6 +226,8 @@ class CallReader:
 
     def _find(self, offset: int, final: bool) -> int:
         """Return where a marker begins, or may begin; at the end of the text, only a whole one counts."""
+        if not self._forms.is_marked(self._held):
+            return len(self._held)
         found = self._forms.pattern.search(self._held, offset)
         if found is not None:
             return found.start()
@@ -214,7 +240,10 @@ class CallReader:
         offset = blanks(self._held, 0)
         if offset == len(self._held) and not final and offset < SHORT:
             return None
-        for row in self._forms.starting:
+        starting = self._forms.starting
+        if offset < len(self._held) and not self._forms.may_start(self._held[offset]):
+            starting = ()
+        for row in starting:
             if not self._held.startswith(row.start, offset):
                 if not final and begins(self._held, offset, (row.start,)):
                     return None
