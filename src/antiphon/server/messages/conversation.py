@@ -14,7 +14,16 @@ from antiphon.core.relay.writers import PICTURE
 from antiphon.core.request.validation import decode
 from antiphon.core.seals import is_seal
 from antiphon.errors import InvalidRequest
-from antiphon.server.messages.blocks import BlockFields, arguments_of, blocks_of, parts_of, picture_of, result_of
+from antiphon.server.messages.blocks import (
+    BlockFields,
+    UsualBlock,
+    arguments_of,
+    blocks_of,
+    not_null,
+    parts_of,
+    picture_of,
+    result_of,
+)
 from antiphon.server.messages.call_ids import own_id
 from antiphon.server.messages.server_history import earlier_call
 from antiphon.server.messages.server_tools import listing_item
@@ -54,7 +63,20 @@ class MessageFields(msgspec.Struct, frozen=True, kw_only=True):
         settle_nulls(self, content=self.content)
 
 
+class UsualMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of a request, decoded with its blocks."""
+
+    role: str
+    content: str | list[UsualBlock] | None = None
+    output_config: MessageOutput | None = None
+    clear_at: str | None = None
+
+
 _messages = msgspec.json.Decoder(list[MessageFields])
+
+
+def _fields_of(raw: Raw) -> Sequence[MessageFields | UsualMessage]:
+    return decode(_messages, raw, "messages")
 
 
 class MessagesRead:
@@ -64,7 +86,7 @@ class MessagesRead:
     of the conversation. `sources` name, item by item, the message and the blocks that its parts came from.
     """
 
-    def __init__(self, raw: Raw, *, held: bool = False) -> None:
+    def __init__(self, given: Raw | Sequence[UsualMessage], *, held: bool = False) -> None:
         self.items: list[Item] = []
         self.sources: list[tuple[int, Sequence[int]]] = []
         self.effort: str | None = None
@@ -79,22 +101,30 @@ class MessagesRead:
         self._held = held
         self._parts: list[Part] = []
         self._origins: list[int] = []
-        messages = decode(_messages, raw, "messages")
+        messages = _fields_of(given) if isinstance(given, Raw) else given
         if not messages:
             raise InvalidRequest("at least one message is required", param="messages")
         if len(messages) > MOST_MESSAGES:
             raise InvalidRequest(f"at most {MOST_MESSAGES} messages are allowed", param="messages")
         self.last_role = messages[-1].role
-        last_user = max((at for at, one in enumerate(messages) if one.role == "user"), default=-1)
+        last_user = -1
+        if any(message.clear_at for message in messages):
+            last_user = max((at for at, one in enumerate(messages) if one.role == "user"), default=-1)
         for at, message in enumerate(messages):
             self._read(message, at, cleared=message.clear_at == "next_user_message" and at < last_user)
         self._join()
 
-    def _read(self, message: MessageFields, at: int, *, cleared: bool) -> None:
-        path = f"messages[{at}].content"
-        if message.content is None and (message.role != "system" or message.output_config is None):
-            raise InvalidRequest("Field required", param=path, code="missing_required_parameter")
-        blocks = blocks_of(message.content, path) if message.content is not None else []
+    def _read(self, message: MessageFields | UsualMessage, at: int, *, cleared: bool) -> None:
+        content = message.content
+        if content is None and (message.role != "system" or message.output_config is None):
+            raise InvalidRequest("Field required", param=f"messages[{at}].content", code="missing_required_parameter")
+        blocks: Sequence[BlockFields] = ()
+        if isinstance(content, list):
+            blocks = content
+        elif isinstance(content, str):
+            blocks = (BlockFields(type="text", text=content),)
+        elif content is not None:
+            blocks = blocks_of(content, f"messages[{at}].content")
         match message.role:
             case "user":
                 self._user(blocks, at)
@@ -109,7 +139,8 @@ class MessagesRead:
                 raise InvalidRequest("Input should be 'user', 'assistant' or 'system'", param=f"messages[{at}].role")
 
     def _add(self, item: Item, at: int, blocks: Sequence[int]) -> None:
-        self._join()
+        if self._spoken:
+            self._join()
         self.items.append(item)
         self.sources.append((at, blocks))
 
@@ -126,7 +157,7 @@ class MessagesRead:
             if parts is None:
                 self.ignored[block.type[:64]] = None
                 continue
-            if block.type == "document" and block.citations is not None and b"true" in bytes(block.citations):
+            if block.type == "document" and b"true" in bytes(block.citations or b""):
                 self.ignored["document.citations"] = None
             said += parts
             origins += [index] * len(parts)
@@ -190,17 +221,18 @@ class MessagesRead:
                 self._add(OtherItem(type=PICTURE, raw=Raw(to_json(made)), id=id), at, [index])
             case "mcp_tool_listing":
                 path = f"messages[{at}].content[{index}]"
-                self._add(listing_item(block.mcp_server_name, block.tools or Raw(b"[]"), path), at, [index])
+                self._add(listing_item(block.mcp_server_name, not_null(block.tools) or Raw(b"[]"), path), at, [index])
             case "compaction" if block.encrypted_content and is_seal(block.encrypted_content):
                 raw = to_json({"type": "compaction", "encrypted_content": block.encrypted_content})
                 self._add(OtherItem(type="compaction", raw=Raw(raw)), at, [index])
             case "compaction":
-                if block.content is None:
+                content = not_null(block.content)
+                if content is None:
                     return  # one that failed stands for nothing
                 self.items.clear()
                 self.sources.clear()
                 self._spoken = []
-                text = "\n".join(one.text for one in blocks_of(block.content, f"messages[{at}].content[{index}]"))
+                text = "\n".join(one.text for one in blocks_of(content, f"messages[{at}].content[{index}]"))
                 if text:
                     self._add(Message(role="user", content=[InputText(text=text)]), at, [index])
             case _:
@@ -210,7 +242,7 @@ class MessagesRead:
         """Read a text of the assistant's; one that was parted where it cites something is one text."""
         if not block.text:
             return
-        cited, self._cited = self._cited, block.citations is not None
+        cited, self._cited = self._cited, not_null(block.citations) is not None
         if (cited or self._cited) and self._spoken and self.sources[-1][0] == at:
             self._spoken.append(block.text)  # in place: there may be thousands of them
             self._spoken_at.append(index)
@@ -234,7 +266,7 @@ class MessagesRead:
                     texts.append(block.text)
                 case "tool_addition" | "tool_removal" as kind:
                     path = f"messages[{at}].content[{index}].tool"
-                    if not self.changes.take(block.tool, path, added=kind == "tool_addition"):
+                    if not self.changes.take(not_null(block.tool), path, added=kind == "tool_addition"):
                         self.ignored[kind] = None
                 case _:
                     self.ignored[block.type[:64]] = None

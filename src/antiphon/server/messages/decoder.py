@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Raw
@@ -20,7 +20,7 @@ from antiphon.runtime.offload import by_size
 from antiphon.server.messages.answer import AnswerTerms
 from antiphon.server.messages.blocks import blocks_of
 from antiphon.server.messages.context_edits import WantedCompaction, edited
-from antiphon.server.messages.conversation import MessagesRead
+from antiphon.server.messages.conversation import MessagesRead, UsualMessage
 from antiphon.server.messages.errors import dotted
 from antiphon.server.messages.server_blocks import OUTPUTS
 from antiphon.server.messages.tools import ToolsRead, choice_of
@@ -100,11 +100,17 @@ class CompactionWish(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | None = None
 
 
+if TYPE_CHECKING:
+    GivenMessages = Raw | list[UsualMessage]
+else:
+    GivenMessages = Raw
+
+
 class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a request that have an effect."""
 
     model: Annotated[str, Meta(min_length=1, max_length=255)]
-    messages: Raw
+    messages: GivenMessages
     max_tokens: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     system: OptionalRaw = None
     stream: bool | None = None
@@ -130,7 +136,15 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
         settle_nulls(self, mcp_servers=self.mcp_servers, container=self.container)
 
 
+class _UsualRequest(MessagesRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Reads messages in the same pass, where all blocks are of usual types, and each field has an effect or needs none."""
+
+    messages: list[UsualMessage]
+    cache_control: OptionalRaw = None
+
+
 _request = msgspec.json.Decoder(MessagesRequest)
+_usual_request = msgspec.json.Decoder(_UsualRequest)
 
 
 class MessagesRequestDecoder:
@@ -161,9 +175,7 @@ class MessagesRequestDecoder:
             raise spelled(error, dotted) from None
 
     def _decode(self, body: bytes) -> Asked:
-        names = decode_fields(body)
-        ignored = self._verdicts(names)
-        request = decode(_request, body)
+        request, ignored = _read(body)
         if request.max_tokens is None and not self._counting:
             raise InvalidRequest("Field required", param="max_tokens", code="missing_required_parameter")
         thread = request.thread
@@ -231,14 +243,6 @@ class MessagesRequestDecoder:
             pauses=compaction is not None and compaction.pauses,
         )
 
-    def _verdicts(self, names: Mapping[str, Raw]) -> dict[str, None]:
-        """Return the fields without effect."""
-        ignored: dict[str, None] = {}
-        for name, value in names.items():
-            if FIELDS.get(name, "ignored") == "ignored" and bytes(value) != b"null":
-                ignored[name[:64]] = None
-        return ignored
-
     def _edit(self, request: MessagesRequest, read: MessagesRead) -> WantedCompaction | None:
         """Edit the conversation as the request wants it. Raises InvalidRequest."""
         if request.compaction is not None:
@@ -273,6 +277,21 @@ class MessagesRequestDecoder:
         elif thinking.type not in ("adaptive", "between_tools"):
             ignored["thinking.type"] = None
         return ReasoningConfig(effort="high" if effort in ("xhigh", "max") else effort)
+
+
+def _read(body: bytes) -> tuple[MessagesRequest, dict[str, None]]:
+    """Return a request, and its fields without effect. Raises InvalidRequest."""
+    try:
+        return _usual_request.decode(body), {}
+    except (ValueError, OverflowError, RecursionError):
+        pass  # the next reading takes it, or tells what is wrong
+    names = decode_fields(body)
+    ignored = {
+        name[:64]: None
+        for name, value in names.items()
+        if FIELDS.get(name, "ignored") == "ignored" and bytes(value) != b"null"
+    }
+    return decode(_request, body), ignored
 
 
 def own_model(name: str) -> str:

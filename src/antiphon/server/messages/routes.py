@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -71,7 +72,7 @@ class MessagesRoutes:
         if told.thinks and not plan.route.card.capabilities.reasoning:
             plan = replace(plan, ignored=[*(name for name in plan.ignored if name != EFFORT), THINKING])
             prepared = replace(prepared, plan=plan)
-        told.estimate = self._services.estimator.estimate(plan.turn)
+        told.estimate = partial(self._services.estimator.estimate, plan.turn)
         limits = limit_headers(prepared.permit.headers, self._services.clock())
         headers = [*prepared.permit.headers, *limits, *_told_headers(request, prepared, decoder)]
         if not plan.request.stream:
