@@ -70,6 +70,7 @@ class UsualBlock(BlockFields, frozen=True, kw_only=True):
     """A block of a type whose fields are all read, so that it can be decoded together with what stands around it."""
 
     type: UsualType
+    cache_control: OptionalRaw = None
 
 
 class _Search(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,8 +75,49 @@ class UsualMessage(msgspec.Struct, frozen=True, kw_only=True):
 _messages = msgspec.json.Decoder(list[MessageFields])
 
 
+def _stable(messages: Sequence[MessageFields | UsualMessage]) -> int:
+    """Return how many messages the next request has as they are: not the last one, nor those where a mark may be moved."""
+    last = len(messages) - 1
+    marked = [at for at in range(max(last - MARKED, 0), last) if _is_marked(messages[at])]
+    return min(marked, default=last)
+
+
+def _is_marked(message: MessageFields | UsualMessage) -> bool:
+    content = message.content
+    return isinstance(content, list) and any(not_null(block.cache_control) for block in content)
+
+
 def _fields_of(raw: Raw) -> Sequence[MessageFields | UsualMessage]:
     return decode(_messages, raw, "messages")
+
+
+MARKED = 6
+"""Messages at the end of a conversation among which clients move the marks of their cache from turn to turn."""
+
+
+class Beginning(msgspec.Struct, eq=False):
+    """What was read of the first messages of a conversation: so many items, and what the messages behind them depend on."""
+
+    messages: int
+    items: list[Item]
+    sources: list[tuple[int, Sequence[int]]]
+    calls: set[str]
+    effort: str | None
+    changes: ToolChanges
+    ignored: dict[str, None]
+    dropped: list[str]
+
+    def copy(self) -> Beginning | None:
+        """Return the same, to be read on; None where that cannot be copied."""
+        changes = self.changes.copy()
+        if changes is None:
+            return None
+        lists = self.items.copy(), self.sources.copy(), self.calls.copy()
+        return Beginning(self.messages, *lists, self.effort, changes, self.ignored.copy(), self.dropped.copy())
+
+
+def _nothing() -> Beginning:
+    return Beginning(0, [], [], set(), None, ToolChanges(), {}, [])
 
 
 class MessagesRead:
@@ -84,16 +125,20 @@ class MessagesRead:
 
     `dropped` are the paths of thoughts that are left out, `ignored` is what has no effect. `held`: the server has the beginning
     of the conversation. `sources` name, item by item, the message and the blocks that its parts came from.
+
+    `begins`: what was read before of the messages that stand before these. `beginning`: what of all of them stands in the next
+    request, too, as far as that can be told. `all_items`: the items as they were before any edit.
     """
 
-    def __init__(self, given: Raw | Sequence[UsualMessage], *, held: bool = False) -> None:
-        self.items: list[Item] = []
-        self.sources: list[tuple[int, Sequence[int]]] = []
-        self.effort: str | None = None
-        self.changes = ToolChanges()
-        self.ignored: dict[str, None] = {}
-        self.dropped: list[str] = []
-        self._calls: set[str] = set()
+    def __init__(
+        self, given: Raw | Sequence[UsualMessage], *, held: bool = False, begins: Beginning | None = None
+    ) -> None:
+        begins = begins or _nothing()
+        self.items, self.sources, self._calls = begins.items, begins.sources, begins.calls
+        self.effort, self.changes = begins.effort, begins.changes
+        self.ignored, self.dropped = begins.ignored, begins.dropped
+        self.all_items = self.items
+        self.beginning: Beginning | None = None
         self._uses: dict[str, BlockFields] = {}
         self._cited = False
         self._spoken: list[str] = []
@@ -104,13 +149,19 @@ class MessagesRead:
         messages = _fields_of(given) if isinstance(given, Raw) else given
         if not messages:
             raise InvalidRequest("at least one message is required", param="messages")
-        if len(messages) > MOST_MESSAGES:
+        first = begins.messages
+        if first + len(messages) > MOST_MESSAGES:
             raise InvalidRequest(f"at most {MOST_MESSAGES} messages are allowed", param="messages")
         self.last_role = messages[-1].role
-        last_user = -1
+        last_user, stable = -1, first + _stable(messages)
+        if isinstance(given, Raw) or held:
+            stable = -1
         if any(message.clear_at for message in messages):
-            last_user = max((at for at, one in enumerate(messages) if one.role == "user"), default=-1)
-        for at, message in enumerate(messages):
+            stable = -1
+            last_user = max((at for at, one in enumerate(messages, first) if one.role == "user"), default=-1)
+        for at, message in enumerate(messages, first):
+            if at == stable:
+                self._note(at)
             self._read(message, at, cleared=message.clear_at == "next_user_message" and at < last_user)
         self._join()
 
@@ -137,6 +188,15 @@ class MessagesRead:
                 self._system(blocks, at, cleared=cleared)
             case _:
                 raise InvalidRequest("Input should be 'user', 'assistant' or 'system'", param=f"messages[{at}].role")
+
+    def _note(self, at: int) -> None:
+        """Note what was read of the messages before this one; not where it depends on those behind them, too."""
+        self._join()
+        last = self.items[-1] if self.items else None
+        if last is None or self._uses or (isinstance(last, Message) and last.role == "user"):
+            return
+        so_far = self.items, self.sources, self._calls, self.effort, self.changes, self.ignored, self.dropped
+        self.beginning = Beginning(at, *so_far).copy()
 
     def _add(self, item: Item, at: int, blocks: Sequence[int]) -> None:
         if self._spoken:
@@ -231,6 +291,7 @@ class MessagesRead:
                     return  # one that failed stands for nothing
                 self.items.clear()
                 self.sources.clear()
+                self.beginning = None
                 self._spoken = []
                 text = "\n".join(one.text for one in blocks_of(content, f"messages[{at}].content[{index}]"))
                 if text:
