@@ -95,20 +95,19 @@ class MessagesRequestDecoder:
 
     async def _go_on(self, body: bytes, known: KnownMessages) -> Asked | None:
         """Decode what is new in a body; None where that cannot be: whoever decodes the whole of it knows what to say."""
-        short = known.short
         try:
-            await by_size(len(short), check_bounds, short)
-            asked, read = await by_size(len(short), self._decode, short, len(body), known)
+            await by_size(len(known.text), check_bounds, known.text)
+            asked, read = await by_size(len(known.text), self._decode, known.text, len(body), known)
         except APIError:
             return None
         encoded = self._past.keep(body, read, known)
         return asked if encoded is None else replace(asked, encoded=encoded)
 
     def _decode(self, body: bytes, size: int, known: KnownMessages | None = None) -> tuple[Asked, MessagesRead]:
-        request, ignored = read_request(body)
+        request, ignored, read = _read(body) if known is None else _read_on(known)
         if request.max_tokens is None and not self._counting:
             raise InvalidRequest("Field required", param="max_tokens", code="missing_required_parameter")
-        thread, read = request.thread, _read_messages(request, known)
+        thread = request.thread
         compaction = self._edit(request, read)
         tools = ToolsRead(
             request.tools or (),
@@ -209,15 +208,21 @@ class MessagesRequestDecoder:
         return ReasoningConfig(effort="high" if effort in ("xhigh", "max") else effort)
 
 
-def _read_messages(request: MessagesRequest, known: KnownMessages | None) -> MessagesRead:
-    """Read the messages of a request, those that are not known. Raises InvalidRequest."""
-    held = request.thread is not None and request.thread.type == "continue"
-    if known is None:
-        return MessagesRead(request.messages, held=held)
-    rest = known.rest(request.messages)
-    if held or rest is None:
-        raise InvalidRequest("is another conversation", param="messages")
-    return MessagesRead(rest, begins=known.begins)
+def _read(body: bytes) -> tuple[MessagesRequest, dict[str, None], MessagesRead]:
+    request, ignored = read_request(body)
+    return request, ignored, MessagesRead(request.messages, held=_is_held(request))
+
+
+def _read_on(known: KnownMessages) -> tuple[MessagesRequest, dict[str, None], MessagesRead]:
+    request, ignored, rest = known.read()
+    if _is_held(request):
+        raise InvalidRequest("has its beginning elsewhere", param="messages")
+    return request, ignored, MessagesRead(rest, begins=known.begins)
+
+
+def _is_held(request: MessagesRequest) -> bool:
+    """Tell whether the server has the beginning of a conversation."""
+    return request.thread is not None and request.thread.type == "continue"
 
 
 def own_model(name: str) -> str:

@@ -13,9 +13,12 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.request.validation import decode
 from antiphon.core.text.encoded_texts import EncodedTexts
+from antiphon.errors import InvalidRequest
 from antiphon.responses.intake.past_inputs import PastInput, PastInputs, ReadInput, place_of
 from antiphon.server.messages.conversation import Beginning, MessagesRead, UsualMessage
+from antiphon.server.messages.request import MessagesRequest, read_request
 
 _TOKEN = secrets.token_hex(16)
 _STAND_IN = to_json({"role": "user", "content": _TOKEN})
@@ -26,21 +29,45 @@ class _Messages(msgspec.Struct):
     messages: list[Raw]
 
 
-_raw_messages = msgspec.json.Decoder(_Messages)
+_in_body = msgspec.json.Decoder(_Messages)
+_raw_messages = msgspec.json.Decoder(list[Raw])
+_usual_messages = msgspec.json.Decoder(list[UsualMessage])
+
+
+class _Kept(msgspec.Struct, eq=False):
+    """What is remembered of a request: its first messages, what stood behind the last one, and the fields of the request."""
+
+    begins: Beginning
+    tail: bytes
+    request: MessagesRequest
+    ignored: dict[str, None]
 
 
 class KnownMessages(msgspec.Struct, eq=False):
-    """A body that begins as an earlier one did. `short`: the same with one message in the place of those that are known."""
+    """A body that begins as an earlier one did. `text` is what has to be read of it, JSON.
+
+    It is the further messages alone where all behind them is the same (`settled`), else the body with one message in the place of
+    those that are known.
+    """
 
     past: PastInput
+    kept: _Kept
     begins: Beginning
-    short: bytes
+    text: bytes
+    settled: bool
 
-    def rest(self, messages: object) -> Sequence[UsualMessage] | None:
-        """Return the messages of the short body that are not known; None where it is not those that have been replaced."""
-        if isinstance(messages, list) and len(messages) > 1 and messages[0].content == _TOKEN:
-            return messages[1:]
-        return None
+    def read(self) -> tuple[MessagesRequest, dict[str, None], Sequence[UsualMessage]]:
+        """Return the request, its fields without effect, and the messages that are not known. Raises InvalidRequest."""
+        if self.settled:
+            return self.kept.request, {**self.kept.ignored}, decode(_usual_messages, self.text, "messages")
+        request, ignored, rest = _read_around(self.text)
+        if not rest:
+            raise InvalidRequest("is another conversation", param="messages")
+        return request, ignored, rest
+
+    def added(self) -> Sequence[Raw]:
+        """Return the JSON of the messages that are not known."""
+        return _raw_messages.decode(self.text) if self.settled else _in_body.decode(self.text).messages[1:]
 
 
 class PastMessages:
@@ -53,49 +80,67 @@ class PastMessages:
     def find(self, body: bytes) -> KnownMessages | None:
         """Return what is known of a body."""
         found = self._inputs.find(self._owner, body)
-        if found is None or not isinstance(found.past.state, Beginning):
+        if found is None or not isinstance(found.past.state, _Kept):
             return None
-        begins, past = found.past.state.copy(), found.past
-        short = b"".join((body[: past.begin], _STAND_IN, body[past.end :]))
-        return KnownMessages(past, begins, short) if begins is not None else None
+        past, kept = found.past, found.past.state
+        begins = kept.begins.copy()
+        if begins is None:
+            return None
+        more = body[past.end : len(body) - len(kept.tail)] if body.endswith(kept.tail) else b""
+        if more[:1] == b",":
+            return KnownMessages(past, kept, begins, b"[%b]" % more[1:], settled=True)
+        return KnownMessages(
+            past, kept, begins, b"".join((body[: past.begin], _STAND_IN, body[past.end :])), settled=False
+        )
 
     def keep(self, body: bytes, read: MessagesRead, known: KnownMessages | None) -> EncodedTexts | None:
         """Remember the messages of a body, and return what is kept beside their items; None where they are not remembered."""
-        begins = read.beginning
-        if begins is None:
+        begins, past = read.beginning, known.past if known is not None else None
+        if begins is None or (known is None and not self._inputs.may_keep(self._owner, body)):
             return None
-        if known is not None:
-            end = _end_of(body, known, begins.messages - known.begins.messages)
-            begin = known.past.begin
-        elif self._inputs.may_keep(self._owner, body):
-            raw = _raw_of(body)
-            if raw is None:
-                return None
-            begin = place_of(body, raw)
-            end = begin + _length(raw[: begins.messages]) - 1
+        raw = known.added() if known is not None else _raw_of(body)
+        begin = past.begin if past is not None else place_of(body, raw) if raw else -1
+        before = past.end if past is not None else begin - 1
+        new = begins.messages - (known.kept.begins.messages if known is not None else 0)
+        end, last = (before + sum(map(len, part)) + len(part) for part in (raw[:new], raw))
+        if begin < 0 or (past is not None and not body.startswith(_joined(raw), before)):
+            return None
+        kept: _Kept | None
+        if known is not None and known.settled:
+            kept = _Kept(begins, known.kept.tail, known.kept.request, known.kept.ignored)
         else:
+            kept = _kept(begins, body[:begin], body[last:])
+        if kept is None:
             return None
-        if begin < 0 or end < 0:
-            return None
-        state = ReadInput(begin, end, read.all_items, len(begins.items), begins)
-        return self._inputs.put(self._owner, body, state, known.past if known is not None else None)
+        return self._inputs.put(self._owner, body, ReadInput(begin, end, read.all_items, len(begins.items), kept), past)
 
 
-def _raw_of(body: bytes) -> Sequence[Raw] | None:
-    """Return the messages of a body as JSON, None where it has lone surrogates."""
+def _kept(begins: Beginning, head: bytes, tail: bytes) -> _Kept | None:
+    """Return what is kept of a request; it is read anew, as JSON that is kept would keep the whole body."""
     try:
-        return _raw_messages.decode(body).messages
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        request, ignored, _ = _read_around(b"".join((head, _STAND_IN, tail)))
+    except InvalidRequest:
         return None
+    return _Kept(begins, tail, request, ignored)
 
 
-def _length(messages: Sequence[Raw]) -> int:
-    """Return the bytes that messages take with a comma before each."""
-    return sum(map(len, messages)) + len(messages)
+def _read_around(body: bytes) -> tuple[MessagesRequest, dict[str, None], Sequence[UsualMessage]]:
+    """Read a body in which one message stands for others, and return the messages behind that. Raises InvalidRequest."""
+    request, ignored = read_request(body)
+    messages = request.messages
+    if not isinstance(messages, list) or not messages or messages[0].content != _TOKEN:
+        raise InvalidRequest("is another conversation", param="messages")
+    return request, ignored, messages[1:]
 
 
-def _end_of(body: bytes, known: KnownMessages, count: int) -> int:
-    """Return where so many messages behind the known ones end in a body, -1 where they are printed with blanks."""
-    added = _raw_messages.decode(known.short).messages[1 : count + 1]
-    piece = b"".join([part for one in added for part in (b",", one)])
-    return known.past.end + len(piece) if body.startswith(piece, known.past.end) else -1
+def _joined(messages: Sequence[Raw]) -> bytes:
+    """Return messages with a comma before each."""
+    return b"".join([part for one in messages for part in (b",", one)])
+
+
+def _raw_of(body: bytes) -> Sequence[Raw]:
+    """Return the messages of a body as JSON, none where it has lone surrogates."""
+    try:
+        return _in_body.decode(body).messages
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()

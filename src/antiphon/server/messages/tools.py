@@ -112,23 +112,23 @@ class ToolsRead:
         offered: list[tuple[Tool, str]] = []
         deferred: dict[str, tuple[Tool, str]] = {}
         run_here = ServerTools(container, ignored, changes.servers)
+        defined, removed = changes.definitions, changes.removed
         paths = [(raw, f"tools[{index}]") for index, raw in enumerate(declared)]
-        for raw, path in (*paths, *changes.definitions.values()):
+        for raw, path in (*paths, *defined.values()) if defined else paths:
             usual = _usual(bytes(raw)) if len(raw) <= MEMORABLE else None
             fields: ToolFields = usual[0] if usual is not None else decode(_tool, raw, path)
             tool: Tool | None = usual[1] if usual is not None else None
-            if changes.definitions.get(fields.name, (raw, path))[1] != path:
-                continue  # the conversation defines it anew
-            if fields.name in changes.removed:
-                continue
+            name = fields.name
+            if name in removed or (name in defined and defined[name][1] != path):
+                continue  # it is withdrawn, or the conversation defines it anew
             if tool is None:
-                if run_here.take(fields.type or "", fields.name, raw, path):
+                if run_here.take(fields.type or "", name, raw, path):
                     continue
                 tool = _offered(fields, path, ignored)
             if tool is None:
                 continue
-            if fields.defer_loading or fields.name in changes.definitions:
-                deferred[fields.name] = tool, path
+            if fields.defer_loading or name in defined:
+                deferred[name] = tool, path
             else:
                 offered.append((tool, path))
         pairs = [*offered, *(deferred.pop(name) for name in changes.references if name in deferred)]
