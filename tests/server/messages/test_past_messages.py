@@ -33,7 +33,9 @@ def dumped(body: Json) -> bytes:
 
 def conversation(*messages: Json, **fields: Any) -> bytes:
     """Return a body as Claude Code orders it."""
-    return dumped({"model": "m", "messages": list(messages), "max_tokens": 9, **fields, "tools": TOOLS})
+    return dumped(
+        {"model": "m", "messages": list(messages), "max_tokens": 9, **fields, "tools": fields.get("tools", TOOLS)}
+    )
 
 
 def marked(message: Json) -> Json:
@@ -147,6 +149,13 @@ def test_errors_are_told_by_their_place(more: list[Json]) -> None:
     reader = Reader()
     messages = loop(reader)
     assert not reader.short(conversation(*messages, *turn(7), *more))
+
+
+def test_tools_without_effect_are_named_each_time() -> None:
+    reader, messages = Reader(), [FIRST]
+    for number in range(6):
+        reader.short(conversation(*messages, tools=[*TOOLS, {"type": "hologram_1", "name": "h"}]))
+        messages += turn(number)
 
 
 def test_a_rule_that_goes_with_the_next_question() -> None:

@@ -109,13 +109,7 @@ class MessagesRequestDecoder:
             raise InvalidRequest("Field required", param="max_tokens", code="missing_required_parameter")
         thread = request.thread
         compaction = self._edit(request, read)
-        tools = ToolsRead(
-            request.tools or (),
-            read.changes,
-            ignored,
-            servers=request.mcp_servers,
-            container=request.container,
-        )
+        tools = _tools(request, read, ignored, known)
         read.put_first(tools.listings)
         choice, parallel = choice_of(request.tool_choice, tools)
         self.searches_only = tools.searches_only
@@ -147,7 +141,7 @@ class MessagesRequestDecoder:
         whole = Asked(
             request=asked,
             items=read.items,
-            tools=tools.tools,
+            tools=[*tools.tools],
             text=_format(request),
             size=size,
             spell=lambda name: _spell(name, read, tools),
@@ -218,6 +212,22 @@ def _read_on(known: KnownMessages) -> tuple[MessagesRequest, dict[str, None], Me
     if _is_held(request):
         raise InvalidRequest("has its beginning elsewhere", param="messages")
     return request, ignored, MessagesRead(rest, begins=known.begins)
+
+
+def _tools(
+    request: MessagesRequest, read: MessagesRead, ignored: dict[str, None], known: KnownMessages | None
+) -> ToolsRead:
+    """Return the tools, those of the request before where they are the same. Raises InvalidRequest."""
+    kept = known.kept if known is not None and known.settled and read.changes.none else None
+    if kept is not None and kept.tools is not None:
+        return kept.tools
+    before = len(ignored)
+    tools = ToolsRead(
+        request.tools or (), read.changes, ignored, servers=request.mcp_servers, container=request.container
+    )
+    if kept is not None and len(ignored) == before:
+        kept.tools = tools
+    return tools
 
 
 def _is_held(request: MessagesRequest) -> bool:

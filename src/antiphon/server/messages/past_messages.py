@@ -19,6 +19,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.responses.intake.past_inputs import PastInput, PastInputs, ReadInput, place_of
 from antiphon.server.messages.conversation import Beginning, MessagesRead, UsualMessage
 from antiphon.server.messages.request import MessagesRequest, read_request
+from antiphon.server.messages.tools import ToolsRead
 
 _TOKEN = secrets.token_hex(16)
 _STAND_IN = to_json({"role": "user", "content": _TOKEN})
@@ -35,12 +36,16 @@ _usual_messages = msgspec.json.Decoder(list[UsualMessage])
 
 
 class _Kept(msgspec.Struct, eq=False):
-    """What is remembered of a request: its first messages, what stood behind the last one, and the fields of the request."""
+    """What is remembered of a request: its first messages, what stood behind the last one, and the fields of the request.
+
+    `tools` are those of a conversation that says nothing of them, where none is ignored.
+    """
 
     begins: Beginning
     tail: bytes
     request: MessagesRequest
     ignored: dict[str, None]
+    tools: ToolsRead | None = None
 
 
 class KnownMessages(msgspec.Struct, eq=False):
@@ -107,7 +112,7 @@ class PastMessages:
             return None
         kept: _Kept | None
         if known is not None and known.settled:
-            kept = _Kept(begins, known.kept.tail, known.kept.request, known.kept.ignored)
+            kept = _Kept(begins, known.kept.tail, known.kept.request, known.kept.ignored, known.kept.tools)
         else:
             kept = _kept(begins, body[:begin], body[last:])
         if kept is None:
