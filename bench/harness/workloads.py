@@ -36,6 +36,43 @@ def big_items(w, calls=30, mark=""):
     return items
 
 
+CACHED = {"cache_control": {"type": "ephemeral"}}
+
+
+def block_messages(items):
+    """The same as messages of the Messages API, as Claude Code writes them: a mark of its cache stands on the last block."""
+    messages = []
+    for it in items:
+        if it["type"] == "message":
+            role, block = "user", {"type": "text", "text": it["content"] if isinstance(it["content"], str) else it["content"][0]["text"]}
+        elif it["type"] == "function_call":
+            role, block = "assistant", {"type": "tool_use", "id": it["call_id"], "name": it["name"], "input": json.loads(it["arguments"])}
+        else:
+            role, block = "user", {"tool_use_id": it["call_id"], "type": "tool_result", "content": it["output"], "is_error": False}
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"].append(block)
+        else:
+            messages.append({"role": role, "content": [block]})
+    messages[-1]["content"][-1].update(CACHED)
+    if len(messages) > 1 and len(messages[0]["content"]) == 1:
+        messages[0]["content"] = messages[0]["content"][0]["text"]
+    return messages
+
+
+AROUND_MESSAGES = {
+    "system": [
+        {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.332.be0; cc_entrypoint=cli;"},
+        {"type": "text", "text": "You are a careful assistant.", **CACHED},
+    ],
+    "metadata": {"user_id": json.dumps({"device_id": "4b0e5fc8" * 8, "account_uuid": "", "session_id": "6f169750-8d66-4680-a58e-8332270cc942"})},
+    "max_tokens": 32000,
+    "thinking": {"type": "adaptive", "display": "omitted"},
+    "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+    "output_config": {"effort": "high"},
+}
+"""What else Claude Code sends, behind the messages."""
+
+
 def body(work, api, model, extra):
     """What the load generator sends: a body, or those of all turns of a loop, one per line."""
     w = WORK[work]
@@ -49,7 +86,12 @@ def body(work, api, model, extra):
 def one_body(w, api, model, extra, calls, mark):
     b = {"model": model}
     if api == "messages":
-        b |= {"max_tokens": 4096, "stream": w["stream"], "messages": [{"role": "user", "content": "Write a haiku about the sea, then explain it in one sentence."}]}
+        if w.get("big"):
+            b |= {"messages": block_messages(big_items(w, calls, mark)), **AROUND_MESSAGES, "stream": w["stream"]}
+        else:
+            b |= {"max_tokens": 4096, "stream": w["stream"], "messages": [{"role": "user", "content": "Write a haiku about the sea, then explain it in one sentence."}]}
+        if w.get("tools"):
+            b["tools"] = [{"name": t["name"], "description": t["description"], "input_schema": t["parameters"]} for t in map(tool, range(w["tools"]))]
     elif api == "chat":
         if w.get("big"):
             msgs = [{"role": "system", "content": "You are a careful assistant."}]

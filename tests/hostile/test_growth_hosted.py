@@ -97,7 +97,7 @@ def test_a_messages_body(name: str) -> None:
 
     def cost(count: int) -> float:
         body = check_json(_body(make(count)))
-        return cpu_time(lambda: MessagesRequestDecoder(lambda model: model)._decode(body))
+        return cpu_time(lambda: MessagesRequestDecoder(lambda model: model)._decode(body, len(body)))
 
     assert_linear(cost, size)
 

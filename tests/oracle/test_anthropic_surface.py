@@ -13,7 +13,8 @@ from anthropic.types.beta import message_create_params
 from typing_extensions import get_type_hints
 
 from antiphon.server.messages.blocks import KNOWN
-from antiphon.server.messages.decoder import FIELDS, MessagesRequestDecoder
+from antiphon.server.messages.decoder import MessagesRequestDecoder
+from antiphon.server.messages.request import FIELDS
 from tests import messages_compatibility as page
 from tests.messages_compatibility import Row, named
 

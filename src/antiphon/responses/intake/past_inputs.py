@@ -77,7 +77,8 @@ class Settled(msgspec.Struct, eq=False):
 class PastInput(msgspec.Struct, eq=False):
     """An input of an earlier request: its body in `pieces` up to the `end` of its last item; the first item is at `begin`.
 
-    `settled` tells of the rest of that body, once a request has gone on from the input.
+    `settled` tells of the rest of that body, once a request has gone on from the input. `state` is what another front end has to
+    know beside the items, to go on from there.
     """
 
     owner: str
@@ -91,6 +92,7 @@ class PastInput(msgspec.Struct, eq=False):
     size: int
     at: float
     settled: Settled | None = None
+    state: object = None
 
 
 class Continued(msgspec.Struct, eq=False):
@@ -105,6 +107,16 @@ class Continued(msgspec.Struct, eq=False):
     def short(self) -> bytes:
         """The body with one item in the place of those that are known."""
         return b"".join((self.body[: self.past.begin], self.stand_in, self.body[self.past.end :]))
+
+
+class ReadInput(msgspec.Struct):
+    """What another front end has read of a body: the first `count` of all items stand from `begin` to `end`."""
+
+    begin: int
+    end: int
+    items: list[Item]
+    count: int
+    state: object
 
 
 class _Owned:
@@ -163,6 +175,31 @@ class PastInputs:
                 if past.end < len(body) and _begins(body, past) and past.at >= self._clock() - SECONDS:
                     return Continued(past, body, self._stand_in)
         return None
+
+    def may_keep(self, owner: str, body: bytes) -> bool:
+        """Tell whether a body of another front end is to be remembered: it seems to go on from an earlier one."""
+        fits = len(body) >= SMALLEST and len(body) * _FORMS <= self._limit // OWNERS_SHARE
+        return fits and self._seems_to_go_on(owner, body)
+
+    def put(self, owner: str, body: bytes, read: ReadInput, past: PastInput | None) -> EncodedTexts | None:
+        """Remember what another front end has read, instead of what that goes on from; return what is kept beside the items."""
+        known, pieces, encoded = 0, [body[: read.end]], EncodedTexts()
+        if past is not None:
+            if not self._forget(past):
+                return None  # another request has gone on from it meanwhile, or it was dropped
+            known, pieces = len(past.items), [*past.pieces, body[past.end : read.end]]
+            encoded.messages, encoded.sent = past.encoded.messages, past.encoded.sent
+        items, added = read.items[: read.count], read.items[known:]
+        size = len(body) * _FORMS + _ENTRY
+        fits = read.end >= SMALLEST and size <= self._limit // OWNERS_SHARE
+        if not fits or not _few(added) or _usual(added) < read.count - known:
+            return None
+        release_body(added)
+        if len(pieces) > _MOST_PIECES:
+            pieces = [b"".join(pieces)]
+        place = owner, pieces, read.begin, read.end, items, encoded, _mark(body, read.end.bit_length() - 1), size
+        self._add(PastInput(*place, self._clock(), state=read.state))
+        return encoded
 
     def with_more(self, continued: Continued, body: bytes, decoder: RequestDecoder) -> Asked | None:
         """Return the request of a body that differs from the earlier one in further items alone; None where it does not.
@@ -226,7 +263,7 @@ class PastInputs:
         if len(raw) != len(asked.items):
             return asked
         count = _usual(asked.items)
-        begin = _place(body, raw) if count else -1
+        begin = place_of(body, raw) if count else -1
         end = begin + sum(map(len, raw[:count])) + count - 1
         size = end * _FORMS + _ENTRY
         if begin < 0 or end < SMALLEST or size > share or not _few(asked.items):
@@ -281,10 +318,12 @@ class PastInputs:
             )
             self._add(grown)
 
-    def _forget(self, past: PastInput) -> None:
+    def _forget(self, past: PastInput) -> bool:
         owned = self._owners.get(past.owner)
-        if owned is not None and id(past) in owned.inputs:
-            self._drop(owned, past)
+        if owned is None or id(past) not in owned.inputs:
+            return False
+        self._drop(owned, past)
+        return True
 
     def _add(self, past: PastInput) -> None:
         owned = self._owners.get(past.owner)
@@ -357,7 +396,7 @@ def _begins(body: bytes, past: PastInput) -> bool:
     return True
 
 
-def _place(body: bytes, items: Sequence[Raw]) -> int:
+def place_of(body: bytes, items: Sequence[Raw]) -> int:
     """Return where the items of its `input` begin in a body, -1 where that cannot be told.
 
     They begin where the first one is found, or behind it, and end where the last one is found, or before it. Where no more

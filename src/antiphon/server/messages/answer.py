@@ -31,7 +31,7 @@ CONTAINER_SECONDS = 1200
 class AnswerTerms:
     """What of a request its answer needs: the model as it was asked for, whether thoughts are wanted and shown, and the window.
 
-    `estimate` are the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
+    `estimate` gives the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
     `lists`: the client knows listings of MCP servers. `seal` seals what a search found.
     `container` is the one that code ran in; `edits` are those of the context that were made, `transformations` the thoughts
     that were left out, for clients that know them.
@@ -62,7 +62,7 @@ class AnswerTerms:
         self.lists = False
         self.transformations: list[dict[str, str]] | None = None
         self.warm = False
-        self.estimate = 1
+        self.estimate: Callable[[], int] = lambda: 1
         self.window: int | None = None
         self.seal: Callable[[str], str | None] | None = None
         self.container = ""
@@ -78,7 +78,7 @@ def usage_of(usage: Usage | None, told: AnswerTerms, said: int, searches: int = 
     """Return the counts. Cached tokens are not among `input_tokens`. Without a report they are estimated."""
     served = {"web_search_requests": searches, "web_fetch_requests": fetches} if searches or fetches else None
     if usage is None:
-        usage = Usage(input_tokens=told.estimate, output_tokens=said)
+        usage = Usage(input_tokens=told.estimate(), output_tokens=said)
     read, written = usage.input_tokens_details.cached_tokens, usage.input_tokens_details.cache_write_tokens
     counts = {
         "input_tokens": max(usage.input_tokens - read - written, 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Raw
@@ -12,7 +13,7 @@ from antiphon.core.request.validation import decode
 from antiphon.core.text.pieces import from_base64
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import InputFile, InputImage, InputText, Part
-from antiphon.types.raw import OptionalRaw, settle_nulls
+from antiphon.types.raw import LONG, JsonText, OptionalRaw, settle_nulls
 
 IMAGES = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp"))
 
@@ -32,7 +33,7 @@ class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlockFields(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of all blocks; which of them count says the type."""
+    """The fields of all blocks; which of them count says the type. Those of any shape may be null: see `not_null`."""
 
     type: str
     text: str = ""
@@ -56,10 +57,20 @@ class BlockFields(msgspec.Struct, frozen=True, kw_only=True):
     citations: OptionalRaw = None
     encrypted_content: str | None = None
 
-    def __post_init__(self) -> None:
-        settle_nulls(self, source=self.source, input=self.input, content=self.content, tool=self.tool)
-        settle_nulls(self, tools=self.tools)
-        settle_nulls(self, citations=self.citations)
+
+UsualType = Literal[
+    "text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking", "tool_reference",
+    "compaction", "tool_addition", "tool_removal", "server_tool_use", "mcp_tool_use", "mcp_tool_result",
+    "mcp_tool_listing", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result",
+    "bash_code_execution_tool_result", "text_editor_code_execution_tool_result", "tool_search_tool_result",
+]  # fmt: skip
+
+
+class UsualBlock(BlockFields, frozen=True, kw_only=True):
+    """A block of a type whose fields are all read, so that it can be decoded together with what stands around it."""
+
+    type: UsualType
+    cache_control: OptionalRaw = None
 
 
 class _Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,14 +92,12 @@ _text = msgspec.json.Decoder(str)
 
 Ignore = Callable[[str], None]
 
-KNOWN = frozenset(
-    (
-        "text image document search_result tool_use tool_result thinking redacted_thinking tool_reference compaction"
-        " tool_addition tool_removal server_tool_use mcp_tool_use mcp_tool_result mcp_tool_listing"
-        " web_search_tool_result web_fetch_tool_result code_execution_tool_result bash_code_execution_tool_result"
-        " text_editor_code_execution_tool_result tool_search_tool_result"
-    ).split()
-)
+KNOWN = frozenset((*get_args(UsualType), "search_result"))
+
+
+def not_null(field: Raw | None) -> Raw | None:
+    """Return a field of any shape, None where it is null."""
+    return None if field is not None and len(field) == 4 and bytes(field) == b"null" else field
 
 
 def block_of(raw: Raw, path: str) -> BlockFields:
@@ -97,6 +106,9 @@ def block_of(raw: Raw, path: str) -> BlockFields:
     if kind == "search_result":
         return BlockFields(type=kind, text=_search_text(raw, path))
     return decode(_block, raw, path) if kind in KNOWN else BlockFields(type=kind)
+
+
+_QUOTE = ord('"')
 
 
 def blocks_of(content: Raw, path: str) -> list[BlockFields]:
@@ -122,9 +134,10 @@ def parts_of(block: BlockFields, path: str) -> list[Part] | None:
 
 
 def _source_of(block: BlockFields, path: str) -> MediaSource:
-    if block.source is None:
+    source = not_null(block.source)
+    if source is None:
         raise InvalidRequest("Field required", param=f"{path}.source", code="missing_required_parameter")
-    return decode(_source, block.source, f"{path}.source")
+    return decode(_source, source, f"{path}.source")
 
 
 def _image(source: MediaSource, path: str) -> InputImage:
@@ -186,9 +199,12 @@ def _search_text(raw: Raw, path: str) -> str:
     return "\n".join(text for text in (found.title, found.source, *texts) if text)
 
 
-def result_of(block: BlockFields, path: str, refer: Ignore) -> str | list[Part]:
+def result_of(block: BlockFields, path: str, refer: Ignore) -> str | JsonText | list[Part]:
     """Return a tool's result; `refer` is told the tools that it makes known. Raises InvalidRequest."""
-    inner = blocks_of(block.content, f"{path}.content") if block.content is not None else []
+    content = not_null(block.content)
+    if content is not None and len(content) >= LONG and memoryview(content)[0] == _QUOTE and not block.is_error:
+        return JsonText(content)
+    inner = blocks_of(content, f"{path}.content") if content is not None else []
     parts: list[Part] = [InputText(text="Error:")] if block.is_error else []
     for index, one in enumerate(inner):
         if one.type == "tool_reference":
@@ -202,7 +218,8 @@ def result_of(block: BlockFields, path: str, refer: Ignore) -> str | list[Part]:
 
 def arguments_of(block: BlockFields) -> str:
     """Return a call's arguments as they came: their order is the backend's, whose cache has it."""
-    if block.input is None:
+    input = not_null(block.input)
+    if input is None:
         return "{}"
-    data = bytes(block.input)
+    data = bytes(input)
     return (msgspec.json.format(data, indent=-1) if b"\n" in data else data).decode()

@@ -14,7 +14,16 @@ from antiphon.core.relay.writers import PICTURE
 from antiphon.core.request.validation import decode
 from antiphon.core.seals import is_seal
 from antiphon.errors import InvalidRequest
-from antiphon.server.messages.blocks import BlockFields, arguments_of, blocks_of, parts_of, picture_of, result_of
+from antiphon.server.messages.blocks import (
+    BlockFields,
+    UsualBlock,
+    arguments_of,
+    blocks_of,
+    not_null,
+    parts_of,
+    picture_of,
+    result_of,
+)
 from antiphon.server.messages.call_ids import own_id
 from antiphon.server.messages.server_history import earlier_call
 from antiphon.server.messages.server_tools import listing_item
@@ -54,7 +63,61 @@ class MessageFields(msgspec.Struct, frozen=True, kw_only=True):
         settle_nulls(self, content=self.content)
 
 
+class UsualMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of a request, decoded with its blocks."""
+
+    role: str
+    content: str | list[UsualBlock] | None = None
+    output_config: MessageOutput | None = None
+    clear_at: str | None = None
+
+
 _messages = msgspec.json.Decoder(list[MessageFields])
+
+
+def _stable(messages: Sequence[MessageFields | UsualMessage]) -> int:
+    """Return how many messages the next request has as they are: not the last one, nor those where a mark may be moved."""
+    last = len(messages) - 1
+    marked = [at for at in range(max(last - MARKED, 0), last) if _is_marked(messages[at])]
+    return min(marked, default=last)
+
+
+def _is_marked(message: MessageFields | UsualMessage) -> bool:
+    content = message.content
+    return isinstance(content, list) and any(not_null(block.cache_control) for block in content)
+
+
+def _fields_of(raw: Raw) -> Sequence[MessageFields | UsualMessage]:
+    return decode(_messages, raw, "messages")
+
+
+MARKED = 6
+"""Messages at the end of a conversation among which clients move the marks of their cache from turn to turn."""
+
+
+class Beginning(msgspec.Struct, eq=False):
+    """What was read of the first messages of a conversation: so many items, and what the messages behind them depend on."""
+
+    messages: int
+    items: list[Item]
+    sources: list[tuple[int, Sequence[int]]]
+    calls: set[str]
+    effort: str | None
+    changes: ToolChanges
+    ignored: dict[str, None]
+    dropped: list[str]
+
+    def copy(self) -> Beginning | None:
+        """Return the same, to be read on; None where that cannot be copied."""
+        changes = self.changes.copy()
+        if changes is None:
+            return None
+        lists = self.items.copy(), self.sources.copy(), self.calls.copy()
+        return Beginning(self.messages, *lists, self.effort, changes, self.ignored.copy(), self.dropped.copy())
+
+
+def _nothing() -> Beginning:
+    return Beginning(0, [], [], set(), None, ToolChanges(), {}, [])
 
 
 class MessagesRead:
@@ -62,16 +125,20 @@ class MessagesRead:
 
     `dropped` are the paths of thoughts that are left out, `ignored` is what has no effect. `held`: the server has the beginning
     of the conversation. `sources` name, item by item, the message and the blocks that its parts came from.
+
+    `begins`: what was read before of the messages that stand before these. `beginning`: what of all of them stands in the next
+    request, too, as far as that can be told. `all_items`: the items as they were before any edit.
     """
 
-    def __init__(self, raw: Raw, *, held: bool = False) -> None:
-        self.items: list[Item] = []
-        self.sources: list[tuple[int, Sequence[int]]] = []
-        self.effort: str | None = None
-        self.changes = ToolChanges()
-        self.ignored: dict[str, None] = {}
-        self.dropped: list[str] = []
-        self._calls: set[str] = set()
+    def __init__(
+        self, given: Raw | Sequence[UsualMessage], *, held: bool = False, begins: Beginning | None = None
+    ) -> None:
+        begins = begins or _nothing()
+        self.items, self.sources, self._calls = begins.items, begins.sources, begins.calls
+        self.effort, self.changes = begins.effort, begins.changes
+        self.ignored, self.dropped = begins.ignored, begins.dropped
+        self.all_items = self.items
+        self.beginning: Beginning | None = None
         self._uses: dict[str, BlockFields] = {}
         self._cited = False
         self._spoken: list[str] = []
@@ -79,22 +146,36 @@ class MessagesRead:
         self._held = held
         self._parts: list[Part] = []
         self._origins: list[int] = []
-        messages = decode(_messages, raw, "messages")
+        messages = _fields_of(given) if isinstance(given, Raw) else given
         if not messages:
             raise InvalidRequest("at least one message is required", param="messages")
-        if len(messages) > MOST_MESSAGES:
+        first = begins.messages
+        if first + len(messages) > MOST_MESSAGES:
             raise InvalidRequest(f"at most {MOST_MESSAGES} messages are allowed", param="messages")
         self.last_role = messages[-1].role
-        last_user = max((at for at, one in enumerate(messages) if one.role == "user"), default=-1)
-        for at, message in enumerate(messages):
+        last_user, stable = -1, first + _stable(messages)
+        if isinstance(given, Raw) or held:
+            stable = -1
+        if any(message.clear_at for message in messages):
+            stable = -1
+            last_user = max((at for at, one in enumerate(messages, first) if one.role == "user"), default=-1)
+        for at, message in enumerate(messages, first):
+            if at == stable:
+                self._note(at)
             self._read(message, at, cleared=message.clear_at == "next_user_message" and at < last_user)
         self._join()
 
-    def _read(self, message: MessageFields, at: int, *, cleared: bool) -> None:
-        path = f"messages[{at}].content"
-        if message.content is None and (message.role != "system" or message.output_config is None):
-            raise InvalidRequest("Field required", param=path, code="missing_required_parameter")
-        blocks = blocks_of(message.content, path) if message.content is not None else []
+    def _read(self, message: MessageFields | UsualMessage, at: int, *, cleared: bool) -> None:
+        content = message.content
+        if content is None and (message.role != "system" or message.output_config is None):
+            raise InvalidRequest("Field required", param=f"messages[{at}].content", code="missing_required_parameter")
+        blocks: Sequence[BlockFields] = ()
+        if isinstance(content, list):
+            blocks = content
+        elif isinstance(content, str):
+            blocks = (BlockFields(type="text", text=content),)
+        elif content is not None:
+            blocks = blocks_of(content, f"messages[{at}].content")
         match message.role:
             case "user":
                 self._user(blocks, at)
@@ -108,8 +189,18 @@ class MessagesRead:
             case _:
                 raise InvalidRequest("Input should be 'user', 'assistant' or 'system'", param=f"messages[{at}].role")
 
-    def _add(self, item: Item, at: int, blocks: Sequence[int]) -> None:
+    def _note(self, at: int) -> None:
+        """Note what was read of the messages before this one; not where it depends on those behind them, too."""
         self._join()
+        last = self.items[-1] if self.items else None
+        if last is None or self._uses or (isinstance(last, Message) and last.role == "user"):
+            return
+        so_far = self.items, self.sources, self._calls, self.effort, self.changes, self.ignored, self.dropped
+        self.beginning = Beginning(at, *so_far).copy()
+
+    def _add(self, item: Item, at: int, blocks: Sequence[int]) -> None:
+        if self._spoken:
+            self._join()
         self.items.append(item)
         self.sources.append((at, blocks))
 
@@ -126,7 +217,7 @@ class MessagesRead:
             if parts is None:
                 self.ignored[block.type[:64]] = None
                 continue
-            if block.type == "document" and block.citations is not None and b"true" in bytes(block.citations):
+            if block.type == "document" and b"true" in bytes(block.citations or b""):
                 self.ignored["document.citations"] = None
             said += parts
             origins += [index] * len(parts)
@@ -190,17 +281,19 @@ class MessagesRead:
                 self._add(OtherItem(type=PICTURE, raw=Raw(to_json(made)), id=id), at, [index])
             case "mcp_tool_listing":
                 path = f"messages[{at}].content[{index}]"
-                self._add(listing_item(block.mcp_server_name, block.tools or Raw(b"[]"), path), at, [index])
+                self._add(listing_item(block.mcp_server_name, not_null(block.tools) or Raw(b"[]"), path), at, [index])
             case "compaction" if block.encrypted_content and is_seal(block.encrypted_content):
                 raw = to_json({"type": "compaction", "encrypted_content": block.encrypted_content})
                 self._add(OtherItem(type="compaction", raw=Raw(raw)), at, [index])
             case "compaction":
-                if block.content is None:
+                content = not_null(block.content)
+                if content is None:
                     return  # one that failed stands for nothing
                 self.items.clear()
                 self.sources.clear()
+                self.beginning = None
                 self._spoken = []
-                text = "\n".join(one.text for one in blocks_of(block.content, f"messages[{at}].content[{index}]"))
+                text = "\n".join(one.text for one in blocks_of(content, f"messages[{at}].content[{index}]"))
                 if text:
                     self._add(Message(role="user", content=[InputText(text=text)]), at, [index])
             case _:
@@ -210,7 +303,7 @@ class MessagesRead:
         """Read a text of the assistant's; one that was parted where it cites something is one text."""
         if not block.text:
             return
-        cited, self._cited = self._cited, block.citations is not None
+        cited, self._cited = self._cited, not_null(block.citations) is not None
         if (cited or self._cited) and self._spoken and self.sources[-1][0] == at:
             self._spoken.append(block.text)  # in place: there may be thousands of them
             self._spoken_at.append(index)
@@ -234,7 +327,7 @@ class MessagesRead:
                     texts.append(block.text)
                 case "tool_addition" | "tool_removal" as kind:
                     path = f"messages[{at}].content[{index}].tool"
-                    if not self.changes.take(block.tool, path, added=kind == "tool_addition"):
+                    if not self.changes.take(not_null(block.tool), path, added=kind == "tool_addition"):
                         self.ignored[kind] = None
                 case _:
                     self.ignored[block.type[:64]] = None

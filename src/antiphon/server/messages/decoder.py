@@ -3,50 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from collections.abc import Callable
 
-import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.compaction import PROMPT
+from antiphon.core.request.json_text import check_bounds, mended
 from antiphon.core.request.text_format import PLAIN, ResolvedText
-from antiphon.core.request.validation import decode, decode_fields
 from antiphon.core.turn import TurnOptions, no_prefill
 from antiphon.errors import APIError, InvalidRequest, spelled
 from antiphon.responses.intake.asked import Asked
+from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.runtime.offload import by_size
 from antiphon.server.messages.answer import AnswerTerms
 from antiphon.server.messages.blocks import blocks_of
 from antiphon.server.messages.context_edits import WantedCompaction, edited
 from antiphon.server.messages.conversation import MessagesRead
 from antiphon.server.messages.errors import dotted
+from antiphon.server.messages.past_messages import KnownMessages, PastMessages
+from antiphon.server.messages.request import (
+    CompactionWish,
+    MessagesRequest,
+    MetadataFields,
+    ThinkingWish,
+    ThreadWish,
+    read_request,
+)
 from antiphon.server.messages.server_blocks import OUTPUTS
 from antiphon.server.messages.tools import ToolsRead, choice_of
-from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.request import READ_ONLY, CreateResponse, ReasoningConfig, TextFormat
-
-Verdict = Literal["read", "ignored", "silent"]
-
-FIELDS: Mapping[str, Verdict] = {
-    **dict.fromkeys(
-        (
-            "model max_tokens messages system stream temperature top_p top_k stop_sequences tools tool_choice thinking"
-            " output_config output_format metadata mcp_servers container context_management compaction thread"
-        ).split(),
-        "read",
-    ),
-    **dict.fromkeys(
-        (
-            "service_tier inference_geo speed fallbacks fallback_credit_token billing_policy user_profile_id workspace_id"
-            " diagnostics safeguards"
-        ).split(),
-        "ignored",
-    ),
-    "cache_control": "silent",  # it stands in every request; backends cache by prefix, and usage tells what they read
-}
-"""What becomes of each field of a request. One that is not here is ignored, and named in `x-antiphon-ignored`."""
 
 MOST_STOPS, MOST_STOP_CHARACTERS = 64, 8192
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -55,94 +41,23 @@ LONG_WINDOW = "[1m]"
 PREFIX = "anthropic/"
 
 
-class ThinkingWish(msgspec.Struct, frozen=True, kw_only=True):
-    """`thinking`."""
-
-    type: str
-    budget_tokens: int | None = None
-    display: str | None = None
-
-
-class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """The form of the answer: a JSON Schema."""
-
-    type: str
-    schema: OptionalRaw = None
-
-    def __post_init__(self) -> None:
-        settle_nulls(self, schema=self.schema)
-
-
-class OutputConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`output_config`."""
-
-    effort: str | None = None
-    format: OutputFormat | None = None
-
-
-class MetadataFields(msgspec.Struct, frozen=True, kw_only=True):
-    """`metadata`."""
-
-    user_id: str | None = None
-
-
-class ThreadWish(msgspec.Struct, frozen=True, kw_only=True):
-    """`thread`: the server keeps the conversation, or goes on with one that it keeps."""
-
-    type: Literal["create", "continue"]
-    previous_message_id: str = ""
-
-
-class CompactionWish(msgspec.Struct, frozen=True, kw_only=True):
-    """`compaction`: the conversation is summarized, and nothing else is answered."""
-
-    type: str
-    instructions: str | None = None
-
-
-class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a request that have an effect."""
-
-    model: Annotated[str, Meta(min_length=1, max_length=255)]
-    messages: Raw
-    max_tokens: Annotated[int, Meta(ge=0, le=2**53)] | None = None
-    system: OptionalRaw = None
-    stream: bool | None = None
-    temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Meta(ge=0, le=2**31)] | None = None
-    stop_sequences: list[str] | None = None
-    tools: list[Raw] | None = None
-    tool_choice: OptionalRaw = None
-    thinking: ThinkingWish | None = None
-    output_config: OutputConfig | None = None
-    output_format: OutputFormat | None = None
-    metadata: MetadataFields | None = None
-    mcp_servers: OptionalRaw = None
-    container: OptionalRaw = None
-    context_management: OptionalRaw = None
-    compaction: CompactionWish | None = None
-    thread: ThreadWish | None = None
-
-    def __post_init__(self) -> None:
-        settle_nulls(self, context_management=self.context_management)
-        settle_nulls(self, system=self.system, tool_choice=self.tool_choice)
-        settle_nulls(self, mcp_servers=self.mcp_servers, container=self.container)
-
-
-_request = msgspec.json.Decoder(MessagesRequest)
-
-
 class MessagesRequestDecoder:
     """Decodes the body of one request (a RequestDecoder); `told` is then what its answer needs.
 
     `searches_only`: all that the request declares is a web search. `dropped` are the paths of thoughts that are left out.
 
     `resolve`: a client's model name → ours. `session` names the conversation, for caches. `counting`: no answer is wanted.
+    `past`: what is remembered of the caller's conversations. A body need not have passed `check_json`.
     """
 
     def __init__(
-        self, resolve: Callable[[str], str], *, session: str = "", beta: bool = False, counting: bool = False
+        self,
+        resolve: Callable[[str], str],
+        *,
+        session: str = "",
+        beta: bool = False,
+        counting: bool = False,
+        past: PastMessages | None = None,
     ) -> None:
         self.told = AnswerTerms()
         self.told.beta = beta
@@ -152,30 +67,49 @@ class MessagesRequestDecoder:
         self._resolve = resolve
         self._session = session
         self._counting = counting
+        self._past = past or PastMessages(PastInputs(), "")
 
     async def decode(self, body: bytes, model: str | None = None) -> Asked:
         """Decode a body, a large one off the event loop. Raises InvalidRequest with the field as this API spells it."""
+        known = self._past.find(body)
+        if known is not None:
+            gone_on = await self._go_on(body, known)
+            if gone_on is not None:
+                return gone_on
+        await by_size(len(body), check_bounds, body)
         try:
-            return await by_size(len(body), self._decode, body)
+            asked, read = await self._whole(body)
         except APIError as error:
             raise spelled(error, dotted) from None
+        encoded = self._past.keep(body, read, None)
+        return asked if encoded is None else replace(asked, encoded=encoded)
 
-    def _decode(self, body: bytes) -> Asked:
-        names = decode_fields(body)
-        ignored = self._verdicts(names)
-        request = decode(_request, body)
+    async def _whole(self, body: bytes) -> tuple[Asked, MessagesRead]:
+        try:
+            return await by_size(len(body), self._decode, body, len(body))
+        except InvalidRequest:
+            fit = await by_size(len(body), mended, body)
+            if fit is body:
+                raise
+            return await by_size(len(fit), self._decode, fit, len(fit))
+
+    async def _go_on(self, body: bytes, known: KnownMessages) -> Asked | None:
+        """Decode what is new in a body; None where that cannot be: whoever decodes the whole of it knows what to say."""
+        try:
+            await by_size(len(known.text), check_bounds, known.text)
+            asked, read = await by_size(len(known.text), self._decode, known.text, len(body), known)
+        except APIError:
+            return None
+        encoded = self._past.keep(body, read, known)
+        return asked if encoded is None else replace(asked, encoded=encoded)
+
+    def _decode(self, body: bytes, size: int, known: KnownMessages | None = None) -> tuple[Asked, MessagesRead]:
+        request, ignored, read = _read(body) if known is None else _read_on(known)
         if request.max_tokens is None and not self._counting:
             raise InvalidRequest("Field required", param="max_tokens", code="missing_required_parameter")
         thread = request.thread
-        read = MessagesRead(request.messages, held=thread is not None and thread.type == "continue")
         compaction = self._edit(request, read)
-        tools = ToolsRead(
-            request.tools or (),
-            read.changes,
-            ignored,
-            servers=request.mcp_servers,
-            container=request.container,
-        )
+        tools = _tools(request, read, ignored, known)
         read.put_first(tools.listings)
         choice, parallel = choice_of(request.tool_choice, tools)
         self.searches_only = tools.searches_only
@@ -204,17 +138,18 @@ class MessagesRequestDecoder:
         if compaction is not None:
             # Not above: more than 15 arguments by name pass in a dict, which takes ten times as long (CPython 3.11).
             asked = replace(asked, context_management=compaction.rule)
-        return Asked(
+        whole = Asked(
             request=asked,
             items=read.items,
-            tools=tools.tools,
+            tools=[*tools.tools],
             text=_format(request),
-            size=len(body),
+            size=size,
             spell=lambda name: _spell(name, read, tools),
             options=self._options(request, read, compaction),
             ignored=list(ignored),
             forgiving=True,
         )
+        return whole, read
 
     def _options(
         self, request: MessagesRequest, read: MessagesRead, compaction: WantedCompaction | None
@@ -230,14 +165,6 @@ class MessagesRequestDecoder:
             summary_prompt=_summary_prompt(request.compaction, compaction),
             pauses=compaction is not None and compaction.pauses,
         )
-
-    def _verdicts(self, names: Mapping[str, Raw]) -> dict[str, None]:
-        """Return the fields without effect."""
-        ignored: dict[str, None] = {}
-        for name, value in names.items():
-            if FIELDS.get(name, "ignored") == "ignored" and bytes(value) != b"null":
-                ignored[name[:64]] = None
-        return ignored
 
     def _edit(self, request: MessagesRequest, read: MessagesRead) -> WantedCompaction | None:
         """Edit the conversation as the request wants it. Raises InvalidRequest."""
@@ -273,6 +200,39 @@ class MessagesRequestDecoder:
         elif thinking.type not in ("adaptive", "between_tools"):
             ignored["thinking.type"] = None
         return ReasoningConfig(effort="high" if effort in ("xhigh", "max") else effort)
+
+
+def _read(body: bytes) -> tuple[MessagesRequest, dict[str, None], MessagesRead]:
+    request, ignored = read_request(body)
+    return request, ignored, MessagesRead(request.messages, held=_is_held(request))
+
+
+def _read_on(known: KnownMessages) -> tuple[MessagesRequest, dict[str, None], MessagesRead]:
+    request, ignored, rest = known.read()
+    if _is_held(request):
+        raise InvalidRequest("has its beginning elsewhere", param="messages")
+    return request, ignored, MessagesRead(rest, begins=known.begins)
+
+
+def _tools(
+    request: MessagesRequest, read: MessagesRead, ignored: dict[str, None], known: KnownMessages | None
+) -> ToolsRead:
+    """Return the tools, those of the request before where they are the same. Raises InvalidRequest."""
+    kept = known.kept if known is not None and known.settled and read.changes.none else None
+    if kept is not None and kept.tools is not None:
+        return kept.tools
+    before = len(ignored)
+    tools = ToolsRead(
+        request.tools or (), read.changes, ignored, servers=request.mcp_servers, container=request.container
+    )
+    if kept is not None and len(ignored) == before:
+        kept.tools = tools
+    return tools
+
+
+def _is_held(request: MessagesRequest) -> bool:
+    """Tell whether the server has the beginning of a conversation."""
+    return request.thread is not None and request.thread.type == "continue"
 
 
 def own_model(name: str) -> str:

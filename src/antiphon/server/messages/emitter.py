@@ -227,12 +227,15 @@ class MessagesEmitter(MuteEmitter):
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
         stop = "compaction" if self.paused else stop
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
-        ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop)}
-        ending["container"] = container_of(response, told)
-        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": counted_at_the_end(usage)}
-        if told.beta:
-            end["context_management"] = context_of(told)
-        self._say("message_delta", to_json(end))
+        if self._quiet:
+            self.sequence_number += 1
+        else:
+            ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop)}
+            ending["container"] = container_of(response, told)
+            end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": counted_at_the_end(usage)}
+            if told.beta:
+                end["context_management"] = context_of(told)
+            self._say("message_delta", to_json(end))
         return message_json(response, told, content, usage, stop, sequence), STOP
 
 

@@ -12,8 +12,9 @@ from msgspec import Raw
 from antiphon.access.caller import resolve
 from antiphon.access.limits import Demand, Permit
 from antiphon.backends.base import MessagesCaller, RelayedAnswer, Route, whole_body
+from antiphon.core.request.json_text import check_bounds, mended
 from antiphon.core.request.validation import decode, decode_fields
-from antiphon.errors import BackendError, InvalidRequest
+from antiphon.errors import APIError, BackendError, InvalidRequest
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.admin import RelayedCall, Ring
@@ -29,6 +30,7 @@ BETA = b"anthropic-beta"
 BYTES_PER_TOKEN = 4
 
 _KEPT = (b"retry-after", b"cache-control")
+_MODEL_FIRST = re.compile(rb'\{"model":"([^"\\]{1,255})"')
 _OUR_SEAL = re.compile(rb'"ANT[12]\.')
 _any = msgspec.json.Decoder(Any)
 
@@ -98,17 +100,42 @@ class MessagesRelayer:
             answer.abort()
 
     async def _found(self, request: Request, body: bytes) -> tuple[_Relayed, Mapping[str, Raw], Route] | None:
-        """Return a request that can be passed on, and where to."""
+        """Return a request that can be passed on, and where to. The body has not passed `check_json` yet. Raises APIError."""
+        if self._is_translated(request, body):
+            return None
         try:
-            asked = await by_size(len(body), decode, _relayed, body)
+            body, asked = await by_size(len(body), _read, body)
             route = resolve(self._services.router, self._names.resolve(asked.model), request.caller)
         except InvalidRequest:
             return None  # it is refused in the words of this API where it is decoded in full
         if not route.relays_messages or _OUR_SEAL.search(body):
             return None
+        await by_size(len(body), check_bounds, body)
         if route.inline_images and await by_size(len(body), _names_urls, asked.messages):
             return None
         return asked, await by_size(len(body), decode_fields, body), route
+
+    def _is_translated(self, request: Request, body: bytes) -> bool:
+        """Tell by the model, where a body begins with it, that a request is not passed on."""
+        found = _MODEL_FIRST.match(body)
+        if found is None:
+            return False
+        try:
+            name = self._names.resolve(found[1].decode("utf-8", "replace"))
+            return not resolve(self._services.router, name, request.caller).relays_messages
+        except APIError:
+            return False
+
+
+def _read(body: bytes) -> tuple[bytes, _Relayed]:
+    """Return a body without lone surrogates, and what is read of it. Raises InvalidRequest."""
+    try:
+        return body, decode(_relayed, body)
+    except InvalidRequest:
+        fit = mended(body)
+        if fit is body:
+            raise
+        return fit, decode(_relayed, fit)
 
 
 def _names_urls(messages: Raw) -> bool:

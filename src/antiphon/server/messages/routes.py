@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
+from antiphon.core.stream.writer_table import Dialect, WriterTable
 from antiphon.core.tools.results import ToolResult
 from antiphon.responses.intake.abilities import EFFORT
 from antiphon.responses.intake.intake import Intake
@@ -23,11 +25,13 @@ from antiphon.server.http.messages import Header, Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.answer import AnswerTerms
 from antiphon.server.messages.decoder import MessagesRequestDecoder
-from antiphon.server.messages.dialect import dialect
+from antiphon.server.messages.emitter import CallBlock, MessagesEmitter, TextBlock, ThinkingBlock
 from antiphon.server.messages.errors import FORM
 from antiphon.server.messages.limit_headers import limit_headers
 from antiphon.server.messages.models import ModelNames
+from antiphon.server.messages.past_messages import PastMessages
 from antiphon.server.messages.relay import MessagesRelayer, betas_of
+from antiphon.server.messages.server_blocks import ServerCallBlock, ServerResultBlock
 from antiphon.types.items import InputText, Message
 
 SESSION = b"x-claude-code-session-id"
@@ -55,12 +59,12 @@ class MessagesRoutes:
 
     async def create(self, request: Request) -> Reply | None:
         """POST /v1/messages: a Message, or its events. A backend that speaks this API gets the request as it is."""
-        body = await request.body()
+        body = await request.body(checked=False)
         relayed, reply = await self._relayer.relay(request, body)
         if relayed:
             return reply
-        decoder = MessagesRequestDecoder(self._names.resolve, session=_session(request), beta=_beta(request))
-        preparer = Preparer(self._services, self._intake, decoder, dialect(decoder.told))
+        decoder = self._decoder(request, session=_session(request))
+        preparer = Preparer(self._services, self._intake, decoder, _dialect(decoder.told))
         prepared = await preparer.prepare(body, request.caller, request_hints(request))
         if decoder.searches_only and SEARCHES in prepared.plan.ignored:
             prepared = replace(prepared, plan=replace(prepared.plan, failed=[_no_search(prepared.plan)]))
@@ -71,7 +75,7 @@ class MessagesRoutes:
         if told.thinks and not plan.route.card.capabilities.reasoning:
             plan = replace(plan, ignored=[*(name for name in plan.ignored if name != EFFORT), THINKING])
             prepared = replace(prepared, plan=plan)
-        told.estimate = self._services.estimator.estimate(plan.turn)
+        told.estimate = partial(self._services.estimator.estimate, plan.turn)
         limits = limit_headers(prepared.permit.headers, self._services.clock())
         headers = [*prepared.permit.headers, *limits, *_told_headers(request, prepared, decoder)]
         if not plan.request.stream:
@@ -82,11 +86,11 @@ class MessagesRoutes:
 
     async def count_tokens(self, request: Request) -> Reply:
         """POST /v1/messages/count_tokens: counted as the answer's usage would be. No limit is touched."""
-        body = await request.body()
+        body = await request.body(checked=False)
         relayed = await self._relayer.count(request, body)
         if relayed is not None:
             return relayed
-        decoder = MessagesRequestDecoder(self._names.resolve, beta=_beta(request), counting=True)
+        decoder = self._decoder(request, counting=True)
         preparer = Preparer(self._services, self._intake, decoder)
         plan = await preparer.plan_to_count(body, request.caller)
         count = await self._services.counter.count(plan.route, plan.turn)
@@ -96,6 +100,28 @@ class MessagesRoutes:
             cleared = sum(int(str(edit["cleared_input_tokens"])) for edit in decoder.told.edits)
             fields["context_management"] = {"original_input_tokens": count.tokens + cleared}
         return json_reply(fields, headers=[*headers, ESTIMATED] if count.estimated else headers)
+
+    def _decoder(self, request: Request, *, session: str = "", counting: bool = False) -> MessagesRequestDecoder:
+        past = PastMessages(self._services.inputs, request.owner)
+        beta = request.query.get("beta", ("",))[-1] == "true"
+        return MessagesRequestDecoder(self._names.resolve, session=session, beta=beta, counting=counting, past=past)
+
+
+def _dialect(told: AnswerTerms) -> Dialect:
+    """Return the Emitter and the Writers of one request."""
+    writers = WriterTable(
+        message=TextBlock,  # type: ignore[arg-type]  # its own Emitter
+        reasoning=partial(ThinkingBlock, told=told),
+        call=CallBlock,  # type: ignore[arg-type]  # its own Emitter
+        serve=partial(ServerCallBlock, told=told),
+        serve_output=partial(ServerResultBlock, told=told),
+    )
+    return Dialect(
+        emitter=partial(MessagesEmitter, told),
+        mute=partial(MessagesEmitter, told, quiet=True),
+        writers=writers,
+        links=False,
+    )
 
 
 def _no_search(plan: Plan) -> FailedCall:
@@ -122,10 +148,6 @@ def _told_headers(request: Request, prepared: Prepared, decoder: MessagesRequest
     if asked and most is not None and most != asked:
         headers.append((b"x-antiphon-adjusted", b"max_tokens=" + to_json(most)))
     return headers
-
-
-def _beta(request: Request) -> bool:
-    return request.query.get("beta", ("",))[-1] == "true"
 
 
 def _session(request: Request) -> str:

@@ -13,7 +13,7 @@ from antiphon.core.kinds import MCP_CALL
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.deferred_tools import TOOL_SEARCH
 from antiphon.core.tools.history import told_found
-from antiphon.server.messages.blocks import BlockFields
+from antiphon.server.messages.blocks import BlockFields, not_null
 from antiphon.types.items import FunctionCall, FunctionCallOutput, Item, OtherItem
 from antiphon.types.raw import OptionalRaw, settle_nulls
 
@@ -78,7 +78,8 @@ def earlier_call(
     use: BlockFields, result: BlockFields, path: str, seal: Callable[[str], bool], refer: Callable[[str], None]
 ) -> Sequence[Item]:
     """Return the items of a call and its result. `seal` tells whether a text is a seal of ours. Raises InvalidRequest."""
-    given = decode(_object, use.input, path) if use.input is not None else {}
+    input = not_null(use.input)
+    given = decode(_object, input, path) if input is not None else {}
     id = use.id.partition("_")[2][:LONGEST_ID] or "0"
     content = result.content or Raw(b"null")
     if use.type == "mcp_tool_use":
@@ -107,7 +108,7 @@ def earlier_call(
         refer(tool)
     said = printed or (f"Found: {', '.join(found)}" if found else bytes(content).decode())
     call_id = use.id[:LONGEST_ID]
-    arguments = bytes(use.input).decode() if use.input is not None else "{}"
+    arguments = bytes(input).decode() if input is not None else "{}"
     return [
         FunctionCall(call_id=call_id, name=name or "tool", arguments=arguments),
         FunctionCallOutput(call_id=call_id, output=said),
@@ -166,6 +167,7 @@ def _fetched(content: Raw, path: str) -> Sequence[str]:
 
 def _mcp(use: BlockFields, result: BlockFields, id: str, content: Raw, path: str) -> OtherItem:
     said = decode(_texts, content, path) if bytes(content) != b"null" else ""
+    arguments = bytes(not_null(use.input) or b"{}")
     text = said if isinstance(said, str) else "\n".join(one.text for one in said)
     raw = to_json(
         {
@@ -174,7 +176,7 @@ def _mcp(use: BlockFields, result: BlockFields, id: str, content: Raw, path: str
             "status": "failed" if result.is_error else "completed",
             "server_label": use.server_name,
             "name": use.name,
-            "arguments": bytes(use.input).decode() if use.input is not None else "{}",
+            "arguments": arguments.decode(),
             "output": None if result.is_error else text,
             "error": text or "The tool failed." if result.is_error else None,
         }

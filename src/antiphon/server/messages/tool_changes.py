@@ -49,6 +49,19 @@ class ToolChanges:
         self.definitions: dict[str, tuple[Raw, str]] = {}
         self.servers: dict[str, set[str]] = {}
 
+    @property
+    def none(self) -> bool:
+        """Whether the conversation says nothing of its tools."""
+        return not (self.references or self.removed or self.definitions or self.servers)
+
+    def copy(self) -> ToolChanges | None:
+        """Return the same changes; None where there are more than references and tools that were withdrawn."""
+        if self.definitions or self.servers:
+            return None
+        changes = ToolChanges()
+        changes.references, changes.removed = self.references.copy(), self.removed.copy()
+        return changes
+
     def refer(self, name: str) -> None:
         """Take a reference to a tool."""
         self.references[name] = None

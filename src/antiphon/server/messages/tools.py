@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.request.tool_decoding import MEMORABLE
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.server.messages.server_tools import ServerTools
@@ -43,6 +45,9 @@ Choice = Literal["none", "auto", "required"] | ToolChoice | None
 
 _tool = msgspec.json.Decoder(ToolFields)
 _choice = msgspec.json.Decoder(ChoiceFields)
+
+FUNCTIONS = (None, "custom")
+"""Types of a tool that is the client's own function."""
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer"}
@@ -107,18 +112,23 @@ class ToolsRead:
         offered: list[tuple[Tool, str]] = []
         deferred: dict[str, tuple[Tool, str]] = {}
         run_here = ServerTools(container, ignored, changes.servers)
+        defined, removed = changes.definitions, changes.removed
         paths = [(raw, f"tools[{index}]") for index, raw in enumerate(declared)]
-        for raw, path in (*paths, *changes.definitions.values()):
-            fields = decode(_tool, raw, path)
-            if changes.definitions.get(fields.name, (raw, path))[1] != path:
-                continue  # the conversation defines it anew
-            if fields.name in changes.removed or run_here.take(fields.type or "", fields.name, raw, path):
-                continue
-            tool = _offered(fields, path, ignored)
+        for raw, path in (*paths, *defined.values()) if defined else paths:
+            usual = _usual(bytes(raw)) if len(raw) <= MEMORABLE else None
+            fields: ToolFields = usual[0] if usual is not None else decode(_tool, raw, path)
+            tool: Tool | None = usual[1] if usual is not None else None
+            name = fields.name
+            if name in removed or (name in defined and defined[name][1] != path):
+                continue  # it is withdrawn, or the conversation defines it anew
+            if tool is None:
+                if run_here.take(fields.type or "", name, raw, path):
+                    continue
+                tool = _offered(fields, path, ignored)
             if tool is None:
                 continue
-            if fields.defer_loading or fields.name in changes.definitions:
-                deferred[fields.name] = tool, path
+            if fields.defer_loading or name in defined:
+                deferred[name] = tool, path
             else:
                 offered.append((tool, path))
         pairs = [*offered, *(deferred.pop(name) for name in changes.references if name in deferred)]
@@ -144,13 +154,30 @@ def _deferred(tool: Tool) -> Tool:
     return msgspec.structs.replace(tool, defer_loading=True) if isinstance(tool, FunctionTool) else tool
 
 
+@lru_cache(maxsize=1024)
+def _usual(data: bytes) -> tuple[ToolFields, FunctionTool] | None:
+    """Decode a function of the client, None where it is refused or is no function.
+
+    Clients send the same tools with every request, and what is made of a tool is kept as long as it is the same object.
+    """
+    try:
+        fields = decode(_tool, data)
+        return (fields, _function(fields, "")) if fields.type in FUNCTIONS else None
+    except InvalidRequest:
+        return None  # it is decoded again, for an error that names its path
+
+
 def _offered(fields: ToolFields, path: str, ignored: dict[str, None]) -> Tool | None:
-    if fields.type not in (None, "custom"):
+    if fields.type not in FUNCTIONS:
         known = next((made for begin, made in CLIENT_TOOLS.items() if (fields.type or "").startswith(begin)), None)
         if known is None:
             ignored[f"tools.{(fields.type or '')[:64]}"] = None
             return None
         return FunctionTool(name=fields.name, description=known[0], parameters=known[1], strict=False)
+    return _function(fields, path)
+
+
+def _function(fields: ToolFields, path: str) -> FunctionTool:
     for name, value in (("name", fields.name), ("input_schema", fields.input_schema)):
         if not value:
             raise InvalidRequest("Field required", param=f"{path}.{name}", code="missing_required_parameter")

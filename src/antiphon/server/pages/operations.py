@@ -15,7 +15,7 @@ from antiphon.server.api.models import Model, ModelList
 from antiphon.server.api.operator.engine import StopModel
 from antiphon.server.api.operator.keys import CreateKey, RotateKey, UpdateKey
 from antiphon.server.api.operator.usage import KINDS
-from antiphon.server.messages.decoder import MessagesRequest
+from antiphon.server.messages.request import MessagesRequest
 from antiphon.server.pages.kept_operations import KEPT
 from antiphon.server.pages.log_operations import (
     CONVERSATIONS,
