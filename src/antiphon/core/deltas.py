@@ -172,17 +172,18 @@ class PlainPart(msgspec.Struct, gc=False):
 PlainType = Literal["message", "function_call"]
 
 
-class PlainItem(msgspec.Struct, forbid_unknown_fields=True):
+class PlainItem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """An item of such a backend in which nothing has to be mended: a message of texts, or a call of a function.
 
-    What is null in it may as well be left out. `core.relay.plain.events_of` tells whether it is whole.
+    What is null in it may as well be left out. `core.relay.plain.is_plain` tells whether it is whole. Its fields are in the
+    order in which an item of ours is written.
     """
 
-    type: PlainType
     id: str | None = None
+    type: PlainType
     status: str | None = None
     role: str | None = None
-    content: list[PlainPart] | None = None
+    content: Annotated[list[PlainPart], Meta(min_length=1, max_length=100)] | None = None
     call_id: str | None = None
     name: str = ""
     arguments: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -48,33 +49,40 @@ PREFILLING = frozenset(("llama_cpp", "vllm"))
 """Kinds of servers whose `/responses` goes on with a message of the assistant's, as measured."""
 
 
-class RelayStream:
+class RelayStream(msgspec.Struct, eq=False):
     """The events of one answer, as Deltas; or an answer that came whole, whichever of the two was asked for."""
 
-    def __init__(
-        self, response: HttpResponse, turn: Turn, *, ignored: Sequence[str] = (), forced: bool = False
-    ) -> None:
+    _response: HttpResponse
+    _decoder: ResponsesEventDecoder
+    _model: str
+    ignored: Sequence[str]
+    _uncalled: bool  # no call has come yet, although there must be one
+    _one_call: OneCall | None
+    _removed: Sequence[Delta]  # what the request had to do without is told with the first of the answer
+    _take: Take | None = None
+    _begun: bool = False
+    _whole: list[bytes] | None = None
+    _parser: SSEParser | None = None  # made for a stream
+    _size: int = 0
+    _plain: bool = False  # what came whole may be given as a PlainAnswer
+    _said: int = 0
+    _path: FastPath | None = None
+    _fast: FastText | None = None
+
+    @classmethod
+    def of(
+        cls, response: HttpResponse, turn: Turn, *, ignored: Sequence[str] = (), forced: bool = False
+    ) -> RelayStream:
+        """Return the answer to a Turn; `forced`: it must be a call."""
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
-        self.ignored = ignored
-        self._model = turn.model
-        self._uncalled = forced  # no call has come yet, although there must be one
-        self._response = response
-        self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(
+        decoder = ResponsesEventDecoder(
             turn.max_output_tokens, codec.custom_tools(turn), turn.items, partial(ToolMap, turn.tools, turn.items)
         )
-        self._decoder.begun = begun_text(turn)
-        self._one_call = None if turn.parallel_tool_calls else OneCall()
-        self._take: Take | None = None
-        self._whole: list[bytes] | None = None
-        self._size = 0
-        self._plain = False  # what came whole may be given as a PlainAnswer
-        self._begun = False
-        self._said = 0
-        self._path: FastPath | None = None
-        self._fast: FastText | None = None
-        # What the request had to do without is told with the first of the answer.
-        self._removed: Sequence[Delta] = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)]
+        if turn.options.continues:
+            decoder.begun = begun_text(turn)
+        one_call = None if turn.parallel_tool_calls else OneCall()
+        removed = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)] if turn.opaque else ()
+        return cls(response, decoder, turn.model, ignored, forced, one_call, removed)
 
     def unwatched(self) -> None:
         """Be told that nobody looks at Deltas."""
@@ -121,6 +129,8 @@ class RelayStream:
             if self._size > EVENT_LIMIT:
                 raise BackendError(502, "The backend's answer is too large.")
             return True
+        if self._parser is None:
+            self._parser = SSEParser()
         ready = self._feed_events(self._parser.feed(data))
         fast = self._fast
         if ready and fast is not None and fast.takes_reads and not self._parser.waiting:
@@ -169,7 +179,7 @@ class RelayStream:
             body = b"".join(self._whole)
             plain = self._decoder.plain(body) if self._plain else None
             return self._decoder.whole(body) if plain is None else (plain,)
-        return self._decoder.feed(self._parser.close())
+        return self._decoder.feed(self._parser.close()) if self._parser is not None else ()
 
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:
         if self._one_call is not None:
@@ -275,7 +285,7 @@ class ResponsesBackend:
                     raise
         asking.accepted()
         forced = is_forced(asked)
-        return RelayStream(response, asked, ignored=ignored, forced=forced)
+        return RelayStream.of(response, asked, ignored=ignored, forced=forced)
 
     @property
     def _prefills(self) -> bool:

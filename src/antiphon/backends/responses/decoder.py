@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from antiphon.backends.error_words import read_json, words_of
 from antiphon.backends.refusals import told_error
-from antiphon.core.deltas import Delta, FinishReason, PlainAnswer, Relay, RelayedText, UsageReport, tier_of
+from antiphon.core.deltas import Delta, FinishReason, PlainAnswer, PlainItem, Relay, RelayedText, UsageReport, tier_of
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME, CUSTOM, FUNCTION
 from antiphon.core.relay.end import has_failed, response_of, usage_from, usage_of
@@ -36,6 +36,11 @@ MOST_CONTAINERS = 20_000
 
 MOST_OF_OUTPUT = 4_000
 """Those of the items and parts in it, which are written anew."""
+
+_LENGTH, _STOP = (
+    FinishReason.LENGTH,
+    FinishReason.STOP,
+)  # looked up once: an Enum's member costs as much as a function call
 
 _TYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
@@ -71,35 +76,28 @@ def _without(begun: str, value: Any) -> Any:
     return [_without(begun, one) for one in value] if isinstance(value, list) else value
 
 
-class ResponsesEventDecoder:
+class ResponsesEventDecoder(msgspec.Struct, eq=False):
     """Turns the `data` of events into Deltas.
 
     `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
-    An answer of `max_output_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
-    `custom_tools` are the names of the custom tools that were offered: some servers call them as functions. `history` is
-    what the model saw: the ids of new calls differ from those in it, whatever the server gives them. `begun` is the text that
-    the answer goes on from; llama.cpp repeats it wherever it says the text as a whole. `offered` makes the map of
-    the tools that were offered: a call's name is repaired as a chat model's is.
+    An answer of `_most_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
+    `_custom_tools` are the names of the custom tools that were offered: some servers call them as functions. `_history` is
+    what the model saw: the ids of new calls differ from those in it, whatever the server gives them. `_offered` makes the map
+    of the tools that were offered: a call's name is repaired as a chat model's is. `begun` is the text that the answer goes on
+    from; llama.cpp repeats it wherever it says the text as a whole.
     """
 
-    def __init__(
-        self,
-        max_output_tokens: int | None = None,
-        custom_tools: Collection[str] = (),
-        history: Sequence[Item] = (),
-        offered: Callable[[], ToolMap] = ToolMap,
-    ) -> None:
-        self._most_tokens = max_output_tokens
-        self._custom_tools = custom_tools
-        self._history = history
-        self._offered = offered
-        self._tools: ToolMap | None = None
-        self._ids: FreshIds | None = None
-        self._calls: dict[str, str] = {}
-        self.begun = ""
-        self.ended = False
-        self.error: BackendError | None = None
-        self._halves = Halves()
+    _most_tokens: int | None = None
+    _custom_tools: Collection[str] = ()
+    _history: Sequence[Item] = ()
+    _offered: Callable[[], ToolMap] = ToolMap
+    begun: str = ""
+    ended: bool = False
+    error: BackendError | None = None
+    _tools: ToolMap | None = None
+    _ids: FreshIds | None = None
+    _calls: dict[str, str] = {}
+    _halves: Halves | None = None
 
     def feed(self, events: Iterable[bytes]) -> list[Delta]:
         """Decode events. What is no event ends the answer with an `error`."""
@@ -125,17 +123,20 @@ class ResponsesEventDecoder:
         """Decode a response that came whole if it is plain, that is if nothing in it has to be mended; None where it is not."""
         if self.begun or len(body) > LARGE_EVENT or (response := plain_response(body)) is None:
             return None
+        calls: list[PlainItem] = []
         for item in response.output:
-            if item.name and (item.name in self._custom_tools or self._meant(item.name, "") is not None):
-                return None
-        for item in response.output:
-            if item.call_id is not None:
-                item.call_id = self._fresh(item.call_id)
+            if item.name:
+                if item.name in self._custom_tools or self._meant(item.name, "") is not None:
+                    return None
+                calls.append(item)
+        for call in calls:
+            if call.call_id is not None:
+                call.call_id = self._fresh(call.call_id)
         usage = usage_from(response.usage) if response.usage is not None else None
         cut = self._most_tokens is not None and usage is not None and usage.output_tokens >= self._most_tokens
         self.ended = True
-        reason = FinishReason.LENGTH if cut else FinishReason.STOP
-        return PlainAnswer(response.output, usage, reason, tier_of(response.service_tier))
+        tier = tier_of(response.service_tier) if response.service_tier is not None else ""
+        return PlainAnswer(response.output, usage, _LENGTH if cut else _STOP, tier)
 
     def _whole(self, fields: dict[str, Any]) -> Sequence[Delta]:
         if fields.get("object") != "response" and "output" not in fields:
@@ -189,6 +190,8 @@ class ResponsesEventDecoder:
         """Decode what is refused for its halves of characters. Raises BackendError for anything else."""
         try:
             if b"\\u" in data:
+                if self._halves is None:
+                    self._halves = Halves()
                 mended: object = self._halves.mend(read_json(data))
                 return mended
         except (ValueError, RecursionError):
