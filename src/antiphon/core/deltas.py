@@ -170,6 +170,9 @@ class PlainPart(msgspec.Struct, gc=False):
 
 
 PlainType = Literal["message", "function_call"]
+LONGEST_NAME = 512
+"""Characters of an id or a name."""
+ShortText = Annotated[str, Meta(max_length=LONGEST_NAME)]
 
 
 class PlainItem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -179,13 +182,13 @@ class PlainItem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, 
     order in which an item of ours is written.
     """
 
-    id: str | None = None
+    id: ShortText | None = None
     type: PlainType
     status: str | None = None
     role: str | None = None
     content: Annotated[list[PlainPart], Meta(min_length=1, max_length=100)] | None = None
-    call_id: str | None = None
-    name: str = ""
+    call_id: ShortText | None = None
+    name: ShortText = ""
     arguments: str = ""
     phase: None = None
     namespace: None = None

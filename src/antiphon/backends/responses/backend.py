@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -36,7 +36,7 @@ from antiphon.core.relay.shapes import ENDS, LIFE
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.tools.tool_map import ToolMap
-from antiphon.core.turn import Hints, Turn, begun_text, continues, no_prefill
+from antiphon.core.turn import NO_OPTIONS, Hints, Turn, begun_text, continues, no_prefill
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
@@ -262,11 +262,8 @@ class ResponsesBackend:
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call; a wish that the model refuses is left out. Raises BackendError."""
-        if continues(turn) and not self._prefills:
-            raise no_prefill()
-        if (turn.options.stop or continues(turn)) and not turn.stream:
-            # The API has no stop sequences: the text is cut while it comes. llama.cpp repeats what was begun in a whole answer.
-            turn = replace(turn, stream=True)
+        if turn.options is not NO_OPTIONS:
+            turn = self._streamed(turn)
         policy = self._streams.get(turn.model)
         if policy is not None and turn.stream is not policy:
             turn = replace(turn, stream=policy)
@@ -277,36 +274,47 @@ class ResponsesBackend:
             asked, ignored = adapted(asking.turn, changed)
             if asked.tool_choice == "none" and self._profile is not None and not self._profile.tool_choice_none:
                 asked = replace(asked, tools=[])  # it would call them all the same
+            form = form_of(changed)
             try:
-                response = await self._open(asked, form_of(changed))
+                small = asked.size < LARGE
+                body = codec.request(asked, form) if small else await by_size(asked.size, codec.request, asked, form)
+                response = await self._send(asked, body)
+                if not 200 <= response.status < 300:
+                    response = await self._send_otherwise(response, asked, form, body)
                 break
             except BackendError as error:
                 if not self._learn or not asking.changes(error, sent_fields(asked)):
                     raise
         asking.accepted()
-        forced = is_forced(asked)
-        return RelayStream.of(response, asked, ignored=ignored, forced=forced)
+        return RelayStream.of(response, asked, ignored=ignored, forced=is_forced(asked))
+
+    def _streamed(self, turn: Turn) -> Turn:
+        """Return a Turn that has to be streamed as one that is. Raises InvalidRequest for a message that cannot be continued."""
+        goes_on = continues(turn)
+        if goes_on and not self._prefills:
+            raise no_prefill()
+        if (turn.options.stop or goes_on) and not turn.stream:
+            # The API has no stop sequences: the text is cut while it comes. llama.cpp repeats what was begun in a whole answer.
+            return replace(turn, stream=True)
+        return turn
 
     @property
     def _prefills(self) -> bool:
         """Whether the server goes on with a message of the assistant's: the API has no word for it, and OpenAI begins anew."""
         return self._profile is not None and self._profile.kind in PREFILLING
 
-    async def _open(self, turn: Turn, known: RequestForm) -> HttpResponse:
-        """Send a request; its form is changed where the server refuses it. Raises BackendError."""
+    def _send(self, turn: Turn, body: bytes) -> Coroutine[object, object, HttpResponse]:
+        """Send a request. Raises BackendError."""
+        if turn.hints.sent is not None:
+            turn.hints.sent(self.name, self._client.address.url("/responses"), body)
+        return self._client.send("POST", self._path, body, trace_header(turn.hints))
+
+    async def _send_otherwise(
+        self, response: HttpResponse, turn: Turn, known: RequestForm, body: bytes
+    ) -> HttpResponse:
+        """Send a request that was refused in the form that its refusal asks for. Raises BackendError where there is none."""
         form, why = known, ""
-        small = turn.size < LARGE
-        body = codec.request(turn, form) if small else await by_size(turn.size, codec.request, turn, form)
-        while True:
-            if turn.hints.sent is not None:
-                turn.hints.sent(self.name, self._client.address.url("/responses"), body)
-            response = await self._client.send("POST", self._path, body, trace_header(turn.hints))
-            if response.status not in REFUSED:
-                if not 200 <= response.status < 300:
-                    await accepted(response)
-                if form is not known:
-                    self._adaptations.learn(turn.model, lesson_of(form), why, turn.hints.owner)
-                return response
+        while response.status in REFUSED:
             said = await read_refusal(response)
             other = body
             while other == body:  # what the request has nothing of cannot be what is refused
@@ -316,6 +324,11 @@ class ResponsesBackend:
                 why = why or refusal(response.status, said).message
                 form, other = changed, await by_size(turn.size, codec.request, turn, changed)
             body = other
+            response = await self._send(turn, body)
+        await accepted(response)
+        if form is not known:
+            self._adaptations.learn(turn.model, lesson_of(form), why, turn.hints.owner)
+        return response
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; all of it can be called through chat completions, which are translated. Raises BackendError."""

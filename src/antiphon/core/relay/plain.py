@@ -15,7 +15,7 @@ from msgspec import Meta
 from antiphon.core.deltas import PlainItem, PlainType
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.end import Counts
-from antiphon.core.relay.shapes import MOST_NAME, WORKED_ON, Json, too_deep
+from antiphon.core.relay.shapes import WORKED_ON, Json, too_deep
 
 OF_ITEM = 2
 """Events that an item has itself: it is added and done."""
@@ -71,10 +71,8 @@ def plain_item(item: Json) -> PlainItem | None:
 def is_plain(item: PlainItem) -> bool:
     """Tell whether an item, as the other server has it, is one in which nothing has to be mended."""
     if item.type == "message":
-        return item.content is not None and not item.name and not item.arguments and item.call_id is None
-    if item.content is not None or item.role is not None:
-        return False
-    return 0 < len(item.name) <= MOST_NAME and bool(item.arguments.strip())
+        return item.content is not None and not (item.name or item.arguments or item.call_id is not None)
+    return bool(item.name and item.arguments.strip()) and item.content is None and item.role is None
 
 
 def events_of(item: PlainItem) -> int:

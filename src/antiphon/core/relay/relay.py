@@ -151,7 +151,7 @@ class Relayer(msgspec.Struct, eq=False):
 
     def _keep_plain(self, item: PlainItem, plain: set[str]) -> None:
         """Write a plain item without its events; `plain` holds the ids of those that were written."""
-        id = good_name(item.id)
+        id = item.id or ""
         if id in plain:
             return  # it is told twice
         made, index = self._output.allocate(PREFIXES[item.type])
