@@ -164,10 +164,16 @@ class RelayStream(msgspec.Struct, eq=False):
     def _feed_long(self, events: Sequence[bytes]) -> bool:
         """Give what events say as Deltas; False once the taker wants no more for now."""
         deltas = self._decoder.feed(events)
-        self._said += sum([len(delta.text) for delta in deltas if isinstance(delta, RelayedText)])
+        alive = False
+        for delta in deltas:
+            if isinstance(delta, RelayedText):
+                self._said += len(delta.text)
+                alive = True
+            elif not alive:
+                alive = not isinstance(delta, Relay) or delta.type not in LIFE
         if self._said > MOST_SAID:
             raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
-        if any(not (isinstance(delta, Relay) and delta.type in LIFE) for delta in deltas):
+        if alive:
             self._response.alive()
         ready = self._pass_on(deltas)
         if self._path is not None and deltas and type(like := deltas[-1]) is RelayedText and not self._decoder.ended:

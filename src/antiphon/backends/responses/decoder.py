@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from antiphon.core.kinds import BY_NAME, CUSTOM, FUNCTION
 from antiphon.core.relay.end import has_failed, response_of, usage_from, usage_of
 from antiphon.core.relay.items import as_custom, logprobs_of
 from antiphon.core.relay.plain import plain_response
-from antiphon.core.relay.shapes import ENDS, TEXTS, good_name, index_of, too_deep, wrong
+from antiphon.core.relay.shapes import ENDS, LIFE, TEXTS, good_name, index_of, too_deep, wrong
 from antiphon.core.request.json_text import has_more_containers
 from antiphon.core.text.sse import LARGE_EVENT
 from antiphon.core.text.surrogate_halves import Halves
@@ -46,10 +46,10 @@ _TYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
 
 class TextEvent(msgspec.Struct, gc=False):
-    """The events that make up most of a stream, as the known servers send them."""
+    """The events that make up most of a stream, as the known servers send them; of others the type alone is read."""
 
     type: str
-    delta: str
+    delta: str | None = None
     item_id: str = ""
     output_index: int | None = None
     content_index: int | None = None
@@ -61,6 +61,8 @@ text_event = msgspec.json.Decoder(TextEvent).decode
 """Raises what msgspec raises, ValueError and RecursionError for anything else."""
 
 
+_anything = msgspec.json.Decoder().decode
+_OF_LIFE: Mapping[str, Sequence[Relay]] = {type: (Relay(type, {}),) for type in LIFE}
 _OF_ITEMS = ("response.output_item.added", "response.output_item.done")
 _NAMED = frozenset((BY_NAME[FUNCTION].call, BY_NAME[CUSTOM].call))
 """Types of calls that have the name of a client's tool."""
@@ -163,10 +165,13 @@ class ResponsesEventDecoder(msgspec.Struct, eq=False):
             event = text_event(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return () if data == b"[DONE]" else self._other(self._fields(data))
-        if event.type not in TEXTS or event.logprobs:
-            return self._other(self._fields(data))
-        part_index = event.content_index if event.summary_index is None else event.summary_index
-        return (RelayedText(event.type, event.delta, event.item_id, event.output_index, part_index or 0),)
+        type, text = event.type, event.delta
+        if text is not None and type in TEXTS and not event.logprobs:
+            part_index = event.content_index if event.summary_index is None else event.summary_index
+            return (RelayedText(type, text, event.item_id, event.output_index, part_index or 0),)
+        if type in LIFE and len(data) <= LARGE_EVENT and data.isascii() and not too_deep(data):
+            return _OF_LIFE[type]  # nothing else of it is read: with all tools and instructions it may be long
+        return self._other(self._fields(data))
 
     def _fields(self, data: bytes) -> dict[str, Any]:
         """Decode an event whole: what is wrong with it is seen here, and names and numbers are written anew."""
@@ -175,7 +180,7 @@ class ResponsesEventDecoder(msgspec.Struct, eq=False):
         if len(data) > LARGE_EVENT and has_more_containers(MOST_CONTAINERS, data):
             raise BackendError(502, "An event of the backend's stream holds too many arrays and objects.")
         try:
-            fields = msgspec.json.decode(data)
+            fields = _anything(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             fields = self._mended(data)
         if not isinstance(fields, dict):
