@@ -239,6 +239,7 @@ OUTSIDE: dict[str, str] = {
     "backends.learning.overflow_words:_NUMBERS": "search",
     "backends.responses.decoder:_TYPE": "fullmatch",
     "backends.responses.refused_forms:_SIGNS": "search",
+    "backends.responses.text_template:_PLACES": "search",
     "backends.scripted:_PIECE": "search",
     "core.retrieval.chunking:_PIECE": "findall",
     "core.retrieval.words:_UNSPACED": "split",
@@ -324,8 +325,7 @@ INSIDE = frozenset(
     cli.keys:_SPAN
     core.text.leaks.reader:PreparedForms.__init__
     cli.monitor.scrape:_SERIES
-    cli.monitor.scrape:_LABEL
-    cli.monitor.scrape:_ESCAPE
+    cli.monitor.scrape:_LABEL cli.monitor.scrape:_ESCAPE
     config.tables:_USERINFO
     server.pages.guide:ROW
     server.pages.guide:TEST

@@ -170,21 +170,25 @@ class PlainPart(msgspec.Struct, gc=False):
 
 
 PlainType = Literal["message", "function_call"]
+LONGEST_NAME = 512
+"""Characters of an id or a name."""
+ShortText = Annotated[str, Meta(max_length=LONGEST_NAME)]
 
 
-class PlainItem(msgspec.Struct, forbid_unknown_fields=True):
+class PlainItem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """An item of such a backend in which nothing has to be mended: a message of texts, or a call of a function.
 
-    What is null in it may as well be left out. `core.relay.plain.events_of` tells whether it is whole.
+    What is null in it may as well be left out. `core.relay.plain.is_plain` tells whether it is whole. Its fields are in the
+    order in which an item of ours is written.
     """
 
+    id: ShortText | None = None
     type: PlainType
-    id: str | None = None
     status: str | None = None
     role: str | None = None
-    content: list[PlainPart] | None = None
-    call_id: str | None = None
-    name: str = ""
+    content: Annotated[list[PlainPart], Meta(min_length=1, max_length=100)] | None = None
+    call_id: ShortText | None = None
+    name: ShortText = ""
     arguments: str = ""
     phase: None = None
     namespace: None = None

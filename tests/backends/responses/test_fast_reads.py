@@ -54,7 +54,7 @@ async def played(reads: Sequence[bytes], *, fast: bool, slow: int = 0, head: byt
     connection.connection_made(Wire())
     response = connection.send(b"POST")
     connection.data_received(head)
-    source = RelayStream(response, turn("x", tools=decode_tools(raws(TOOLS))))
+    source = RelayStream.of(response, turn("x", tools=decode_tools(raws(TOOLS))))
     stream = ResponseStream(Response(id="resp_0", created_at=1, model="m"), "0" * 48)
     client = Client(slow)
     stream.start()

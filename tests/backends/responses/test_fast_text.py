@@ -75,7 +75,7 @@ async def played(
     pieces: Sequence[bytes], *, fast: bool, pause: int = 0, **wishes: Any
 ) -> tuple[Client, tuple[Any, ...]]:
     response, client = Pieces(pieces), Client(pause)
-    source = RelayStream(cast(HttpResponse, response), turn("x", tools=decode_tools(raws(TOOLS)), **wishes))
+    source = RelayStream.of(cast(HttpResponse, response), turn("x", tools=decode_tools(raws(TOOLS)), **wishes))
     stream = ResponseStream(Response(id="resp_0", created_at=1, model="m"), "0" * 48)
     stream.start()
 

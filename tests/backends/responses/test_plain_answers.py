@@ -42,7 +42,7 @@ class Whole:
 async def given(*, watched: bool, output: Any = PLAIN, forced: bool = False, **wishes: Any) -> list[Delta]:
     body = json.dumps(answer(output), indent=1).encode()
     source = LeasedStream(
-        RelayStream(
+        RelayStream.of(
             cast(HttpResponse, Whole(body)), turn(*([] if "items" in wishes else ["x"]), **wishes), forced=forced
         ),
         Lease(None),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 
+import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -35,7 +36,7 @@ from antiphon.core.relay.shapes import ENDS, LIFE
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.tools.tool_map import ToolMap
-from antiphon.core.turn import Hints, Turn, begun_text, continues, no_prefill
+from antiphon.core.turn import NO_OPTIONS, Hints, Turn, begun_text, continues, no_prefill
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
@@ -48,33 +49,40 @@ PREFILLING = frozenset(("llama_cpp", "vllm"))
 """Kinds of servers whose `/responses` goes on with a message of the assistant's, as measured."""
 
 
-class RelayStream:
+class RelayStream(msgspec.Struct, eq=False):
     """The events of one answer, as Deltas; or an answer that came whole, whichever of the two was asked for."""
 
-    def __init__(
-        self, response: HttpResponse, turn: Turn, *, ignored: Sequence[str] = (), forced: bool = False
-    ) -> None:
+    _response: HttpResponse
+    _decoder: ResponsesEventDecoder
+    _model: str
+    ignored: Sequence[str]
+    _uncalled: bool  # no call has come yet, although there must be one
+    _one_call: OneCall | None
+    _removed: Sequence[Delta]  # what the request had to do without is told with the first of the answer
+    _take: Take | None = None
+    _begun: bool = False
+    _whole: list[bytes] | None = None
+    _parser: SSEParser | None = None  # made for a stream
+    _size: int = 0
+    _plain: bool = False  # what came whole may be given as a PlainAnswer
+    _said: int = 0
+    _path: FastPath | None = None
+    _fast: FastText | None = None
+
+    @classmethod
+    def of(
+        cls, response: HttpResponse, turn: Turn, *, ignored: Sequence[str] = (), forced: bool = False
+    ) -> RelayStream:
+        """Return the answer to a Turn; `forced`: it must be a call."""
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
-        self.ignored = ignored
-        self._model = turn.model
-        self._uncalled = forced  # no call has come yet, although there must be one
-        self._response = response
-        self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(
+        decoder = ResponsesEventDecoder(
             turn.max_output_tokens, codec.custom_tools(turn), turn.items, partial(ToolMap, turn.tools, turn.items)
         )
-        self._decoder.begun = begun_text(turn)
-        self._one_call = None if turn.parallel_tool_calls else OneCall()
-        self._take: Take | None = None
-        self._whole: list[bytes] | None = None
-        self._size = 0
-        self._plain = False  # what came whole may be given as a PlainAnswer
-        self._begun = False
-        self._said = 0
-        self._path: FastPath | None = None
-        self._fast: FastText | None = None
-        # What the request had to do without is told with the first of the answer.
-        self._removed: Sequence[Delta] = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)]
+        if turn.options.continues:
+            decoder.begun = begun_text(turn)
+        one_call = None if turn.parallel_tool_calls else OneCall()
+        removed = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)] if turn.opaque else ()
+        return cls(response, decoder, turn.model, ignored, forced, one_call, removed)
 
     def unwatched(self) -> None:
         """Be told that nobody looks at Deltas."""
@@ -121,6 +129,8 @@ class RelayStream:
             if self._size > EVENT_LIMIT:
                 raise BackendError(502, "The backend's answer is too large.")
             return True
+        if self._parser is None:
+            self._parser = SSEParser()
         ready = self._feed_events(self._parser.feed(data))
         fast = self._fast
         if ready and fast is not None and fast.takes_reads and not self._parser.waiting:
@@ -154,10 +164,16 @@ class RelayStream:
     def _feed_long(self, events: Sequence[bytes]) -> bool:
         """Give what events say as Deltas; False once the taker wants no more for now."""
         deltas = self._decoder.feed(events)
-        self._said += sum([len(delta.text) for delta in deltas if isinstance(delta, RelayedText)])
+        alive = False
+        for delta in deltas:
+            if isinstance(delta, RelayedText):
+                self._said += len(delta.text)
+                alive = True
+            elif not alive:
+                alive = not isinstance(delta, Relay) or delta.type not in LIFE
         if self._said > MOST_SAID:
             raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
-        if any(not (isinstance(delta, Relay) and delta.type in LIFE) for delta in deltas):
+        if alive:
             self._response.alive()
         ready = self._pass_on(deltas)
         if self._path is not None and deltas and type(like := deltas[-1]) is RelayedText and not self._decoder.ended:
@@ -169,7 +185,7 @@ class RelayStream:
             body = b"".join(self._whole)
             plain = self._decoder.plain(body) if self._plain else None
             return self._decoder.whole(body) if plain is None else (plain,)
-        return self._decoder.feed(self._parser.close())
+        return self._decoder.feed(self._parser.close()) if self._parser is not None else ()
 
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:
         if self._one_call is not None:
@@ -253,11 +269,8 @@ class ResponsesBackend:
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call; a wish that the model refuses is left out. Raises BackendError."""
-        if continues(turn) and not self._prefills:
-            raise no_prefill()
-        if (turn.options.stop or continues(turn)) and not turn.stream:
-            # The API has no stop sequences: the text is cut while it comes. llama.cpp repeats what was begun in a whole answer.
-            turn = replace(turn, stream=True)
+        if turn.options is not NO_OPTIONS:
+            turn = self._streamed(turn)
         policy = self._streams.get(turn.model)
         if policy is not None and turn.stream is not policy:
             turn = replace(turn, stream=policy)
@@ -268,36 +281,47 @@ class ResponsesBackend:
             asked, ignored = adapted(asking.turn, changed)
             if asked.tool_choice == "none" and self._profile is not None and not self._profile.tool_choice_none:
                 asked = replace(asked, tools=[])  # it would call them all the same
+            form = form_of(changed)
             try:
-                response = await self._open(asked, form_of(changed))
+                small = asked.size < LARGE
+                body = codec.request(asked, form) if small else await by_size(asked.size, codec.request, asked, form)
+                response = await self._send(asked, body)
+                if not 200 <= response.status < 300:
+                    response = await self._send_otherwise(response, asked, form, body)
                 break
             except BackendError as error:
                 if not self._learn or not asking.changes(error, sent_fields(asked)):
                     raise
         asking.accepted()
-        forced = is_forced(asked)
-        return RelayStream(response, asked, ignored=ignored, forced=forced)
+        return RelayStream.of(response, asked, ignored=ignored, forced=is_forced(asked))
+
+    def _streamed(self, turn: Turn) -> Turn:
+        """Return a Turn that has to be streamed as one that is. Raises InvalidRequest for a message that cannot be continued."""
+        goes_on = continues(turn)
+        if goes_on and not self._prefills:
+            raise no_prefill()
+        if (turn.options.stop or goes_on) and not turn.stream:
+            # The API has no stop sequences: the text is cut while it comes. llama.cpp repeats what was begun in a whole answer.
+            return replace(turn, stream=True)
+        return turn
 
     @property
     def _prefills(self) -> bool:
         """Whether the server goes on with a message of the assistant's: the API has no word for it, and OpenAI begins anew."""
         return self._profile is not None and self._profile.kind in PREFILLING
 
-    async def _open(self, turn: Turn, known: RequestForm) -> HttpResponse:
-        """Send a request; its form is changed where the server refuses it. Raises BackendError."""
+    def _send(self, turn: Turn, body: bytes) -> Coroutine[object, object, HttpResponse]:
+        """Send a request. Raises BackendError."""
+        if turn.hints.sent is not None:
+            turn.hints.sent(self.name, self._url, body)
+        return self._client.send("POST", self._path, body, trace_header(turn.hints))
+
+    async def _send_otherwise(
+        self, response: HttpResponse, turn: Turn, known: RequestForm, body: bytes
+    ) -> HttpResponse:
+        """Send a request that was refused in the form that its refusal asks for. Raises BackendError where there is none."""
         form, why = known, ""
-        small = turn.size < LARGE
-        body = codec.request(turn, form) if small else await by_size(turn.size, codec.request, turn, form)
-        while True:
-            if turn.hints.sent is not None:
-                turn.hints.sent(self.name, self._url, body)
-            response = await self._client.send("POST", self._path, body, trace_header(turn.hints))
-            if response.status not in REFUSED:
-                if not 200 <= response.status < 300:
-                    await accepted(response)
-                if form is not known:
-                    self._adaptations.learn(turn.model, lesson_of(form), why, turn.hints.owner)
-                return response
+        while response.status in REFUSED:
             said = await read_refusal(response)
             other = body
             while other == body:  # what the request has nothing of cannot be what is refused
@@ -307,6 +331,11 @@ class ResponsesBackend:
                 why = why or refusal(response.status, said).message
                 form, other = changed, await by_size(turn.size, codec.request, turn, changed)
             body = other
+            response = await self._send(turn, body)
+        await accepted(response)
+        if form is not known:
+            self._adaptations.learn(turn.model, lesson_of(form), why, turn.hints.owner)
+        return response
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; all of it can be called through chat completions, which are translated. Raises BackendError."""

@@ -10,10 +10,11 @@ from antiphon.backends.responses.kept_items import sent_input
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import PLAIN
 from antiphon.core.turn import Turn, continues
-from antiphon.types.request import CreateResponse, prewarms
+from antiphon.types.request import CreateResponse, PromptCacheOptions
 from antiphon.types.tools import CustomTool, NamespaceTool
 
 SEALED_THOUGHTS = "reasoning.encrypted_content"
+_SEALS_ALONE = (SEALED_THOUGHTS,)
 
 # What is ours alone: state is kept here, and every call is told the whole history.
 _OURS = frozenset(
@@ -42,15 +43,14 @@ def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
     theirs = _theirs_of(turn.request)
     if theirs.count(None) < len(theirs):
         fields |= {name: value for name, value in zip(_THEIRS, theirs, strict=True) if value is not None}
-    fields |= {
-        "model": turn.model,
-        "input": sent_items(turn.items, form, continues=True)
-        if continues(turn)
-        else sent_input(turn.items, form, turn.encoded),
-        "store": False,
-        "stream": turn.stream,
-    }
-    fields |= {name: value for name, value in _chosen(turn, form).items() if value is not None}
+    fields["model"] = turn.model
+    if continues(turn):
+        fields["input"] = sent_items(turn.items, form, continues=True)
+    else:
+        fields["input"] = sent_input(turn.items, form, turn.encoded)
+    fields["store"] = False
+    fields["stream"] = turn.stream
+    _add_chosen(fields, turn, form)
     return to_json(fields)
 
 
@@ -68,30 +68,42 @@ def _include(asked: Sequence[str], form: RequestForm) -> list[str]:
     return [*others, SEALED_THOUGHTS] if form.asks_seals else others
 
 
-def _chosen(turn: Turn, form: RequestForm) -> dict[str, object]:
-    """Return the fields whose values come from the Turn: a default may have been filled in."""
-    return {
-        "instructions": turn.instructions,
-        "temperature": turn.temperature,
-        "top_p": turn.top_p,
-        "max_output_tokens": LEAST_OUTPUT if prewarms(turn.request) else turn.max_output_tokens,
-        "tools": [sent_tool(tool) for tool in turn.tools] or None,
-        "include": _include(turn.request.include or (), form) or None,
-        "tool_choice": turn.tool_choice if turn.tools else None,
-        "parallel_tool_calls": turn.request.parallel_tool_calls if turn.tools else None,
-        "text": None if turn.text is PLAIN else _text(turn),
-        "reasoning": _reasoning(turn) if turn.request.reasoning is not None or turn.reasoning_effort else None,
-        "prompt_cache_options": _cache_options(turn) if turn.request.prompt_cache_options is not None else None,
-    }
+def _add_chosen(fields: dict[str, object], turn: Turn, form: RequestForm) -> None:
+    """Add the fields whose values come from the Turn: a default may have been filled in. Most requests have few of them."""
+    asked = turn.request
+    if turn.instructions is not None:
+        fields["instructions"] = turn.instructions
+    if turn.temperature is not None:
+        fields["temperature"] = turn.temperature
+    if turn.top_p is not None:
+        fields["top_p"] = turn.top_p
+    if turn.max_output_tokens is not None:
+        fields["max_output_tokens"] = turn.max_output_tokens
+    if turn.tools:
+        fields["tools"] = [sent_tool(tool) for tool in turn.tools]
+        fields["tool_choice"] = turn.tool_choice
+        if asked.parallel_tool_calls is not None:
+            fields["parallel_tool_calls"] = asked.parallel_tool_calls
+    if asked.include:
+        if include := _include(asked.include, form):
+            fields["include"] = include
+    elif form.asks_seals:
+        fields["include"] = _SEALS_ALONE
+    if turn.text is not PLAIN and (text := _text(turn)) is not None:
+        fields["text"] = text
+    if (asked.reasoning is not None or turn.reasoning_effort) and (reasoning := _reasoning(turn)) is not None:
+        fields["reasoning"] = reasoning
+    if asked.prompt_cache_options is not None:
+        _add_cache_options(fields, asked.prompt_cache_options)
 
 
-def _cache_options(turn: Turn) -> object:
-    """Return the options of the server's own prompt cache; responses are compared here, which have other ids there."""
-    asked = turn.request.prompt_cache_options
-    if asked is None:
-        return None
+def _add_cache_options(fields: dict[str, object], asked: PromptCacheOptions) -> None:
+    """Add the options of the server's own prompt cache; responses are compared here, which have other ids there."""
+    if asked.prewarm:
+        fields["max_output_tokens"] = LEAST_OUTPUT
     pairs = {"mode": asked.mode, "ttl": asked.ttl, "prewarm": asked.prewarm}
-    return {name: value for name, value in pairs.items() if value is not None} or None
+    if said := {name: value for name, value in pairs.items() if value is not None}:
+        fields["prompt_cache_options"] = said
 
 
 def _text(turn: Turn) -> object:

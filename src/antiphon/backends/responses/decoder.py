@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,13 +11,13 @@ from msgspec import Raw
 
 from antiphon.backends.error_words import read_json, words_of
 from antiphon.backends.refusals import told_error
-from antiphon.core.deltas import Delta, FinishReason, PlainAnswer, Relay, RelayedText, UsageReport, tier_of
+from antiphon.core.deltas import Delta, FinishReason, PlainAnswer, PlainItem, Relay, RelayedText, UsageReport, tier_of
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME, CUSTOM, FUNCTION
 from antiphon.core.relay.end import has_failed, response_of, usage_from, usage_of
 from antiphon.core.relay.items import as_custom, logprobs_of
 from antiphon.core.relay.plain import plain_response
-from antiphon.core.relay.shapes import ENDS, TEXTS, good_name, index_of, too_deep, wrong
+from antiphon.core.relay.shapes import ENDS, LIFE, TEXTS, good_name, index_of, too_deep, wrong
 from antiphon.core.request.json_text import has_more_containers
 from antiphon.core.text.sse import LARGE_EVENT
 from antiphon.core.text.surrogate_halves import Halves
@@ -37,14 +37,19 @@ MOST_CONTAINERS = 20_000
 MOST_OF_OUTPUT = 4_000
 """Those of the items and parts in it, which are written anew."""
 
+_LENGTH, _STOP = (
+    FinishReason.LENGTH,
+    FinishReason.STOP,
+)  # looked up once: an Enum's member costs as much as a function call
+
 _TYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
 
 class TextEvent(msgspec.Struct, gc=False):
-    """The events that make up most of a stream, as the known servers send them."""
+    """The events that make up most of a stream, as the known servers send them; of others the type alone is read."""
 
     type: str
-    delta: str
+    delta: str | None = None
     item_id: str = ""
     output_index: int | None = None
     content_index: int | None = None
@@ -56,6 +61,8 @@ text_event = msgspec.json.Decoder(TextEvent).decode
 """Raises what msgspec raises, ValueError and RecursionError for anything else."""
 
 
+_anything = msgspec.json.Decoder().decode
+_OF_LIFE: Mapping[str, Sequence[Relay]] = {type: (Relay(type, {}),) for type in LIFE}
 _OF_ITEMS = ("response.output_item.added", "response.output_item.done")
 _NAMED = frozenset((BY_NAME[FUNCTION].call, BY_NAME[CUSTOM].call))
 """Types of calls that have the name of a client's tool."""
@@ -71,35 +78,28 @@ def _without(begun: str, value: Any) -> Any:
     return [_without(begun, one) for one in value] if isinstance(value, list) else value
 
 
-class ResponsesEventDecoder:
+class ResponsesEventDecoder(msgspec.Struct, eq=False):
     """Turns the `data` of events into Deltas.
 
     `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
-    An answer of `max_output_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
-    `custom_tools` are the names of the custom tools that were offered: some servers call them as functions. `history` is
-    what the model saw: the ids of new calls differ from those in it, whatever the server gives them. `begun` is the text that
-    the answer goes on from; llama.cpp repeats it wherever it says the text as a whole. `offered` makes the map of
-    the tools that were offered: a call's name is repaired as a chat model's is.
+    An answer of `_most_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
+    `_custom_tools` are the names of the custom tools that were offered: some servers call them as functions. `_history` is
+    what the model saw: the ids of new calls differ from those in it, whatever the server gives them. `_offered` makes the map
+    of the tools that were offered: a call's name is repaired as a chat model's is. `begun` is the text that the answer goes on
+    from; llama.cpp repeats it wherever it says the text as a whole.
     """
 
-    def __init__(
-        self,
-        max_output_tokens: int | None = None,
-        custom_tools: Collection[str] = (),
-        history: Sequence[Item] = (),
-        offered: Callable[[], ToolMap] = ToolMap,
-    ) -> None:
-        self._most_tokens = max_output_tokens
-        self._custom_tools = custom_tools
-        self._history = history
-        self._offered = offered
-        self._tools: ToolMap | None = None
-        self._ids: FreshIds | None = None
-        self._calls: dict[str, str] = {}
-        self.begun = ""
-        self.ended = False
-        self.error: BackendError | None = None
-        self._halves = Halves()
+    _most_tokens: int | None = None
+    _custom_tools: Collection[str] = ()
+    _history: Sequence[Item] = ()
+    _offered: Callable[[], ToolMap] = ToolMap
+    begun: str = ""
+    ended: bool = False
+    error: BackendError | None = None
+    _tools: ToolMap | None = None
+    _ids: FreshIds | None = None
+    _calls: dict[str, str] = {}
+    _halves: Halves | None = None
 
     def feed(self, events: Iterable[bytes]) -> list[Delta]:
         """Decode events. What is no event ends the answer with an `error`."""
@@ -125,17 +125,20 @@ class ResponsesEventDecoder:
         """Decode a response that came whole if it is plain, that is if nothing in it has to be mended; None where it is not."""
         if self.begun or len(body) > LARGE_EVENT or (response := plain_response(body)) is None:
             return None
+        calls: list[PlainItem] = []
         for item in response.output:
-            if item.name and (item.name in self._custom_tools or self._meant(item.name, "") is not None):
-                return None
-        for item in response.output:
-            if item.call_id is not None:
-                item.call_id = self._fresh(item.call_id)
+            if item.name:
+                if item.name in self._custom_tools or self._meant(item.name, "") is not None:
+                    return None
+                calls.append(item)
+        for call in calls:
+            if call.call_id is not None:
+                call.call_id = self._fresh(call.call_id)
         usage = usage_from(response.usage) if response.usage is not None else None
         cut = self._most_tokens is not None and usage is not None and usage.output_tokens >= self._most_tokens
         self.ended = True
-        reason = FinishReason.LENGTH if cut else FinishReason.STOP
-        return PlainAnswer(response.output, usage, reason, tier_of(response.service_tier))
+        tier = tier_of(response.service_tier) if response.service_tier is not None else ""
+        return PlainAnswer(response.output, usage, _LENGTH if cut else _STOP, tier)
 
     def _whole(self, fields: dict[str, Any]) -> Sequence[Delta]:
         if fields.get("object") != "response" and "output" not in fields:
@@ -162,10 +165,13 @@ class ResponsesEventDecoder:
             event = text_event(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return () if data == b"[DONE]" else self._other(self._fields(data))
-        if event.type not in TEXTS or event.logprobs:
-            return self._other(self._fields(data))
-        part_index = event.content_index if event.summary_index is None else event.summary_index
-        return (RelayedText(event.type, event.delta, event.item_id, event.output_index, part_index or 0),)
+        type, text = event.type, event.delta
+        if text is not None and type in TEXTS and not event.logprobs:
+            part_index = event.content_index if event.summary_index is None else event.summary_index
+            return (RelayedText(type, text, event.item_id, event.output_index, part_index or 0),)
+        if type in LIFE and len(data) <= LARGE_EVENT and data.isascii() and not too_deep(data):
+            return _OF_LIFE[type]  # nothing else of it is read: with all tools and instructions it may be long
+        return self._other(self._fields(data))
 
     def _fields(self, data: bytes) -> dict[str, Any]:
         """Decode an event whole: what is wrong with it is seen here, and names and numbers are written anew."""
@@ -174,7 +180,7 @@ class ResponsesEventDecoder:
         if len(data) > LARGE_EVENT and has_more_containers(MOST_CONTAINERS, data):
             raise BackendError(502, "An event of the backend's stream holds too many arrays and objects.")
         try:
-            fields = msgspec.json.decode(data)
+            fields = _anything(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             fields = self._mended(data)
         if not isinstance(fields, dict):
@@ -189,6 +195,8 @@ class ResponsesEventDecoder:
         """Decode what is refused for its halves of characters. Raises BackendError for anything else."""
         try:
             if b"\\u" in data:
+                if self._halves is None:
+                    self._halves = Halves()
                 mended: object = self._halves.mend(read_json(data))
                 return mended
         except (ValueError, RecursionError):

@@ -6,7 +6,7 @@ what all known servers take: parts of the type that a role has, thoughts sealed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,7 +41,6 @@ from antiphon.types.items import (
     Refusal,
     ToolCaller,
 )
-from antiphon.types.raw import JsonText
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool
 
 _text = msgspec.json.Decoder(str)
@@ -73,12 +72,8 @@ def sent_items(items: Sequence[Item], form: RequestForm, *, continues: bool = Fa
     `continues`: the answer goes on where the last one ends. vLLM does so behind a message with an id that is in progress,
     llama.cpp behind any.
     """
-    sent = [_SENT[type(item)](item, form) for item in items]
-    for index, call_id in _call_ids(items).items():
-        one = sent[index]
-        if isinstance(one, dict):
-            one["call_id"] = call_id
-    found = [one for one in sent if one is not None]
+    given = _call_ids(items)
+    found = sent_alone(items, form) if not given else _sent_as(given, items, form)
     if form.ids:
         _give_ids(found)
     if continues and isinstance(last := found[-1], dict):
@@ -89,6 +84,16 @@ def sent_items(items: Sequence[Item], form: RequestForm, *, continues: bool = Fa
 def sent_alone(items: Sequence[Item], form: RequestForm) -> list[object]:
     """Return items as they are sent where all ids stay: what each becomes does not depend on the others."""
     return [one for item in items if (one := _SENT[type(item)](item, form)) is not None]
+
+
+def _sent_as(call_ids: Mapping[int, str], items: Sequence[Item], form: RequestForm) -> list[object]:
+    """Return items as they are sent, with the ids that some get."""
+    sent = [_SENT[type(item)](item, form) for item in items]
+    for index, call_id in call_ids.items():
+        one = sent[index]
+        if isinstance(one, dict):
+            one["call_id"] = call_id
+    return [one for one in sent if one is not None]
 
 
 def all_ids_stay(items: Sequence[Item], form: RequestForm) -> bool:
@@ -102,7 +107,7 @@ def _call_ids(items: Sequence[Item]) -> dict[int, str]:
     Backends want one call per id, in letters that they know (servers of Claude's models behind a gateway).
     """
     ids = [item.call_id for item in items if type(item) in _CALLS]  # type: ignore[union-attr]  # `type` narrows nothing
-    if len(set(ids)) == len(ids) and all(map(is_plain, ids)):
+    if not ids or (len(set(ids)) == len(ids) and all(map(is_plain, ids))):
         return {}
     own = BackendIds("plain")
     given = {
@@ -125,10 +130,13 @@ def _message(item: Message, form: RequestForm) -> Fields:
     role, content = item.role, item.content
     if role != "assistant":
         parts = content if isinstance(content, str) else [_part(part, InputText) for part in content]
-        return {"type": "message", "role": role, "content": parts, **_agent(item)}
+        fields: Fields = {"type": "message", "role": role, "content": parts}
+        return fields if item.agent is UNSET else fields | _agent(item)
     status = item.status if item.status in WORKED_ON else "completed"
     parts = [OutputText(text=content)] if isinstance(content, str) else [_part(part, OutputText) for part in content]
-    fields: Fields = {"type": "message", "role": role, "status": status, "content": parts, **_agent(item)}
+    fields = {"type": "message", "role": role, "status": status, "content": parts}
+    if item.agent is not UNSET:
+        fields |= _agent(item)
     if type(item.phase) is str:
         fields["phase"] = item.phase
     return fields
@@ -163,15 +171,13 @@ def _custom_call(item: CustomToolCall, form: RequestForm) -> Fields:
 
 
 def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str) -> Fields:
-    fields: Fields = {
-        "type": type,
-        "call_id": item.call_id,
-        "name": item.name,
-        field: text,
-        **_caller(item),
-        **_agent(item),
-        **_async(item),
-    }
+    fields: Fields = {"type": type, "call_id": item.call_id, "name": item.name, field: text}
+    if item.caller is not UNSET:
+        fields |= _caller(item)
+    if item.agent is not UNSET:
+        fields |= _agent(item)
+    if item.asynchronous is not UNSET:
+        fields |= _async(item)
     if isinstance(item.namespace, str):
         fields["namespace"] = item.namespace
     if item.status in WORKED_ON:
@@ -180,13 +186,15 @@ def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str)
 
 
 def _output(item: FunctionCallOutput | CustomToolCallOutput, form: RequestForm) -> Fields:
-    output = item.output
-    parts = output if isinstance(output, str | JsonText) else [_part(part, InputText) for part in output]
-    return (
-        {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts}
-        | _caller(item)
-        | _agent(item)
-    )
+    type_name = "function_call_output" if isinstance(item, FunctionCallOutput) else "custom_tool_call_output"
+    output, call_id = item.output, item.call_id
+    parts = [_part(part, InputText) for part in output] if isinstance(output, list) else output
+    if len(call_id) > LONGEST_OF_RESPONSES:
+        call_id = responses_id(call_id)
+    fields: Fields = {"type": type_name, "call_id": call_id, "output": parts}
+    if item.caller is not UNSET:
+        fields |= _caller(item)
+    return fields if item.agent is UNSET else fields | _agent(item)
 
 
 def _caller(item: Item) -> Fields:

@@ -77,6 +77,7 @@ class _Thought(msgspec.Struct, frozen=True, gc=False):
 
 
 _UNTOLD, _NO_THOUGHT = _Cached(), _Thought()
+_NONE_CACHED, _NO_THOUGHTS = InputTokensDetails(), OutputTokensDetails()
 
 
 class Counts(msgspec.Struct, gc=False):
@@ -100,11 +101,12 @@ def usage_from(told: Counts) -> Usage:
     """Return token counts that are as the document has them."""
     read, inner = told.input_tokens, told.input_tokens_details or _UNTOLD
     written, outer = told.output_tokens, told.output_tokens_details or _NO_THOUGHT
+    cached, stored, thought = inner.cached_tokens, inner.cache_write_tokens, outer.reasoning_tokens
     return Usage(
         input_tokens=read,
-        input_tokens_details=InputTokensDetails(min(inner.cached_tokens, read), inner.cache_write_tokens),
+        input_tokens_details=InputTokensDetails(min(cached, read), stored) if cached or stored else _NONE_CACHED,
         output_tokens=written,
-        output_tokens_details=OutputTokensDetails(min(outer.reasoning_tokens, written)),
+        output_tokens_details=OutputTokensDetails(min(thought, written)) if thought else _NO_THOUGHTS,
         total_tokens=read + written,
     )
 

@@ -7,7 +7,7 @@ makes it one for its Writer; the two ways give the same bytes and the same count
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -15,11 +15,7 @@ from msgspec import Meta
 from antiphon.core.deltas import PlainItem, PlainType
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.end import Counts
-from antiphon.core.relay.shapes import MOST_NAME, WORKED_ON, Json, too_deep
-from antiphon.core.stream.writers import TEXT_PART
-from antiphon.core.tools.call_ids import FreshIds
-
-MOST_PARTS = 100
+from antiphon.core.relay.shapes import WORKED_ON, Json, too_deep
 
 OF_ITEM = 2
 """Events that an item has itself: it is added and done."""
@@ -32,8 +28,7 @@ OF_ARGUMENTS = 2
 
 _PLAIN = frozenset(get_args(PlainType))
 _ENDED = WORKED_ON[1:]
-_MESSAGE = b'{"id":%b,"type":"message","status":"%b","role":"assistant","content":[%b]}'
-_CALL = b'{"id":%b,"type":"function_call","status":"%b","call_id":%b,"name":%b,"arguments":%b}'
+_NO_ENTRIES: list[Any] = []
 
 
 class PlainResponse(msgspec.Struct):
@@ -59,7 +54,7 @@ def plain_response(body: bytes) -> PlainResponse | None:
         response = _response(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return response if all(map(events_of, response.output)) and not too_deep(body) else None
+    return response if all(map(is_plain, response.output)) and not too_deep(body) else None
 
 
 def plain_item(item: Json) -> PlainItem | None:
@@ -70,27 +65,28 @@ def plain_item(item: Json) -> PlainItem | None:
         made = msgspec.convert(item, PlainItem)
     except msgspec.ValidationError:
         return None
-    return made if events_of(made) else None
+    return made if is_plain(made) else None
+
+
+def is_plain(item: PlainItem) -> bool:
+    """Tell whether an item, as the other server has it, is one in which nothing has to be mended."""
+    if item.type == "message":
+        return item.content is not None and not (item.name or item.arguments or item.call_id is not None)
+    return bool(item.name and item.arguments.strip()) and item.content is None and item.role is None
 
 
 def events_of(item: PlainItem) -> int:
-    """Return how many events tell of an item, as the other server has it; 0 where it is not plain."""
-    parts, name = item.content, item.name
-    if item.type == "message":
-        if not parts or len(parts) > MOST_PARTS or name or item.arguments or item.call_id is not None:
-            return 0
-        return OF_ITEM + OF_TEXT * len(parts)
-    if parts is None and item.role is None and 0 < len(name) <= MOST_NAME and item.arguments.strip():
-        return OF_ITEM + OF_ARGUMENTS
-    return 0
+    """Return how many events tell of a plain item."""
+    return OF_ITEM + (OF_TEXT * len(item.content) if item.content is not None else OF_ARGUMENTS)
 
 
-def written(item: PlainItem, id: str, ids: FreshIds) -> bytes:
-    """Return a plain item as its Writer closes it. `ids` gives a call one that no other call has."""
-    status = (item.status if item.status in _ENDED else "completed").encode()
+def written(item: PlainItem, id: str) -> bytes:
+    """Return a plain item as its Writer closes it: under an id of ours, and a call with the `call_id` that it was given."""
+    item.id = id
+    if item.status not in _ENDED:
+        item.status = "completed"
     if item.content is not None:
-        texts = [TEXT_PART % (to_json(part.text), b"", b"") for part in item.content]
-        return _MESSAGE % (to_json(id), status, b",".join(texts))
-    call_id = item.call_id
-    call_id = ids.take(call_id if call_id and len(call_id) <= MOST_NAME else id)
-    return _CALL % (to_json(id), status, to_json(call_id), to_json(item.name), to_json(item.arguments))
+        item.role = "assistant"
+        for part in item.content:
+            part.annotations = part.logprobs = _NO_ENTRIES
+    return to_json(item)

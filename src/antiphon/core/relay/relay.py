@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Sequence
 
+import msgspec
+
 from antiphon.core.deltas import PlainItem, Relay, RelayedText
 from antiphon.core.relay.items import ARGUMENTS, encoded, item_of
 from antiphon.core.relay.parts import TextPart
@@ -29,7 +31,7 @@ from antiphon.core.relay.shapes import (
     wrong,
 )
 from antiphon.core.relay.told import told_by
-from antiphon.core.relay.writers import PREFIXES, RelayedItem, write
+from antiphon.core.relay.writers import PREFIXES, RelayedItem, WriteRelayed, write
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamTerms
@@ -46,25 +48,24 @@ def unseen(emitter: Emitter, writers: WriterTable) -> bool:
     return emitter.mute and writers.relayed is write
 
 
-class Relayer:
+class Relayer(msgspec.Struct, eq=False):
     """The items of one Turn as another server tells of them. `spoke` tells whether any of them was shown.
 
     Its items are written by the table's `relayed`, or told by its other Writers.
     """
 
-    def __init__(self, emitter: Emitter, writers: WriterTable, output: Output, options: StreamTerms) -> None:
-        self.spoke = False
-        self._emitter = emitter
-        self._output = output
-        self._write = writers.relayed or told_by(writers)
-        self._unseen = unseen(emitter, writers)
-        self._options = options
-        self._items: list[RelayedItem] = []
-        self._used: set[str] = set()  # ids, of all Turns
-        self._call_ids = FreshIds()
-        self._by_id: dict[str, RelayedItem] = {}
-        self._by_index: dict[int, RelayedItem] = {}
-        self._parts: dict[tuple[str, str, int | None, int], TextPart] = {}
+    _emitter: Emitter
+    _writers: WriterTable
+    _output: Output
+    _options: StreamTerms
+    spoke: bool = False
+    _write: WriteRelayed | None = None  # made with the first item
+    _call_ids: FreshIds | None = None  # made with the first call
+    _items: list[RelayedItem] = []
+    _used: set[str] = set()  # ids, of all Turns
+    _by_id: dict[str, RelayedItem] = {}
+    _by_index: dict[int, RelayedItem] = {}
+    _parts: dict[tuple[str, str, int | None, int], TextPart] = {}
 
     def text(self, event: RelayedText) -> None:
         """Take in a piece of text. Raises BackendError."""
@@ -86,7 +87,7 @@ class Relayer:
     def growing(self, like: RelayedText) -> Growing | None:
         """Return the text that such a piece would go on with, if it is open and its pieces are shown as they come."""
         part = self._parts.get((like.type, like.item_id, like.output_index, like.part_index))
-        return part.growing if part is not None and not part.closed and self._write is write else None
+        return part.growing if part is not None and not part.closed and self._writers.relayed is write else None
 
     def event(self, event: Relay) -> None:
         """Take in an event that is neither text nor an ending. Raises BackendError."""
@@ -121,7 +122,7 @@ class Relayer:
         for one in self._items:
             if one.id not in ids:
                 left[one.type].append(one)
-        plain: set[str] | None = None if self._items or not self._unseen else set()
+        plain: set[str] | None = set() if not self._items and unseen(self._emitter, self._writers) else None
         for item in final:
             found = self._by_id.get(good_name(item.get("id")))
             if found is None:
@@ -150,16 +151,24 @@ class Relayer:
 
     def _keep_plain(self, item: PlainItem, plain: set[str]) -> None:
         """Write a plain item without its events; `plain` holds the ids of those that were written."""
-        id = good_name(item.id)
+        id = item.id or ""
         if id in plain:
             return  # it is told twice
         made, index = self._output.allocate(PREFIXES[item.type])
-        self._output.keep(index, written(item, made if not id or id in self._used else id, self._call_ids))
+        own = made if not id or id in self._used else id
+        if item.content is None:
+            item.call_id = self._fresh_ids().take(good_name(item.call_id) or own)
+        self._output.keep(index, written(item, own))
         self._emitter.skip(events_of(item))
         self.spoke = True
         self._used.add(id)
         if id:
             plain.add(id)
+
+    def _fresh_ids(self) -> FreshIds:
+        if self._call_ids is None:
+            self._call_ids = FreshIds()
+        return self._call_ids
 
     def _check_early(self) -> None:
         """Make sure that no text is left which came before the name of its call. Raises BackendError."""
@@ -168,11 +177,13 @@ class Relayer:
 
     def close(self, status: str) -> None:
         """Close what is open, and be ready for another Turn."""
+        self.spoke = False
+        if not self._items:
+            return  # whatever else is known is of an item
         for one in self._items:
             if not one.closed and one.announced:
                 self._keep(one, one.close(None, status))
             one.closed = True
-        self.spoke = False
         self._items.clear()
         for known in (self._by_id, self._by_index, self._parts):
             known.clear()
@@ -197,6 +208,8 @@ class Relayer:
         if len(self._items) >= MOST_ITEMS:
             raise wrong(f"it has more than {MOST_ITEMS} items")
         id = good_name(item.get("id"))
+        if self._write is None:
+            self._write = self._writers.relayed or told_by(self._writers)
         one = self._write(self._emitter, item, "" if id in self._used else id, self._options)
         self._items.append(one)
         self._used.add(id)
@@ -212,7 +225,7 @@ class Relayer:
             one.check()
             made, index = self._output.allocate(PREFIXES.get(one.type, one.type.removesuffix("_call")))
             self.spoke = True
-            one.name_call(self._call_ids, one.id or made)
+            one.name_call(self._fresh_ids(), one.id or made)
             one.announce(one.id or made, index)
             if one.early:
                 part = one.part("", "", 0)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from antiphon.core.deltas import LONGEST_NAME
 from antiphon.core.request.json_text import nested_deeper
 from antiphon.errors import BackendError
 
 Json = dict[str, Any]
 
-MOST_NAME = 512  # characters of an id or a name
 MOST_NESTED = 128  # levels
 
 WORKED_ON = ("in_progress", "completed", "incomplete")
@@ -220,7 +220,7 @@ def check(value: Json, shape: Mapping[str, str], what: str) -> None:
 
 def good_name(value: object) -> str:
     """Return an id or a name if it is one, "" for anything else."""
-    return value if isinstance(value, str) and len(value) <= MOST_NAME else ""
+    return value if isinstance(value, str) and len(value) <= LONGEST_NAME else ""
 
 
 def index_of(value: object) -> int | None:

@@ -122,11 +122,9 @@ def _more_than_few(body: bytes, few: int = FEW_CONTAINERS) -> bool:
 
     `bytes.replace` goes from hit to hit and stops at the last that it wants; `bytes.count` of Python 3.11 looks at each byte.
     """
-    begin = body[:_SLICE]
-    left = len(begin.replace(b"{", b"", few + 1)) + len(begin.replace(b"[", b"", few + 1))
-    if 2 * len(begin) - left > few or len(body) <= _SLICE:
-        return 2 * len(begin) - left > few
-    return _more_than(few, body, b"[", b"{")
+    begin = body if len(body) <= _SLICE else body[:_SLICE]
+    found = 2 * len(begin) - len(begin.replace(b"{", b"", few + 1)) - len(begin.replace(b"[", b"", few + 1))
+    return found > few or (begin is not body and _more_than(few, body, b"[", b"{"))
 
 
 def _more_than(most: int, body: bytes, *marks: bytes) -> bool:
@@ -197,7 +195,7 @@ def _pieces(body: bytes, without: bytes) -> Iterator[bytes]:
 
 def nested_deeper(data: bytes, limit: int) -> bool:
     """Tell whether JSON is nested deeper than `limit` levels, or has more than `MOST_STRINGS` strings with brackets."""
-    if not _more_than_few(data, limit):
+    if len(data) <= 2 * limit or not _more_than_few(data, limit):
         return False
     try:
         return deeper_than(_outside(data, _NO_STRUCTURE, ""), limit)
