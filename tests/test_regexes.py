@@ -299,6 +299,7 @@ OUTSIDE: dict[str, str] = {
     "server.http.response_head:_SANE_ID": "fullmatch",
     "server.http.response_head:_UNSAFE": "search",
     "server.api.routing_hints:_PARENT": "fullmatch",
+    "server.messages.relay:_MODEL_FIRST": "match",
     "server.messages.relay:_OUR_SEAL": "search",
     "server.ws.connection:_LANE": "search",
     "tools.mcp.headers:_TOKEN": "fullmatch",
