@@ -24,7 +24,8 @@ from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.responses.intake.history import History
 from antiphon.responses.intake.hosted_tools import forced_kind
 from antiphon.responses.intake.intake import Intake
-from antiphon.responses.intake.past_inputs import SMALLEST, Continued, PastInputs
+from antiphon.responses.intake.past_input import Continued
+from antiphon.responses.intake.past_inputs import SMALLEST, PastInputs
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services

@@ -20,7 +20,7 @@ from antiphon.config import Config
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.json_text import check_json
 from antiphon.errors import APIError
-from antiphon.responses.intake import past_inputs
+from antiphon.responses.intake import past_input, past_inputs
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.past_inputs import PastInputs
@@ -296,7 +296,7 @@ def usual_items() -> list[Json]:
 def test_what_is_remembered_keeps_no_body(behind: bytes) -> None:
     """Neither the one that is remembered, which may have megabytes behind its items, nor one that goes on from it."""
     reader = Reader()
-    assert {type(item) for item in decode_items([Raw(dumped(item)) for item in usual_items()])} == past_inputs._USUAL
+    assert {type(item) for item in decode_items([Raw(dumped(item)) for item in usual_items()])} == past_input.USUAL
     short = []
     for turns in range(1, 4):
         for again in range(2):
@@ -327,7 +327,7 @@ def test_inputs_of_many_parts_are_not_remembered() -> None:
     reader = Reader()
     few, many = (
         [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}] * count}]
-        for count in (past_inputs.MOST_PARTS - 1, past_inputs.MOST_PARTS)
+        for count in (past_input.MOST_PARTS - 1, past_input.MOST_PARTS)
     )
     for items, remembered in ((few, True), (many, False)):
         reader.remember(dumped(conversation(0) | {"input": items}))

@@ -11,31 +11,34 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.core.context import check_ids, content_of
+from antiphon.core.context import check_ids
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_items, raw_items
-from antiphon.core.request.item_summary import ItemSummary, summary_of
+from antiphon.core.request.item_summary import summary_of
 from antiphon.core.request.json_text import check_bounds
 from antiphon.core.request.tool_decoding import ToolList
 from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.responses.intake.asked import Asked, RequestDecoder
-from antiphon.runtime.offload import LARGE
-from antiphon.types.items import (
-    CustomToolCall,
-    CustomToolCallOutput,
-    FunctionCall,
-    FunctionCallOutput,
-    Item,
-    Message,
-    Reasoning,
-    release_body,
+from antiphon.responses.intake.past_input import (
+    Continued,
+    OwnedInputs,
+    PastInput,
+    ReadInput,
+    begins,
+    few,
+    mark_of,
+    place_of,
+    settled_of,
+    usual,
 )
+from antiphon.runtime.offload import LARGE
+from antiphon.types.items import Message, release_body
 
 SECONDS = 3600.0
 """Inputs that nobody has gone on with for so long are forgotten."""
@@ -45,105 +48,14 @@ OWNERS_SHARE = 2
 """An owner has this part of the memory at most."""
 MOST_SEEN = 8192
 """Hashes of bodies that are kept, to see whether a request goes on from one."""
-MOST_BEHIND = 256 * 1024
-"""Bytes behind the items of a body that is remembered: `rfind` takes up to 48 steps for each."""
-
-MOST_PARTS = 8192
-"""Items, and parts of them, that are remembered of one request: each is looked at on the event loop."""
-
 _ENTRY = 4096  # bytes that an entry takes by itself
 _FORMS = 3  # a text is kept as it came, decoded, and as JSON
-_MARK = 48  # bytes by which an input is looked for
 _LEAST_LEVEL = SMALLEST.bit_length() - 1
 _MOST_ALIKE = 128  # inputs with the same mark: conversations that have a long beginning in common
 _MOST_PIECES = 16
 _FIRST = 512  # bytes at the beginning of a body that are hashed
 
-_USUAL = frozenset((Message, FunctionCall, FunctionCallOutput, CustomToolCall, CustomToolCallOutput, Reasoning))
-"""Items that have the same meaning in each request, and are not kept as JSON that is looked into again."""
-
-_Mark = tuple[int, int, bytes]
 _items = msgspec.json.Decoder(list[Raw])
-
-
-class Settled(msgspec.Struct, eq=False):
-    """What stood behind the items of a body that `decoder` has decoded, and what was asked there, without the items."""
-
-    tail: bytes
-    asked: Asked
-    decoder: RequestDecoder | None
-
-
-class PastInput(msgspec.Struct, eq=False):
-    """An input of an earlier request: its body in `pieces` up to the `end` of its last item; the first item is at `begin`.
-
-    `settled` tells of the rest of that body, once a request has gone on from the input. `state` is what another front end has to
-    know beside the items, to go on from there.
-    """
-
-    owner: str
-    pieces: list[bytes]
-    begin: int
-    end: int
-    items: list[Item]
-    summary: ItemSummary
-    encoded: EncodedTexts
-    mark: _Mark
-    size: int
-    at: float
-    settled: Settled | None = None
-    state: object = None
-
-
-class Continued(msgspec.Struct, eq=False):
-    """A body that goes on where an earlier one's items ended. `added`: the items behind those, once they are known."""
-
-    past: PastInput
-    body: bytes
-    stand_in: bytes
-    added: Sequence[Raw] = ()
-
-    @property
-    def short(self) -> bytes:
-        """The body with one item in the place of those that are known."""
-        return b"".join((self.body[: self.past.begin], self.stand_in, self.body[self.past.end :]))
-
-
-class ReadInput(msgspec.Struct):
-    """What another front end has read of a body: the first `count` of all items stand from `begin` to `end`."""
-
-    begin: int
-    end: int
-    items: list[Item]
-    count: int
-    state: object
-
-
-class _Owned:
-    """The inputs of one owner; those that were last used are the last."""
-
-    __slots__ = ("inputs", "marks", "size")
-
-    def __init__(self) -> None:
-        self.inputs: dict[int, PastInput] = {}
-        self.marks: dict[_Mark, list[PastInput]] = {}
-        self.size = 0
-
-    def add(self, past: PastInput) -> None:
-        self.inputs[id(past)] = past
-        self.marks.setdefault(past.mark, []).append(past)
-        self.size += past.size
-
-    def drop(self, past: PastInput) -> None:
-        del self.inputs[id(past)]
-        alike = self.marks[past.mark]
-        alike.remove(past)
-        if not alike:
-            del self.marks[past.mark]
-        self.size -= past.size
-
-    def oldest(self) -> PastInput:
-        return next(iter(self.inputs.values()))
 
 
 class PastInputs:
@@ -152,7 +64,7 @@ class PastInputs:
     def __init__(self, limit: int = 0, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
-        self._owners: dict[str, _Owned] = {}
+        self._owners: dict[str, OwnedInputs] = {}
         self._seen: dict[tuple[str, int], None] = {}
         self._size = 0
         # In the place of items that are known: nobody else can write one of which that could be thought.
@@ -171,8 +83,8 @@ class PastInputs:
             return None
         first = hash(body[:_FIRST])
         for level in range(len(body).bit_length() - 1, _LEAST_LEVEL - 1, -1):
-            for past in reversed(owned.marks.get(_mark(first, level, body), ())):
-                if past.end < len(body) and _begins(body, past) and past.at >= self._clock() - SECONDS:
+            for past in reversed(owned.marks.get(mark_of(first, level, body), ())):
+                if past.end < len(body) and begins(body, past) and past.at >= self._clock() - SECONDS:
                     return Continued(past, body, self._stand_in)
         return None
 
@@ -192,12 +104,14 @@ class PastInputs:
         items, added = read.items[: read.count], read.items[known:]
         size = len(body) * _FORMS + _ENTRY
         fits = read.end >= SMALLEST and size <= self._limit // OWNERS_SHARE
-        if not fits or not _few(added) or _usual(added) < read.count - known:
+        if not fits or not few(added) or usual(added) < read.count - known:
             return None
         release_body(added)
         if len(pieces) > _MOST_PIECES:
             pieces = [b"".join(pieces)]
-        place = owner, pieces, read.begin, read.end, items, encoded, _mark(body, read.end.bit_length() - 1), size
+        summary = summary_of(items) if past is None else past.summary.with_more(items[known:], known)
+        mark = mark_of(hash(body[:_FIRST]), read.end.bit_length() - 1, body)
+        place = owner, pieces, read.begin, read.end, items, summary, encoded, mark, size
         self._add(PastInput(*place, self._clock(), state=read.state))
         return encoded
 
@@ -249,7 +163,7 @@ class PastInputs:
     ) -> Asked:
         """Remember the input of a request that was decoded, and return the request with what is kept beside its items."""
         if continued is not None:
-            if not _few(asked.items[len(continued.past.items) :]):
+            if not few(asked.items[len(continued.past.items) :]):
                 self._forget(continued.past)
                 return replace(asked, encoded=None)
             self._go_on(continued, body, asked, decoder)
@@ -262,16 +176,16 @@ class PastInputs:
         raw = raw_items(body)
         if len(raw) != len(asked.items):
             return asked
-        count = _usual(asked.items)
+        count = usual(asked.items)
         begin = place_of(body, raw) if count else -1
         end = begin + sum(map(len, raw[:count])) + count - 1
         size = end * _FORMS + _ENTRY
-        if begin < 0 or end < SMALLEST or size > share or not _few(asked.items):
+        if begin < 0 or end < SMALLEST or size > share or not few(asked.items):
             return asked
         release_body(asked.items)
         items, at = asked.items[:count], self._clock()
         encoded, summary = EncodedTexts(), summary_of(items)
-        mark = _mark(hash(body[:_FIRST]), end.bit_length() - 1, body)
+        mark = mark_of(hash(body[:_FIRST]), end.bit_length() - 1, body)
         self._add(PastInput(owner, [body[:end]], begin, end, items, summary, encoded, mark, size, at))
         return replace(asked, encoded=encoded)
 
@@ -279,7 +193,7 @@ class PastInputs:
         """Tell whether a body begins like one that was seen before, by some of its bytes; take note of it."""
         first, seen = hash(body[:_FIRST]), self._seen
         top = len(body).bit_length() - 1
-        keys = [(owner, hash(_mark(first, level, body))) for level in range(top, _LEAST_LEVEL - 3, -1)]
+        keys = [(owner, hash(mark_of(first, level, body))) for level in range(top, _LEAST_LEVEL - 3, -1)]
         found = not seen.keys().isdisjoint(keys)
         for key in keys[1:3]:  # there its items are, most likely
             seen.pop(key, None)
@@ -293,7 +207,7 @@ class PastInputs:
         past, raw = continued.past, continued.added
         known = len(past.items)
         release_body(asked.items[known:])  # what is kept beside the input may hold of all of them
-        count = _usual(asked.items[known:])
+        count = usual(asked.items[known:])
         piece = b"".join([part for one in raw[:count] for part in (b",", one)])
         owned = self._owners.get(past.owner)
         if owned is None or id(past) not in owned.inputs:
@@ -305,10 +219,10 @@ class PastInputs:
         pieces = [*past.pieces, piece] if piece else past.pieces
         if len(pieces) > _MOST_PIECES:
             pieces = [b"".join(pieces)]
-        mark = _mark(past.mark[0], end.bit_length() - 1, body)
+        mark = mark_of(past.mark[0], end.bit_length() - 1, body)
         items = asked.items[: known + count]
         summary = asked.summary if count == len(raw) else None
-        settled = _settled(past.settled, body[end:], asked, decoder) if count == len(raw) else None
+        settled = settled_of(past.settled, body[end:], asked, decoder) if count == len(raw) else None
         size = end * _FORMS + _ENTRY + (0 if settled is None else (past.begin + len(body) - past.end) * _FORMS)
         if size <= self._limit // OWNERS_SHARE:
             at = self._clock()
@@ -328,7 +242,7 @@ class PastInputs:
     def _add(self, past: PastInput) -> None:
         owned = self._owners.get(past.owner)
         if owned is None:
-            owned = _Owned()
+            owned = OwnedInputs()
         alike = owned.marks.get(past.mark)
         if alike is not None and len(alike) >= _MOST_ALIKE:
             self._drop(owned, alike[0])
@@ -349,62 +263,8 @@ class PastInputs:
                 return
             self._drop(owned, oldest)
 
-    def _drop(self, owned: _Owned, past: PastInput) -> None:
+    def _drop(self, owned: OwnedInputs, past: PastInput) -> None:
         owned.drop(past)
         self._size -= past.size
         if not owned.inputs:
             self._owners.pop(past.owner, None)
-
-
-def _settled(known: Settled | None, tail: bytes, asked: Asked, decoder: RequestDecoder | None) -> Settled | None:
-    """Return what is kept of a request beside its items; None where a template has a part in it, which may change."""
-    if known is not None and known.tail == tail and known.decoder is decoder:
-        return known
-    if asked.request.prompt is not None or len(tail) > MOST_BEHIND:
-        return None
-    return Settled(
-        tail, replace(asked, items=[], encoded=None, summary=None, request=replace(asked.request, input=UNSET)), decoder
-    )
-
-
-def _usual(items: Sequence[Item]) -> int:
-    """Return how many items at the beginning are usual ones."""
-    if _USUAL.issuperset(map(type, items)):
-        return len(items)
-    return next(index for index, item in enumerate(items) if type(item) not in _USUAL)
-
-
-def _few(items: Sequence[Item]) -> bool:
-    """Tell whether items have few enough parts to be remembered."""
-    contents = [content for item in items if type(content := content_of(item)) is list]
-    return len(items) + sum(map(len, contents)) <= MOST_PARTS
-
-
-def _mark(first: int, level: int, body: bytes) -> _Mark:
-    """Return what tells a body from most others: its beginning's hash, the bytes before the place 2 to the power of `level`."""
-    end = 1 << level
-    return first, level, body[end - _MARK : end]
-
-
-def _begins(body: bytes, past: PastInput) -> bool:
-    """Tell whether a body begins as another one did, from the end of that on: most others differ there."""
-    at = past.end
-    for piece in reversed(past.pieces):
-        at -= len(piece)
-        if not body.startswith(piece, at):
-            return False
-    return True
-
-
-def place_of(body: bytes, items: Sequence[Raw]) -> int:
-    """Return where the items of its `input` begin in a body, -1 where that cannot be told.
-
-    They begin where the first one is found, or behind it, and end where the last one is found, or before it. Where no more
-    lies between than they take with a comma between each two, that is they.
-    """
-    first, last = bytes(items[0])[:_MARK], bytes(items[-1])[-_MARK:]
-    begin = body.find(first)
-    end = begin + sum(map(len, items)) + len(items) - 1
-    if begin < 0 or len(body) - end > MOST_BEHIND:
-        return -1
-    return begin if body.rfind(last) + len(last) == end else -1

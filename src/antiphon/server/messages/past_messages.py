@@ -16,7 +16,8 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.errors import InvalidRequest
-from antiphon.responses.intake.past_inputs import PastInput, PastInputs, ReadInput, place_of
+from antiphon.responses.intake.past_input import PastInput, ReadInput, place_of
+from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.server.messages.conversation import Beginning, MessagesRead, UsualMessage
 from antiphon.server.messages.request import MessagesRequest, read_request
 from antiphon.server.messages.tools import ToolsRead
