@@ -49,7 +49,8 @@ async def test_the_list_is_that_of_postgresqls_table(postgres: Postgres) -> None
 
 def test_every_field_of_a_response_comes_back() -> None:
     plain = StoredResponse(id="", owner="", model="", status="", created_at=0, body=b"", output_span=(0, 0))
-    assert not [name for name in plain.__struct_fields__ if getattr(WHOLE, name) == getattr(plain, name)]
+    told = set(plain.__struct_fields__) - {"input_pieces"}  # those are of `input`
+    assert not [name for name in told if getattr(WHOLE, name) == getattr(plain, name)]
     for one in (WHOLE, plain):
         values = columns(one)
         assert list(values) == list(COLUMNS)

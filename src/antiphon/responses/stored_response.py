@@ -83,6 +83,7 @@ def stored_response(
         background=response.background,
         model_texts=model_texts_json(texts),
         foreign_ids=foreign,
+        input_pieces=own.pieces,
     )
     return stored, log_entry(stored, cost, timing, request_parameters(plan), own.asking, response)
 
@@ -112,5 +113,5 @@ def output_span(body: bytes, output: Sequence[bytes]) -> tuple[int, int]:
 
 def items_of(response: StoredResponse) -> list[StoredItem]:
     """Return the items of a response's input and output one by one, as a conversation keeps them."""
-    arrays = (response.input, response.output)
+    arrays = (response.whole_input, response.output)
     return [StoredItem(item_id(raw), bytes(raw)) for array in arrays for raw in split_array(array)]

@@ -35,8 +35,11 @@ KEPT = frozenset(("id", "owner"))
 _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
 
-def columns(response: StoredResponse) -> dict[str, Any]:
-    """Return the value of each column; `foreign_ids` is a JSON object, or None where there are none."""
+def columns(response: StoredResponse, input: bytes | None = None) -> dict[str, Any]:
+    """Return the value of each column; `foreign_ids` is a JSON object, or None where there are none.
+
+    `input`: what stands there for the input, if not the whole.
+    """
     start, end = response.output_span
     return {
         "id": response.id,
@@ -51,7 +54,7 @@ def columns(response: StoredResponse) -> dict[str, Any]:
         "output_start": start,
         "output_end": end,
         "foreign_ids": msgspec.json.encode(response.foreign_ids) if response.foreign_ids else None,
-        "input": response.input,
+        "input": response.whole_input if input is None else input,
         "body": response.body,
         "model_texts": response.model_texts or None,
     }

@@ -22,6 +22,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_items, raw_items
 from antiphon.core.request.json_text import check_bounds
 from antiphon.core.text.encoded_texts import EncodedTexts
+from antiphon.core.text.input_pieces import SharedInput
 from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.runtime.offload import LARGE
 from antiphon.types.items import (
@@ -224,7 +225,7 @@ class PastInputs:
         if begin < 0 or end < SMALLEST or size > share or not _few(asked.items):
             return asked
         release_body(asked.items)
-        encoded, mark = EncodedTexts(), _mark(body, end.bit_length() - 1)
+        encoded, mark = EncodedTexts(_shared()), _mark(body, end.bit_length() - 1)
         self._add(PastInput(owner, [body[:end]], begin, end, asked.items[:count], encoded, mark, size, self._clock()))
         return replace(asked, encoded=encoded)
 
@@ -310,6 +311,10 @@ def _settled(known: Settled | None, tail: bytes, asked: Asked, decoder: RequestD
     if asked.request.prompt is not None or len(tail) > MOST_BEHIND:
         return None
     return Settled(tail, replace(asked, items=[], encoded=None, request=replace(asked.request, input=UNSET)), decoder)
+
+
+def _shared() -> SharedInput:
+    return SharedInput(secrets.token_hex(24), secrets.token_bytes(8))
 
 
 def _usual(items: Sequence[Item]) -> int:

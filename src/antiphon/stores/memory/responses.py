@@ -56,6 +56,8 @@ class MemoryResponses:
             raise StoreConflict(response.id)
         if conversation_items:
             self._conversations.append(response.conversation_id or "", response.owner, conversation_items)
+        if response.input_pieces is not None:
+            response = msgspec.structs.replace(response, input=response.whole_input, input_pieces=None)
         self._keep(response, old, entry)
         while len(self._responses) > self._max_responses:
             self._remove(next(iter(self._responses.values())).response)
