@@ -307,11 +307,12 @@ def _pieces(
         end = InputEnd(id_base, len(items), earlier.pieces + 1, size, next(shared.marks))
         message, result = max(message, last.message), max(result, last.result)
         shared.kept = last = KeptInput(list(items), earlier, end, foreign, message, result)
-    return last, InputPieces(earlier, last.end, added, partial(_whole, items, shared) if earlier.items else None)
+    make = partial(_whole, items, encoded, shared) if earlier.items else None
+    return last, InputPieces(earlier, last.end, added, make)
 
 
-def _whole(items: Sequence[Item], shared: SharedInput) -> bytes:
-    return shared.neutral(enclosed(b"[", _entries(items, 0, shared.stand_in, None, {})[0], b""))
+def _whole(items: Sequence[Item], encoded: EncodedTexts | None, shared: SharedInput) -> bytes:
+    return shared.neutral(enclosed(b"[", _entries(items, 0, shared.stand_in, encoded, {})[0], b""))
 
 
 def _entries(

@@ -41,11 +41,6 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     input_pieces: InputPieces | None = None
 
     @property
-    def whole_input(self) -> bytes:
-        """The input as a JSON array."""
-        return self.input if self.input_pieces is None else self.input_pieces.array()
-
-    @property
     def output(self) -> bytes:
         """The output items as a JSON array."""
         start, end = self.output_span

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.runtime.offload import by_size
 from antiphon.stores.log_columns import LOG_COLUMNS, SHOWN
 from antiphon.stores.records import StoredResponse
 
@@ -35,10 +36,18 @@ KEPT = frozenset(("id", "owner"))
 _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
 
+async def with_array(response: StoredResponse) -> StoredResponse:
+    """Return a response with its input as an array, where it is in pieces."""
+    pieces = response.input_pieces
+    if pieces is None:
+        return response
+    return msgspec.structs.replace(response, input=await by_size(pieces.end.size, pieces.array), input_pieces=None)
+
+
 def columns(response: StoredResponse, input: bytes | None = None) -> dict[str, Any]:
     """Return the value of each column; `foreign_ids` is a JSON object, or None where there are none.
 
-    `input`: what stands there for the input, if not the whole.
+    `input`: what stands there instead of the array.
     """
     start, end = response.output_span
     return {
@@ -54,7 +63,7 @@ def columns(response: StoredResponse, input: bytes | None = None) -> dict[str, A
         "output_start": start,
         "output_end": end,
         "foreign_ids": msgspec.json.encode(response.foreign_ids) if response.foreign_ids else None,
-        "input": response.whole_input if input is None else input,
+        "input": response.input if input is None else input,
         "body": response.body,
         "model_texts": response.model_texts or None,
     }

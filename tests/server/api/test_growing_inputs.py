@@ -104,7 +104,7 @@ def test_ways_of_asking(client: Client, store: Path, way: str) -> None:
             assert len(listed) == len(input) + 1
     for id, turns in made.items():
         check(client, id, items(turns, way))
-    assert rows(store, "SELECT 1 FROM input_pieces WHERE parent IS NOT NULL")
+    assert way == "a conversation" or rows(store, "SELECT 1 FROM input_pieces WHERE parent IS NOT NULL")
     for id in made:
         assert client.send("DELETE", f"/v1/responses/{id}")[0] == 200
     assert rows(store, "SELECT * FROM input_pieces") == []
