@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 
 import pytest
 
+from antiphon.core.text.input_pieces import InputEnd, InputPieces
+from antiphon.runtime.offload import LARGE
 from antiphon.stores.open import open_postgres
 from antiphon.stores.postgres import sql as postgres_sql
 from antiphon.stores.records import StoredResponse
-from antiphon.stores.response_columns import COLUMNS, KEPT, columns, response_of, spelled
+from antiphon.stores.response_columns import COLUMNS, KEPT, columns, response_of, spelled, with_array
 from antiphon.stores.sqlite import sql as sqlite_sql
 from tests.stores.postgres_server import Postgres
 from tests.stores.samples import response
@@ -49,11 +52,27 @@ async def test_the_list_is_that_of_postgresqls_table(postgres: Postgres) -> None
 
 def test_every_field_of_a_response_comes_back() -> None:
     plain = StoredResponse(id="", owner="", model="", status="", created_at=0, body=b"", output_span=(0, 0))
-    assert not [name for name in plain.__struct_fields__ if getattr(WHOLE, name) == getattr(plain, name)]
+    told = set(plain.__struct_fields__) - {"input_pieces"}  # those are of `input`
+    assert not [name for name in told if getattr(WHOLE, name) == getattr(plain, name)]
     for one in (WHOLE, plain):
         values = columns(one)
         assert list(values) == list(COLUMNS)
         assert response_of(list(values.values())) == one
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+async def test_a_large_input_in_pieces_is_made_in_a_thread(size: int) -> None:
+    threads: list[threading.Thread] = []
+
+    def make() -> bytes:
+        threads.append(threading.current_thread())
+        return b'["\0i0000"'
+
+    pieces = InputPieces(InputEnd(items=1), InputEnd("abc", size=size), b"", make)
+    whole = await with_array(response(input=b"", input_pieces=pieces))
+    assert whole == response(input=b'["abci0000"]')
+    assert (threads[0] is threading.main_thread()) == (size < LARGE)
+    assert await with_array(whole) is whole
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ async def test_history_costs_one_range_read_per_fork(tmp_path: Path) -> None:
         statements.clear()
         await store.responses.history(id, ANN)
         assert len([each for each in statements if "ORDER BY rowid DESC" in each]) == threads
-        assert len(statements) <= 2 + 2 * threads
+        assert len([each for each in statements if "SELECT" in each]) <= 2 + 2 * threads
     plan = " ".join(
         row[3]
         for row in databases.sqlite(store).reader.execute(f"EXPLAIN QUERY PLAN {responses.SQL['thread']}", {"rowid": 1})
@@ -163,7 +163,8 @@ async def test_no_query_scans_what_grows(tmp_path: Path) -> None:
                         "response_log_working",
                     )
                 )
-                few = few or row[3].startswith("SCAN (subquery")  # a page, which was found by an index
+                # A page, which was found by an index; the pieces of one input.
+                few = few or row[3].startswith("SCAN (subquery") or row[3] == "SCAN chain"
                 if row[3].startswith("SCAN") and not few:
                     assert row[3].split()[1] in ("jobs", "json_each", "deliveries", "keys", "meters", "slots"), (
                         name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -13,6 +14,7 @@ from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode_fields
 from antiphon.core.text.encoded_texts import SHORTEST, EncodedTexts
+from antiphon.core.text.input_pieces import BASE, MOST_PIECES, NOTHING, InputEnd, InputPieces, KeptInput, SharedInput
 from antiphon.core.text.pieces import enclosed
 from antiphon.core.tools.call_pairs import pair, sides_of
 from antiphon.core.tools.results import ModelTexts
@@ -56,17 +58,26 @@ _PREFIXES = {
     for kind in (Message, Reasoning, FunctionCall, FunctionCallOutput, CustomToolCall, CustomToolCallOutput)
 }
 
+_SHARED = frozenset(_PREFIXES)  # their JSON is made here: others' is a client's
+
 
 class OwnInput(msgspec.Struct, frozen=True):
     """The input items of one response as they are kept: a JSON array, and the ids in it that are not ours.
 
     `asking` is the one that asks: the user's last message, the last result of a tool where there is none; b"" for none.
+    With `pieces` there is no `array`: inputs of later responses may begin with it.
     """
 
     array: bytes = b"[]"
     foreign_ids: Mapping[str, int] = {}
     count: int = 0
     asking: bytes = b""
+    pieces: InputPieces | None = None
+
+    @property
+    def whole(self) -> bytes:
+        """The array, also where it is in pieces."""
+        return self.array if self.pieces is None else self.pieces.array()
 
 
 def split_array(array: bytes) -> list[Raw]:
@@ -266,21 +277,67 @@ def keep_input(items: Sequence[Item], id_base: str, encoded: EncodedTexts | None
 
     An item without an id gets `<prefix>_<id_base>i<position>`, from which the store finds it again.
     """
-    kept: list[bytes] = []
+    shared = None if encoded is None else encoded.shared
+    if shared is not None and _SHARED.issuperset(map(type, items)):
+        kept, pieces = _pieces(items, id_base, encoded, shared)
+        if pieces is not None:
+            asking = kept.message if kept.message >= 0 else kept.result
+            asked = _kept(items[asking], f"{id_base}i{asking:04x}", encoded) if asking >= 0 else b""
+            return OwnInput(b"", kept.foreign_ids, len(items), asked, pieces)
     foreign: dict[str, int] = {}
-    message = result = b""
-    for index, item in enumerate(items):
+    entries, message, result = _entries(items, 0, id_base, encoded, foreign)
+    asking = message if message >= 0 else result
+    return OwnInput(enclosed(b"[", entries, b"]"), foreign, len(entries), entries[asking] if asking >= 0 else b"")
+
+
+def _pieces(
+    items: Sequence[Item], id_base: str, encoded: EncodedTexts | None, shared: SharedInput
+) -> tuple[KeptInput, InputPieces | None]:
+    """Keep items; return with that what they add to those that were kept last, None where they cannot be kept in pieces."""
+    last = shared.kept  # a thread may change it
+    last = last if last.begins(items) else NOTHING
+    again = last.end.id_base == id_base and len(last.items) == len(items)  # kept when it begins, and when it ends
+    if not again and (last.end.id_base == id_base or last.end.pieces >= MOST_PIECES):
+        last = NOTHING
+    earlier, foreign = last.earlier if again else last.end, {**last.foreign_ids}
+    entries, message, result = _entries(items, earlier.items, shared.stand_in, encoded, foreign)
+    added = enclosed(b"," if earlier.items else b"[", entries, b"") if entries or not earlier.items else b""
+    if BASE in added:
+        return NOTHING, None
+    added = shared.neutral(added)
+    if not again:
+        size = earlier.size + len(added)
+        end = InputEnd(id_base, len(items), earlier.pieces + 1, size, next(shared.marks))
+        message, result = max(message, last.message), max(result, last.result)
+        shared.kept = last = KeptInput(list(items), earlier, end, foreign, message, result)
+    make = partial(_whole, items, encoded, shared) if earlier.items else None
+    return last, InputPieces(earlier, last.end, added, make)
+
+
+def _whole(items: Sequence[Item], encoded: EncodedTexts | None, shared: SharedInput) -> bytes:
+    return shared.neutral(enclosed(b"[", _entries(items, 0, shared.stand_in, encoded, {})[0], b""))
+
+
+def _entries(
+    items: Sequence[Item], first: int, id_base: str, encoded: EncodedTexts | None, foreign: dict[str, int]
+) -> tuple[list[bytes], int, int]:
+    """Return the items from `first` on as they are stored; fill `foreign` ids.
+
+    Also returned are the indexes of the user's last message and of the last result of a tool, -1 for none.
+    """
+    kept: list[bytes] = []
+    message = result = -1
+    for index, item in enumerate(items[first:] if first else items, first):
         if isinstance(item.id, str) and item.id:
             foreign[item.id] = index
-        one = _kept(item, f"{id_base}i{index:04x}", encoded)
-        kept.append(one)
+        kept.append(_kept(item, f"{id_base}i{index:04x}", encoded))
         kind = type(item)
         if kind is Message:
             if item.role == "user":  # type: ignore[union-attr]  # `type` narrows nothing
-                message = one
+                message = index
         elif kind in _OUTPUTS or (kind is OtherItem and item.type in kinds.RESULTS):  # type: ignore[union-attr]  # as above
-            result = one
-    return OwnInput(enclosed(b"[", kept, b"]"), foreign, len(kept), message or result)
+            result = index
+    return kept, message, result
 
 
 def _kept(item: Item, own_id: str, encoded: EncodedTexts | None) -> bytes:

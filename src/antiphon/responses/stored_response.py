@@ -63,7 +63,7 @@ def stored_response(
 ) -> tuple[StoredResponse, LogEntry]:
     """Return what the store keeps of a response: its body as sent, its own input, the texts for the model, and its log entry."""
     response = plan.response
-    own = plan.own_input()
+    own, alone = plan.own_input(), plan.conversation_id is None  # else its items are taken apart
     foreign = {**own.foreign_ids, **_foreign_ids(output, plan.id_base, own.count)}
     if thoughts:
         foreign |= {id: own.count + position for id, position in thoughts.items()}
@@ -75,13 +75,14 @@ def stored_response(
         created_at=response.created_at,
         body=body,
         output_span=output_span(body, output),
-        input=own.array,
+        input=own.array if alone else own.whole,
         previous_response_id=response.previous_response_id,
         conversation_id=plan.conversation_id,
         expires_at=response.created_at + int(days * 86400) if days else None,
         background=response.background,
         model_texts=model_texts_json(texts),
         foreign_ids=foreign,
+        input_pieces=own.pieces if alone else None,
     )
     return stored, log_entry(stored, cost, timing, request_parameters(plan), own.asking, response)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from antiphon.core.text.input_pieces import InputPieces
+
 FILE_ROW = 1 << 20
 """Bytes of a file in one row of a store, at most; files up to this size have one row."""
 
@@ -19,6 +21,7 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     `foreign_ids` maps item ids that are not derived from the response's id (a client's or another server's)
     to their position: `input` items count from 0, `output` items follow. An `expires_at` of None means never.
     `model_texts` is a JSON object: ids of output items → what the model sees of them that the client does not; b"" for none.
+    One that is put may have `input_pieces` in the place of `input`, for stores that keep once what several inputs begin with.
     """
 
     id: str
@@ -35,6 +38,7 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
     foreign_ids: Mapping[str, int] = {}
     model_texts: bytes = b""
+    input_pieces: InputPieces | None = None
 
     @property
     def output(self) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.runtime.offload import by_size
 from antiphon.stores.log_columns import LOG_COLUMNS, SHOWN
 from antiphon.stores.records import StoredResponse
 
@@ -37,14 +38,25 @@ _first = attrgetter(*tuple(COLUMNS)[:9])
 _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
 
-def values(response: StoredResponse) -> tuple[Any, ...]:
-    """Return the value of each column, in order; `foreign_ids` is a JSON object, or None where there are none."""
+async def with_array(response: StoredResponse) -> StoredResponse:
+    """Return a response with its input as an array, where it is in pieces."""
+    pieces = response.input_pieces
+    if pieces is None:
+        return response
+    return msgspec.structs.replace(response, input=await by_size(pieces.end.size, pieces.array), input_pieces=None)
+
+
+def values(response: StoredResponse, input: bytes | None = None) -> tuple[Any, ...]:
+    """Return the value of each column, in order; `foreign_ids` is a JSON object, or None where there are none.
+
+    `input`: what stands there instead of the array.
+    """
     foreign = response.foreign_ids
     return (
         *_first(response),
         *response.output_span,
         msgspec.json.encode(foreign) if foreign else None,
-        response.input,
+        response.input if input is None else input,
         response.body,
         response.model_texts or None,
     )

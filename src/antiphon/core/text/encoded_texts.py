@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from antiphon.core.text.input_pieces import SharedInput
 from antiphon.core.text.pieces import text_json
 
 SHORTEST = 512
@@ -11,9 +12,11 @@ SHORTEST = 512
 class EncodedTexts:
     """Encodes the long texts of one input once each. They are known by identity: texts of items are passed on as they are."""
 
-    __slots__ = ("_known", "messages", "sent")
+    __slots__ = ("_known", "messages", "sent", "shared")
 
-    def __init__(self) -> None:
+    def __init__(self, shared: SharedInput | None = None) -> None:
+        """`shared`: what is stored of the input, where further requests may go on from it."""
+        self.shared = shared
         # What codecs keep of what they have made of the items, for the next request: of messages, of items.
         self.messages: object = None
         self.sent: object = None

@@ -24,6 +24,7 @@ from antiphon.core.request.item_summary import summary_of
 from antiphon.core.request.json_text import check_bounds
 from antiphon.core.request.tool_decoding import ToolList
 from antiphon.core.text.encoded_texts import EncodedTexts
+from antiphon.core.text.input_pieces import SharedInput
 from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.responses.intake.past_input import (
     Continued,
@@ -184,7 +185,7 @@ class PastInputs:
             return asked
         release_body(asked.items)
         items, at = asked.items[:count], self._clock()
-        encoded, summary = EncodedTexts(), summary_of(items)
+        encoded, summary = EncodedTexts(_shared()), summary_of(items)
         mark = mark_of(hash(body[:_FIRST]), end.bit_length() - 1, body)
         self._add(PastInput(owner, [body[:end]], begin, end, items, summary, encoded, mark, size, at))
         return replace(asked, encoded=encoded)
@@ -268,3 +269,7 @@ class PastInputs:
         self._size -= past.size
         if not owned.inputs:
             self._owners.pop(past.owner, None)
+
+
+def _shared() -> SharedInput:
+    return SharedInput(secrets.token_hex(24), secrets.token_bytes(8))

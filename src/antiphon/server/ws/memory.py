@@ -45,7 +45,7 @@ class ConnectionMemory:
         """Remember a response that has ended."""
         output = b"[%b]" % b",".join(run.stream.output)
         texts = {id: to_json(text) for id, text in run.stream.model_texts.items()}
-        kept = Remembered(plan.response.previous_response_id, plan.own_input().array, output, texts)
+        kept = Remembered(plan.response.previous_response_id, plan.own_input().whole, output, texts)
         self._kept[plan.response.id] = kept
         self._count(kept.size)
         while (self._size > self._limit or self._budget.over) and len(self._kept) > 1:

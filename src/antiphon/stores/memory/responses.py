@@ -16,6 +16,7 @@ from antiphon.stores.memory.conversations import MemoryConversations
 from antiphon.stores.memory.jobs import MemoryJobs
 from antiphon.stores.memory.memory_database import MemoryDatabase
 from antiphon.stores.records import Job, LoggedEvent, StoredItem, StoredResponse
+from antiphon.stores.response_columns import with_array
 
 
 class Kept(msgspec.Struct):
@@ -49,6 +50,7 @@ class MemoryResponses:
         fence: int = 0,
         entry: LogEntry | None = None,
     ) -> None:
+        response = await with_array(response)
         if fence:
             self._jobs.held(response.id, fence)
         old = self._responses.get(response.id)

@@ -23,7 +23,7 @@ from antiphon.stores.postgres.listing import response_log
 from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase, Values
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.records import Job, LoggedEvent, StoredItem, StoredResponse
-from antiphon.stores.response_columns import columns, response_of
+from antiphon.stores.response_columns import columns, response_of, with_array
 
 SQL = queries("responses")
 PURGING = 0x416E7470  # the lock of the one server that purges
@@ -48,7 +48,7 @@ class PostgresResponses:
         fence: int = 0,
         entry: LogEntry | None = None,
     ) -> None:
-        values = _values(response, entry)
+        values = _values(await with_array(response), entry)
         if fence or conversation_items:
             refusal = await self._bound_puts.submit({**values, **_bound_values(conversation_items, fence)})
         else:
@@ -73,7 +73,13 @@ class PostgresResponses:
     ) -> Job | None:
         times = 0 if worker is None else 1
         lease = {"worker": worker, "lease_until": None if worker is None else lease_until, "times": times}
-        values = {**_values(response, entry), "request": request, "due": due, **event_arrays(events), **lease}
+        values = {
+            **_values(await with_array(response), entry),
+            "request": request,
+            "due": due,
+            **event_arrays(events),
+            **lease,
+        }
         if not await self._pool.value(SQL["enqueue"], **values):
             raise StoreConflict(response.id)
         job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)

@@ -6,12 +6,14 @@ Alone among the nouns it uses others' statements: what it writes with conversati
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from antiphon.core.text.input_pieces import InputPieces, assembled
 from antiphon.core.tools.call_thoughts import BY_CALL
 from antiphon.errors import AntiphonError, InvalidRequest, StoreConflict
 from antiphon.runtime.offload import LARGE
@@ -44,11 +46,17 @@ def put(connection: Connection, response: StoredResponse, items: Sequence[Stored
         jobs.held(connection, response.id, fence)
     if items:
         conversations.append(connection, response.conversation_id or "", response.owner, items)
-    row = values(response)
+    pieces = response.input_pieces
+    piece = parent = None
+    if pieces is not None:
+        piece, parent = _next_piece(connection, response.owner, pieces)
+    row = values(response, None if piece is None else b"%d" % piece)
     if fence or not connection.execute(INSERT, row).rowcount:  # what has a fence is there already
         _replace(connection, response, row)
     if response.foreign_ids:
         _insert_foreign(connection, response)
+    if pieces is not None and piece is not None:
+        _insert_piece(connection, response.owner, pieces, piece, parent)
 
 
 def _replace(connection: Connection, response: StoredResponse, row: tuple[Any, ...]) -> None:
@@ -62,6 +70,15 @@ def _replace(connection: Connection, response: StoredResponse, row: tuple[Any, .
 
 def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
     """Return a response, or None."""
+    response = _row_of(connection, id, owner)
+    if response is None or not _in_pieces(response.input):
+        return response
+    with one_moment(connection):
+        response = _row_of(connection, id, owner)
+        return response and replace(response, input=whole_input(connection, id, response.input))
+
+
+def _row_of(connection: Connection, id: str, owner: str) -> StoredResponse | None:
     for row in connection.execute(SQL["get"], {"id": id, "owner": owner}).fetchall():
         return response_of(row)
     return None
@@ -88,6 +105,45 @@ def _remove(connection: Connection, id: str, rowid: int, owner: str, foreign: by
     _remove_foreign(connection, rowid, owner, foreign)
     jobs.remove(connection, id, rowid)
     connection.execute(SQL["remove"], {"rowid": rowid})
+
+
+# Inputs in pieces
+
+
+def _in_pieces(input: bytes) -> bool:
+    """Tell whether the column `input` has the number of its last piece, not the array itself."""
+    return input[:1].isdigit()
+
+
+def whole_input(connection: Connection, id: str, input: bytes) -> bytes:
+    """Return the input of the response `id`, of which the column `input` was read in the same transaction."""
+    if not _in_pieces(input):
+        return input
+    pieces = [piece for (piece,) in connection.execute(SQL["pieces"], {"input": input}).fetchall()]
+    return assembled(pieces, id.removeprefix("resp_"))
+
+
+@contextlib.contextmanager
+def one_moment(connection: Connection) -> Iterator[None]:
+    """Let all that is read in the block be as it was at one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _next_piece(connection: Connection, owner: str, pieces: InputPieces) -> tuple[int, int | None]:
+    """Return the id of the piece that an input adds, and that of the one before it; None: it has all of the input."""
+    key = {"earlier": f"resp_{pieces.earlier.id_base}", "owner": owner, "mark": pieces.earlier.mark}
+    id, parent = connection.execute(SQL["next_piece"], key).fetchall()[0]
+    return id, parent
+
+
+def _insert_piece(connection: Connection, owner: str, pieces: InputPieces, id: int, parent: int | None) -> None:
+    added = pieces.whole() if parent is None else pieces.added
+    row = {"id": id, "owner": owner, "parent": parent, "size": pieces.end.size, "mark": pieces.end.mark, "added": added}
+    connection.execute(SQL["insert_piece"], row)
 
 
 # History
@@ -123,13 +179,14 @@ def history(connection: Connection, id: str, owner: str, allowance: Allowance) -
 
     Raises Extensive where that is more than is allowed.
     """
-    rowid = _rowid(connection, SQL["rowid"], {"id": id, "owner": owner})
-    if rowid is None:
-        return None
     newest_first: list[bytes] = []
-    while rowid is not None:
-        first, previous = _thread(connection, rowid, newest_first, allowance)
-        rowid = _rowid(connection, SQL["parent"], {"id": previous, "owner": owner, "rowid": first})
+    with one_moment(connection):
+        rowid = _rowid(connection, SQL["rowid"], {"id": id, "owner": owner})
+        if rowid is None:
+            return None
+        while rowid is not None:
+            first, previous = _thread(connection, rowid, newest_first, allowance)
+            rowid = _rowid(connection, SQL["parent"], {"id": previous, "owner": owner, "rowid": first})
     newest_first.reverse()
     return newest_first
 
@@ -145,6 +202,7 @@ def _thread(
         for neighbour, id, parent, input, output in cursor:
             if neighbour != rowid and id != previous:
                 break
+            input = whole_input(connection, id, input)
             allowance.take(output, input)
             newest_first += (output, input)
             first, previous = neighbour, parent
@@ -165,7 +223,8 @@ def _rowid(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> i
 def items(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, bytes]:
     """Return those of the items that exist."""
     finder = ItemFinder(connection, owner)
-    found = ((id, finder.find(id)) for id in ids)
+    with one_moment(connection):
+        found = [(id, finder.find(id)) for id in ids]
     return {id: body for id, body in found if body is not None}
 
 
@@ -215,7 +274,9 @@ class ItemFinder:
     def _response(self, key: str | int, sql: str, parameters: Mapping[str, Any]) -> ResponseItems | None:
         if key not in self._responses:
             rows = self._connection.execute(sql, parameters).fetchall()
-            self._responses[key] = ResponseItems(*rows[0]) if rows else None
+            self._responses[key] = None
+            for id, input, output in rows:
+                self._responses[key] = ResponseItems(whole_input(self._connection, id, input), output)
         return self._responses[key]
 
 

@@ -21,6 +21,7 @@ from antiphon.stores.postgres.imports.chunks import FILES, copy_chunks
 from antiphon.stores.postgres.sql import imports
 from antiphon.stores.sqlite.database import open_database
 from antiphon.stores.sqlite.jobs import unpack
+from antiphon.stores.sqlite.responses import whole_input
 
 SQL = imports()
 BATCH = 500
@@ -206,6 +207,8 @@ class Import:
             if not rows:
                 return
             position = [rows[-1][name] for name in noun.key]
+            if noun.name == "responses":
+                rows = [{**row, "input": whole_input(self._source, row["id"], row["input"])} for row in rows]
             yield rows
 
     async def _write(self, target: Connection, noun: Noun, rows: Sequence[Row]) -> None:

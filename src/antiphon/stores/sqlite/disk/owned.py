@@ -11,6 +11,7 @@ from pathlib import Path
 from antiphon.errors import ConfigError
 from antiphon.stores.owned import OwnedChild, OwnedTable, line
 from antiphon.stores.sqlite.database import open_database
+from antiphon.stores.sqlite.responses import whole_input
 from antiphon.stores.sqlite.vectors import vector_chunks, vector_embeddings
 
 _STORE_FILES = "file IN (SELECT number FROM vector_store_files WHERE store = :key)"
@@ -26,6 +27,7 @@ TABLES = (
         "place",
         (OwnedChild("event_batches", "response = :key"), OwnedChild("event_expiry", "response = :key")),
     ),
+    OwnedTable("input_pieces", "id"),
     OwnedTable("foreign_items", ""),
     OwnedTable("response_log"),
     OwnedTable(
@@ -71,7 +73,10 @@ def export(path: Path, owner: str, write: Callable[[bytes], object]) -> Mapping[
         for table in TABLES:
             for row in connection.execute(f"SELECT * FROM {table.table} WHERE owner = ?", (owner,)):  # noqa: S608  # see above
                 counts[table.table] += 1
-                write(line(table.table, dict(row)))
+                shown = dict(row)
+                if table.table == "responses":
+                    shown["input"] = whole_input(connection, shown["id"], shown["input"])
+                write(line(table.table, shown))
                 for child in table.children:
                     for below in connection.execute(
                         f"SELECT * FROM {child.table} WHERE {child.where}",  # noqa: S608  # see above

@@ -40,14 +40,40 @@ FROM responses WHERE rowid <= :rowid AND rowid >= (:rowid >> 24) << 24
 ORDER BY rowid DESC
 
 -- name: extent
-SELECT rowid, length(input) + output_end - output_start FROM responses WHERE id = :id AND owner = :owner
+SELECT
+    rowid,
+    coalesce((SELECT size FROM input_pieces WHERE id = CAST(substr(input, 1, 20) AS INTEGER)), length(input))
+        + output_end - output_start
+FROM responses WHERE id = :id AND owner = :owner
 
 -- name: items
-SELECT input, substr(body, output_start + 1, output_end - output_start)
+SELECT id, input, substr(body, output_start + 1, output_end - output_start)
 FROM responses WHERE id = :id AND owner = :owner
 
 -- name: items_at
-SELECT input, substr(body, output_start + 1, output_end - output_start) FROM responses WHERE rowid = :rowid
+SELECT id, input, substr(body, output_start + 1, output_end - output_start) FROM responses WHERE rowid = :rowid
+
+-- name: pieces
+-- Those of an input from the first one on.
+WITH RECURSIVE chain (id) AS (
+    SELECT CAST(:input AS INTEGER)
+    UNION ALL
+    SELECT piece.parent FROM chain JOIN input_pieces AS piece ON piece.id = chain.id WHERE piece.parent IS NOT NULL
+)
+SELECT piece.added FROM chain JOIN input_pieces AS piece ON piece.id = chain.id ORDER BY piece.id
+
+-- name: next_piece
+-- The id of a further piece, and that of the last piece of an earlier response, if its pieces are those with the mark.
+SELECT
+    coalesce(max(id), 0) + 1,
+    (
+        SELECT piece.id FROM responses JOIN input_pieces AS piece ON piece.id = CAST(responses.input AS INTEGER)
+        WHERE responses.id = :earlier AND responses.owner = :owner AND piece.mark = :mark
+    )
+FROM input_pieces
+
+-- name: insert_piece
+INSERT INTO input_pieces (id, owner, parent, size, mark, added) VALUES (:id, :owner, :parent, :size, :mark, :added)
 
 -- name: model_texts
 SELECT model_texts FROM responses WHERE id = :id AND owner = :owner AND model_texts IS NOT NULL
