@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,12 @@ from antiphon.core.text.input_pieces import MOST_PIECES, SharedInput
 from antiphon.stores import upkeep
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_postgres, open_sqlite
+from antiphon.stores.owned import OwnedTable
 from antiphon.stores.postgres.connection.address import read_address
 from antiphon.stores.postgres.imports.importing import import_sqlite
 from antiphon.stores.records import StoredResponse
+from antiphon.stores.sqlite.disk import owned
+from antiphon.stores.sqlite.responses import one_moment
 from antiphon.types.items import FunctionCallOutput, Item
 from antiphon.types.raw import JsonText
 
@@ -313,6 +316,32 @@ async def test_export_and_erasure(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_written_during_an_erasure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an owner stores behind the erasure of responses keeps its input, and gets no other owner's."""
+    path = tmp_path / "store.db"
+    store = open_sqlite(path)
+    ann, bob = Talk(store), Talk(store, BOB)
+    for number in (1, 2):
+        await ann.put(number)
+    loop, groups = asyncio.get_running_loop(), owned._groups
+
+    def written_between(connection: sqlite3.Connection, table: OwnedTable, owner: str) -> Iterator[Any]:
+        yield from groups(connection, table, owner)
+        if table.table == "responses":
+            ann.inputs.clear()
+            asyncio.run_coroutine_threadsafe(ann.put(3), loop).result()
+
+    monkeypatch.setattr(owned, "_groups", written_between)
+    await asyncio.to_thread(upkeep.erase, str(path), ANN)
+    await bob.put(11)
+    for talk in (ann, bob):
+        await talk.check()
+    await ann.delete(3)
+    await bob.delete(11)
+    assert pieces(store) == []
+    await store.close()
+
+
 @pytest.mark.needs("postgresql")
 async def test_import(tmp_path: Path, postgres_url: str) -> None:
     source = open_sqlite(tmp_path / "store.db")
@@ -350,3 +379,20 @@ async def test_read_while_it_is_deleted(tmp_path: Path) -> None:
         assert found is not None and found.input == array(2, talk.items)
         assert await store.responses.get(response(2).id, ANN) is None
     await store.close()
+
+
+def test_a_disk_that_fails_during_a_read() -> None:
+    """SQLite then ends the transaction by itself; the error that tells of the disk is the one that is raised."""
+
+    def fail(error: Exception, *statements: str) -> None:
+        with one_moment(connection):
+            for statement in statements:
+                connection.execute(statement)
+            raise error
+
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        with pytest.raises(sqlite3.OperationalError, match="disk"):
+            fail(sqlite3.OperationalError("disk I/O error"), "ROLLBACK")
+        with pytest.raises(ValueError, match="another"):
+            fail(ValueError("another"))
+        assert not connection.in_transaction

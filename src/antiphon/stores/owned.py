@@ -23,6 +23,7 @@ KEPT = {
     "imports": "the store's own, of no owner",
     "meters": "counts under digests, which expire",
     "slots": "counts under digests, which expire",
+    "input_pieces": "inputs of the owner's responses: exported with these, and deleted with them by triggers",
     "vector_chunks": "pieces of the owner's files",
     "vector_words": "an index of the owner's files",
     "vector_codes": "computed from the owner's files",

@@ -45,7 +45,7 @@ class TextTemplate(NamedTuple):
             event, trial = text_event(payload), text_event(before + probes[0] + between + probes[1] + after)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        if trial.delta != _PROBE:
+        if trial.delta != _PROBE or event.delta == _PROBE:  # a text like the probe would be found at any place
             return None
         event.delta = trial.delta
         return cls(before, between, after, number_first) if event == trial else None

@@ -168,8 +168,7 @@ class PastInputs:
             if not few(asked.items[len(continued.past.items) :]):
                 self._forget(continued.past)
                 return replace(asked, encoded=None)
-            self._go_on(continued, body, asked, decoder)
-            return asked
+            return asked if self._go_on(continued, body, asked, decoder) else replace(asked, encoded=None)
         if not self._limit or type(asked.request.input) is not list:
             return asked
         share = self._limit // OWNERS_SHARE
@@ -204,8 +203,8 @@ class PastInputs:
             del seen[next(iter(seen))]
         return found
 
-    def _go_on(self, continued: Continued, body: bytes, asked: Asked, decoder: RequestDecoder | None) -> None:
-        """Let an input grow by the items that a request has added."""
+    def _go_on(self, continued: Continued, body: bytes, asked: Asked, decoder: RequestDecoder | None) -> bool:
+        """Let an input grow by the items that a request has added; False where it is not remembered any more."""
         past, raw = continued.past, continued.added
         known = len(past.items)
         release_body(asked.items[known:])  # what is kept beside the input may hold of all of them
@@ -214,7 +213,7 @@ class PastInputs:
         piece = b"".join([part for one in raw[:count] for part in (comma, one)])
         owned = self._owners.get(past.owner)
         if owned is None or id(past) not in owned.inputs:
-            return  # another request has gone on from it meanwhile, or it was dropped
+            return False  # another request has gone on from it meanwhile, or it was dropped
         if not body.startswith(piece, past.end):  # it was printed with other blanks
             piece, count = b"", 0
         self._drop(owned, past)
@@ -226,7 +225,10 @@ class PastInputs:
         items = asked.items[: known + count]
         summary = asked.summary if count == len(raw) else None
         settled = settled_of(past.settled, body[end:], asked, decoder) if count == len(raw) else None
-        size = end * _FORMS + _ENTRY + (0 if settled is None else (past.begin + len(body) - past.end) * _FORMS)
+        # What is kept beside the input may be of all items, also of a request that went on from here before.
+        held = end if count == len(raw) else len(body)
+        size = held * _FORMS + _ENTRY + (0 if settled is None else (past.begin + len(body) - past.end) * _FORMS)
+        size = max(size, past.size)
         if size <= self._limit // OWNERS_SHARE:
             at = self._clock()
             summary = summary or past.summary.with_more(items[known:], known)
@@ -234,6 +236,7 @@ class PastInputs:
                 past.owner, pieces, past.begin, end, items, summary, past.encoded, mark, size, at, settled
             )
             self._add(grown)
+        return True
 
     def _forget(self, past: PastInput) -> bool:
         owned = self._owners.get(past.owner)

@@ -27,7 +27,6 @@ TABLES = (
         "place",
         (OwnedChild("event_batches", "response = :key"), OwnedChild("event_expiry", "response = :key")),
     ),
-    OwnedTable("input_pieces", "id"),
     OwnedTable("foreign_items", ""),
     OwnedTable("response_log"),
     OwnedTable(
