@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -12,8 +14,11 @@ from hypothesis import strategies as st
 
 from antiphon.errors import APIError
 from antiphon.responses.intake.past_inputs import PastInputs
+from antiphon.runtime.offload import LARGE
+from antiphon.server.messages import decoder
+from antiphon.server.messages.context_edits import edited
 from antiphon.server.messages.decoder import MessagesRequestDecoder
-from antiphon.server.messages.past_messages import PastMessages
+from antiphon.server.messages.past_messages import KnownMessages, PastMessages
 from antiphon.types.items import FunctionCallOutput
 from antiphon.types.raw import JsonText
 
@@ -74,21 +79,21 @@ class Reader:
 
 def understood(body: bytes, past: PastMessages | None = None, sizes: list[int] | None = None) -> Any:
     """Return what is understood of a body, or the error."""
-    decoder = MessagesRequestDecoder(lambda name: name, past=past)
-    decode = decoder._decode
+    reading = MessagesRequestDecoder(lambda name: name, past=past)
+    decode = reading._decode
 
     def counted(data: bytes, *rest: Any) -> Any:
         if sizes is not None:
             sizes.append(len(data))
         return decode(data, *rest)
 
-    decoder._decode = counted  # type: ignore[method-assign]
+    reading._decode = counted  # type: ignore[method-assign]
     try:
-        asked = asyncio.run(decoder.decode(body))
+        asked = asyncio.run(reading.decode(body))
     except APIError as error:
         return error.message, error.param, error.code
     spelled = [asked.spell(f"input[{at}].content[0]") for at in range(len(asked.items))] if asked.spell else []
-    told = decoder.told.edits, decoder.told.thinks, decoder.dropped, decoder.searches_only
+    told = reading.told.edits, reading.told.thinks, reading.dropped, reading.searches_only
     fields = asked.request, asked.items, asked.tools, asked.options, list(asked.ignored), asked.size
     return fields, spelled, told
 
@@ -187,16 +192,49 @@ def test_a_second_list_of_messages_counts() -> None:
     assert not reader.short(other)
 
 
-def test_kept_results_do_not_keep_bodies() -> None:
-    reader = Reader()
-    loop(reader)
+@pytest.mark.parametrize("compacted", [False, True])
+def test_kept_results_do_not_keep_bodies(compacted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, texts = Reader(), list[bytes]()
+    messages = loop(reader)
+    find = PastMessages.find
+
+    def found(past: PastMessages, body: bytes) -> KnownMessages | None:
+        known = find(past, body)
+        texts.extend([known.text] if known is not None else ())
+        return known
+
+    monkeypatch.setattr(PastMessages, "find", found)
+    if compacted:
+        messages.append({"role": "assistant", "content": [{"type": "compaction", "content": "What was before."}]})
+    for number in range(20, 24):
+        messages += turn(number)
+    reader.read(conversation(*messages))
     (owned,) = reader.inputs._owners.values()
     (past,) = owned.inputs.values()
     results = [item.output for item in past.items if isinstance(item, FunctionCallOutput)]
-    assert results
-    for result in results:
-        assert isinstance(result, JsonText)
-        assert len(memoryview(result.json).obj) == len(result.json)
+    assert len(results) >= 3
+    assert all(isinstance(result, JsonText) for result in results)
+    (text,) = texts
+    assert sys.getrefcount(text) <= 3  # its names here, and that it is asked for
+
+
+def test_edits_of_a_large_conversation_leave_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count the tokens of all items, also where few are new."""
+    reader, threads = Reader(LIMIT * 4), list[str]()
+
+    def counted(*given: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return edited(*given)
+
+    monkeypatch.setattr(decoder, "edited", counted)
+    edits = [{"type": "clear_tool_uses_20250919", "trigger": {"type": "tool_uses", "value": 1}}]
+    messages = [{"role": "user", "content": TEXT * 300}]
+    for number in range(5):
+        body = conversation(*messages, context_management={"edits": edits})
+        short = reader.short(body)
+        messages += turn(number)
+    assert short and len(body) > LARGE
+    assert threading.main_thread().name not in threads
 
 
 def test_nothing_is_kept_without_a_limit() -> None:

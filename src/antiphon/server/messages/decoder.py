@@ -95,9 +95,13 @@ class MessagesRequestDecoder:
 
     async def _go_on(self, body: bytes, known: KnownMessages) -> Asked | None:
         """Decode what is new in a body; None where that cannot be: whoever decodes the whole of it knows what to say."""
+        size = len(known.text)
         try:
-            await by_size(len(known.text), check_bounds, known.text)
-            asked, read = await by_size(len(known.text), self._decode, known.text, len(body), known)
+            await by_size(size, check_bounds, known.text)
+            # Edits count the tokens of all items, also of those that are known.
+            asked, read = await by_size(
+                len(body) if known.may_edit else size, self._decode, known.text, len(body), known
+            )
         except APIError:
             return None
         encoded = self._past.keep(body, read, known)

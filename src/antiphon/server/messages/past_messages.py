@@ -62,6 +62,11 @@ class KnownMessages(msgspec.Struct, eq=False):
     text: bytes
     settled: bool
 
+    @property
+    def may_edit(self) -> bool:
+        """Whether the request may want edits of its conversation."""
+        return not self.settled or self.kept.request.context_management is not None
+
     def read(self) -> tuple[MessagesRequest, dict[str, None], Sequence[UsualMessage]]:
         """Return the request, its fields without effect, and the messages that are not known. Raises InvalidRequest."""
         if self.settled:
