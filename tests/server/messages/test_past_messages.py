@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.errors import APIError
+from antiphon.responses.intake.past_input import MOST_PARTS
 from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.runtime.offload import LARGE
-from antiphon.server.messages import decoder
+from antiphon.server.messages import decoder, past_messages
 from antiphon.server.messages.context_edits import edited
 from antiphon.server.messages.decoder import MessagesRequestDecoder
-from antiphon.server.messages.past_messages import KnownMessages, PastMessages
+from antiphon.server.messages.past_messages import MOST_AROUND, KnownMessages, PastMessages
 from antiphon.types.items import FunctionCallOutput
 from antiphon.types.raw import JsonText
 
@@ -235,6 +236,28 @@ def test_edits_of_a_large_conversation_leave_the_event_loop(monkeypatch: pytest.
         messages += turn(number)
     assert short and len(body) > LARGE
     assert threading.main_thread().name not in threads
+
+
+@pytest.mark.parametrize(
+    ("step", "system", "turns"), [("_raw_of", "Be brief.", MOST_PARTS), ("_read_around", "x" * MOST_AROUND, 2)]
+)
+def test_too_much_to_be_remembered_is_not_read_again(
+    step: str, system: str, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, asked = Reader(LIMIT * 8), list[int]()
+    inner = getattr(past_messages, step)
+
+    def counted(body: bytes) -> Any:
+        asked.append(len(body))
+        return inner(body)
+
+    monkeypatch.setattr(past_messages, step, counted)
+    said, answer = {"role": "user", "content": "Go on."}, {"role": "assistant", "content": "Yes."}
+    messages = [FIRST, *turn(0), *[answer, said] * turns]
+    for _ in range(3):
+        assert not reader.short(dumped({"system": system})[:-1] + b"," + conversation(*messages)[1:])
+        messages += [answer, said]
+    assert not asked and not reader.inputs.size
 
 
 def test_nothing_is_kept_without_a_limit() -> None:
