@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,6 +20,7 @@ from urllib.parse import quote
 
 from tests.attack.cases import FORM, form
 from tests.attack.fuzz import check_alive
+from tests.attack.kill_growing import check_pieces, grow
 from tests.attack.report import Report
 from tests.attack.target import Target, make_target
 from tests.attack.verdict import TERMINAL
@@ -138,16 +140,20 @@ class Work:
         if response is None:
             self.counts["cut off"] += 1
             return
-        self._acknowledge("streamed" if stream else "stored", response, text)
+        self.acknowledge("streamed" if stream else "stored", response, text)
         if random.random() < 0.2:
-            gone = await self.ask("DELETE", f"/v1/responses/{response['id']}")
-            if gone.status == 200:
-                self.made.pop(response["id"], None)
-                self.deleted.append(response["id"])
-            elif not gone.status:
-                self.made.pop(response["id"], None)  # nobody knows
+            await self.delete(response["id"])
 
-    def _acknowledge(self, kind: str, response: Json, text: str) -> None:
+    async def delete(self, id: str) -> None:
+        """Delete a response, which may have happened or not if it is cut off."""
+        gone = await self.ask("DELETE", f"/v1/responses/{id}")
+        if gone.status == 200:
+            self.deleted.append(id)
+        if gone.status in (0, 200):
+            self.made.pop(id, None)
+
+    def acknowledge(self, kind: str, response: Json, text: str) -> None:
+        """Note that a client has got a response which has to say this text."""
         self.counts[kind] += 1
         if text_of(response) != text:
             self.fault("another text was acknowledged", [response["id"], text, text_of(response)])
@@ -213,7 +219,7 @@ class Work:
             return
         response = events[-1]["response"]
         if response["status"] == "completed":
-            self._acknowledge("background", response, text)
+            self.acknowledge("background", response, text)
         elif (response["error"] or {}).get("code") not in ("server_interrupted", "server_crashed"):
             self.fault("a background response failed otherwise", [id, response])
         else:
@@ -294,7 +300,7 @@ class Work:
                 if event["type"] != "response.completed":
                     self.fault("a turn over WebSocket failed", event)
                     return
-                self._acknowledge("WebSocket", event["response"], text)
+                self.acknowledge("WebSocket", event["response"], text)
                 previous = event["response"]["id"]
         except (Closed, OSError):
             return
@@ -305,7 +311,7 @@ class Work:
 
     async def work(self, kind: Any, number: int) -> None:
         """Do one kind of work again and again."""
-        random = Random(f"{self.seed}/{kind.__name__}/{number}")
+        random = Random(f"{self.seed}/{number}")
         while not self.stopped:
             if not self.target.alive:
                 await asyncio.sleep(0.02)
@@ -348,6 +354,7 @@ async def run_kill(folder: Path, report: Report, *, seed: int, count: int) -> No
         work.batch,
         work.batch,
         work.websocket,
+        partial(grow, work),
     )
     tasks = [asyncio.create_task(work.work(kind, number)) for number, kind in enumerate(kinds)]
     slowest = 0.0
@@ -377,6 +384,7 @@ async def run_kill(folder: Path, report: Report, *, seed: int, count: int) -> No
     await check_alive(target, report, "kill", f"seed={seed}")
     await target.stop()
     _check_file(folder / "antiphon.db", report)
+    check_pieces(folder / "antiphon.db", report)
     report.figure("kill: moments", count)
     report.figure("kill: acknowledged", dict(sorted(work.counts.items())))
     report.figure("kill: slowest start in s", round(slowest, 2))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -99,8 +100,13 @@ def understood(body: bytes, past: PastMessages | None = None, sizes: list[int] |
     return fields, spelled, told
 
 
-def test_an_agent_loop_is_read_from_where_it_goes_on() -> None:
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_an_agent_loop_is_read_from_where_it_goes_on(
+    separators: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first requests show that it goes on. The mark wanders; with it a message is a list of blocks, without it a string."""
+    printed = partial(json.dumps, separators=separators)
+    monkeypatch.setattr(sys.modules[__name__], "dumped", lambda body: printed(body).encode())
     reader, messages, short = Reader(), [FIRST], []
     for number in range(6):
         short.append(reader.short(conversation(*messages[:-1], marked(messages[-1]))))

@@ -156,6 +156,11 @@ def begins(body: bytes, past: PastInput) -> bool:
     return True
 
 
+def comma_at(body: bytes, place: int) -> bytes:
+    """Return what parts the items of a body, by what stands at a place behind one: some clients print a blank behind a comma."""
+    return b", " if body.startswith(b", ", place) else b","
+
+
 def place_of(body: bytes, items: Sequence[Raw]) -> int:
     """Return where the items of its `input` begin in a body, -1 where that cannot be told.
 
@@ -164,7 +169,8 @@ def place_of(body: bytes, items: Sequence[Raw]) -> int:
     """
     first, last = bytes(items[0])[:_MARK], bytes(items[-1])[-_MARK:]
     begin = body.find(first)
-    end = begin + sum(map(len, items)) + len(items) - 1
+    commas = len(comma_at(body, begin + len(items[0]))) * (len(items) - 1)
+    end = begin + sum(map(len, items)) + commas
     if begin < 0 or len(body) - end > MOST_BEHIND:
         return -1
     return begin if body.rfind(last) + len(last) == end else -1

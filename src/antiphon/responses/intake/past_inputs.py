@@ -32,6 +32,7 @@ from antiphon.responses.intake.past_input import (
     PastInput,
     ReadInput,
     begins,
+    comma_at,
     few,
     mark_of,
     place_of,
@@ -181,7 +182,7 @@ class PastInputs:
             return asked
         count = usual(asked.items)
         begin = place_of(body, raw) if count else -1
-        end = begin + sum(map(len, raw[:count])) + count - 1
+        end = begin + sum(map(len, raw[:count])) + (count - 1) * len(comma_at(body, begin + len(raw[0])))
         size = end * _FORMS + _ENTRY
         if begin < 0 or end < SMALLEST or size > share or not few(asked.items):
             return asked
@@ -211,11 +212,12 @@ class PastInputs:
         known = len(past.items)
         release_body(asked.items[known:])  # what is kept beside the input may hold of all of them
         count = usual(asked.items[known:])
-        piece = b"".join([part for one in raw[:count] for part in (b",", one)])
+        comma = comma_at(body, past.end)
+        piece = b"".join([part for one in raw[:count] for part in (comma, one)])
         owned = self._owners.get(past.owner)
         if owned is None or id(past) not in owned.inputs:
             return  # another request has gone on from it meanwhile, or it was dropped
-        if not body.startswith(piece, past.end):  # it was printed with blanks
+        if not body.startswith(piece, past.end):  # it was printed with other blanks
             piece, count = b"", 0
         self._drop(owned, past)
         end = past.end + len(piece)

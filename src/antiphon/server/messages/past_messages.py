@@ -16,7 +16,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.errors import InvalidRequest
-from antiphon.responses.intake.past_input import MOST_PARTS, PastInput, ReadInput, place_of
+from antiphon.responses.intake.past_input import MOST_PARTS, PastInput, ReadInput, comma_at, place_of
 from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.server.messages.conversation import Beginning, MessagesRead, UsualMessage
 from antiphon.server.messages.request import MessagesRequest, read_request
@@ -116,10 +116,11 @@ class PastMessages:
             return None
         raw = known.added() if known is not None else _raw_of(body)
         begin = past.begin if past is not None else place_of(body, raw) if raw else -1
-        before = past.end if past is not None else begin - 1
+        comma = comma_at(body, past.end if past is not None else begin + len(raw[0]) if raw else 0)
+        before = past.end if past is not None else begin - len(comma)
         new = begins.messages - (known.kept.begins.messages if known is not None else 0)
-        end, last = (before + sum(map(len, part)) + len(part) for part in (raw[:new], raw))
-        if begin < 0 or (past is not None and not body.startswith(_joined(raw), before)):
+        end, last = (before + sum(map(len, part)) + len(part) * len(comma) for part in (raw[:new], raw))
+        if begin < 0 or (past is not None and not body.startswith(_joined(raw, comma), before)):
             return None
         kept: _Kept | None = None
         if known is not None and known.settled:
@@ -149,9 +150,9 @@ def _read_around(body: bytes) -> tuple[MessagesRequest, dict[str, None], Sequenc
     return request, ignored, messages[1:]
 
 
-def _joined(messages: Sequence[Raw]) -> bytes:
+def _joined(messages: Sequence[Raw], comma: bytes) -> bytes:
     """Return messages with a comma before each."""
-    return b"".join([part for one in messages for part in (b",", one)])
+    return b"".join([part for one in messages for part in (comma, one)])
 
 
 def _raw_of(body: bytes) -> Sequence[Raw]:
