@@ -229,7 +229,7 @@ async def test_informational_answers_are_passed_over() -> None:
 
 async def test_the_first_header_of_a_name_counts_and_a_trailer_does_not() -> None:
     async def answer(call: Call) -> None:
-        head = b"HTTP/1.1 200 OK\r\nX-One: first\r\nX-One: second\r\ntransfer-encoding: chunked\r\n\r\n"
+        head = b"HTTP/1.1 200 OK\r\nX-One: first\r\nX-One: second\r\nx-one: third\r\ntransfer-encoding: chunked\r\n\r\n"
         await call.raw(head + b"1\r\na\r\n0\r\nx-two: trailer\r\n\r\n")
 
     async with pair(answer) as (client, upstream):
@@ -248,6 +248,17 @@ async def test_no_more_headers_are_kept_than_some() -> None:
     async with pair(answer) as (client, _):
         response = await client.send("GET", "/")
         assert len(response.headers) == HEADERS_LIMIT
+
+
+async def test_what_is_kept_of_requests_does_not_grow_with_them() -> None:
+    async with pair(hello) as (client, upstream):
+        for number in range(4):
+            await (await client.send("GET", f"/search?q={number}")).read_all()
+            kind = b"multipart/form-data; boundary=%d" % number
+            await (await client.send("POST", "/form", b"x", content_type=kind)).read_all()
+            await (await client.send("POST", "/json", b"{}")).read_all()
+        assert [call.headers.get("content-type") for call in upstream.calls[-2:]] == [kind.decode(), "application/json"]
+        assert len(client._starts) == 1
 
 
 async def test_redirects_are_not_followed() -> None:

@@ -58,7 +58,9 @@ class HttpClient:
             self._prefix = f"http://{address.authority}"
             if proxy.authorization:
                 self._head += f"proxy-authorization: {proxy.authorization}\r\n".encode("ascii")
-        self._starts: dict[tuple[str, str, bytes], bytes] = {}
+        self._starts: dict[
+            str, bytes
+        ] = {}  # of POST with JSON, by path: each GET may have another query, each form its type
         self._idle: dict[HttpConnection, float] = {}
         self._all: set[HttpConnection] = set()
         self._shut = False
@@ -105,12 +107,14 @@ class HttpClient:
     # Requests
 
     def _request(self, method: str, path: str, body: bytes, headers: bytes, content_type: bytes) -> bytes:
-        start = self._starts.get((method, path, content_type))
+        kept = method == "POST" and content_type == JSON
+        start = self._starts.get(path) if kept else None
         if start is None:
             start = f"{method} {self._prefix}{path} HTTP/1.1\r\n".encode("ascii") + self._head
             if method != "GET":
                 start += b"content-type: %b\r\ncontent-length: " % content_type
-            self._starts[method, path, content_type] = start
+            if kept:
+                self._starts[path] = start
         if method == "GET":
             return b"".join((start, headers, b"\r\n"))
         return b"".join((start, b"%d\r\n" % len(body), headers, b"\r\n", body))

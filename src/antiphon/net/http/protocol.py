@@ -300,7 +300,9 @@ class HttpConnection(asyncio.Protocol):
             self._head.clear()  # 100 Continue and its kind: the answer is still to come
             return
         response.status = status
-        headers = response.headers = {name.lower(): self._head[name] for name in islice(self._head, HEADERS_LIMIT)}
+        headers = response.headers
+        for name in islice(self._head, HEADERS_LIMIT):
+            headers.setdefault(name.lower(), self._head[name])
         self._framed = b"content-length" in headers or b"transfer-encoding" in headers
         response.accept()
 
