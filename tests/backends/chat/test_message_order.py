@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends.chat.message_order import BRIDGE, GO_ON, RULES, Roles
+from antiphon.backends.chat.content_parts import Content
+from antiphon.backends.chat.message_order import BRIDGE, GO_ON, RULES, MessageList, Roles, tool_head
 from antiphon.backends.chat.profiles import PROFILES, Policies, suited
+from antiphon.errors import InvalidRequest
 from tests.backends.chat.chats import USER, WEATHER, ask, sent
 
 Json = dict[str, Any]
@@ -200,3 +202,15 @@ def test_a_call_and_its_output_have_one_id(fields: dict[str, Any], ids: list[str
     found = sent(turn, **fields)["messages"]
     made = [message["tool_calls"][0]["id"] for message in found if message["role"] == "assistant"]
     assert made == [message["tool_call_id"] for message in found if message["role"] == "tool"] == ids
+
+
+@pytest.mark.parametrize("field", ["prefix", ""])
+def test_a_message_with_outputs_behind_it_is_not_continued(field: str) -> None:
+    messages = MessageList("auto")
+    messages.user(Content("Hi."))
+    messages.assistant([b'"content":"Well"'])
+    messages.continue_last(field)
+    assert b"".join(messages.pieces()).endswith(b":true}]" if field else b'"Well"}]')
+    messages.assistant([b'"content":"Well"'], [tool_head(b'"c"', b""), b'"ok"', b"}"])
+    with pytest.raises(InvalidRequest, match="prefill"):
+        messages.continue_last(field)

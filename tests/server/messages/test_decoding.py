@@ -79,3 +79,10 @@ async def test_the_same_tool_is_decoded_once() -> None:
         with pytest.raises(APIError) as caught:
             await asked({**BODY, "tools": tools})
         assert caught.value.param == f"tools.{at}.input_schema"
+
+
+async def test_a_missing_limit_is_told_before_what_is_wrong_with_a_message() -> None:
+    messages = [*MESSAGES, {"role": "user", "content": [{"type": "image", "source": None}]}]
+    with pytest.raises(APIError) as error:
+        await asked({**BODY, "messages": messages, "max_tokens": None})
+    assert error.value.param == "max_tokens"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import threading
 from functools import partial
 from typing import Any
 
@@ -13,9 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.errors import APIError
+from antiphon.responses.intake.past_input import MOST_PARTS
 from antiphon.responses.intake.past_inputs import PastInputs
+from antiphon.runtime.offload import LARGE
+from antiphon.server.messages import decoder, past_messages
+from antiphon.server.messages.context_edits import edited
 from antiphon.server.messages.decoder import MessagesRequestDecoder
-from antiphon.server.messages.past_messages import PastMessages
+from antiphon.server.messages.past_messages import MOST_AROUND, KnownMessages, PastMessages
 from antiphon.types.items import FunctionCallOutput
 from antiphon.types.raw import JsonText
 
@@ -76,21 +81,21 @@ class Reader:
 
 def understood(body: bytes, past: PastMessages | None = None, sizes: list[int] | None = None) -> Any:
     """Return what is understood of a body, or the error."""
-    decoder = MessagesRequestDecoder(lambda name: name, past=past)
-    decode = decoder._decode
+    reading = MessagesRequestDecoder(lambda name: name, past=past)
+    decode = reading._decode
 
     def counted(data: bytes, *rest: Any) -> Any:
         if sizes is not None:
             sizes.append(len(data))
         return decode(data, *rest)
 
-    decoder._decode = counted  # type: ignore[method-assign]
+    reading._decode = counted  # type: ignore[method-assign]
     try:
-        asked = asyncio.run(decoder.decode(body))
+        asked = asyncio.run(reading.decode(body))
     except APIError as error:
         return error.message, error.param, error.code
     spelled = [asked.spell(f"input[{at}].content[0]") for at in range(len(asked.items))] if asked.spell else []
-    told = decoder.told.edits, decoder.told.thinks, decoder.dropped, decoder.searches_only
+    told = reading.told.edits, reading.told.thinks, reading.dropped, reading.searches_only
     fields = asked.request, asked.items, asked.tools, asked.options, list(asked.ignored), asked.size
     return fields, spelled, told
 
@@ -194,16 +199,71 @@ def test_a_second_list_of_messages_counts() -> None:
     assert not reader.short(other)
 
 
-def test_kept_results_do_not_keep_bodies() -> None:
-    reader = Reader()
-    loop(reader)
+@pytest.mark.parametrize("compacted", [False, True])
+def test_kept_results_do_not_keep_bodies(compacted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, texts = Reader(), list[bytes]()
+    messages = loop(reader)
+    find = PastMessages.find
+
+    def found(past: PastMessages, body: bytes) -> KnownMessages | None:
+        known = find(past, body)
+        texts.extend([known.text] if known is not None else ())
+        return known
+
+    monkeypatch.setattr(PastMessages, "find", found)
+    if compacted:
+        messages.append({"role": "assistant", "content": [{"type": "compaction", "content": "What was before."}]})
+    for number in range(20, 24):
+        messages += turn(number)
+    reader.read(conversation(*messages))
     (owned,) = reader.inputs._owners.values()
     (past,) = owned.inputs.values()
     results = [item.output for item in past.items if isinstance(item, FunctionCallOutput)]
-    assert results
-    for result in results:
-        assert isinstance(result, JsonText)
-        assert len(memoryview(result.json).obj) == len(result.json)
+    assert len(results) >= 3
+    assert all(isinstance(result, JsonText) for result in results)
+    (text,) = texts
+    assert sys.getrefcount(text) <= 3  # its names here, and that it is asked for
+
+
+def test_edits_of_a_large_conversation_leave_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count the tokens of all items, also where few are new."""
+    reader, threads = Reader(LIMIT * 4), list[str]()
+
+    def counted(*given: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return edited(*given)
+
+    monkeypatch.setattr(decoder, "edited", counted)
+    edits = [{"type": "clear_tool_uses_20250919", "trigger": {"type": "tool_uses", "value": 1}}]
+    messages = [{"role": "user", "content": TEXT * 300}]
+    for number in range(5):
+        body = conversation(*messages, context_management={"edits": edits})
+        short = reader.short(body)
+        messages += turn(number)
+    assert short and len(body) > LARGE
+    assert threading.main_thread().name not in threads
+
+
+@pytest.mark.parametrize(
+    ("step", "system", "turns"), [("_raw_of", "Be brief.", MOST_PARTS), ("_read_around", "x" * MOST_AROUND, 2)]
+)
+def test_too_much_to_be_remembered_is_not_read_again(
+    step: str, system: str, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, asked = Reader(LIMIT * 8), list[int]()
+    inner = getattr(past_messages, step)
+
+    def counted(body: bytes) -> Any:
+        asked.append(len(body))
+        return inner(body)
+
+    monkeypatch.setattr(past_messages, step, counted)
+    said, answer = {"role": "user", "content": "Go on."}, {"role": "assistant", "content": "Yes."}
+    messages = [FIRST, *turn(0), *[answer, said] * turns]
+    for _ in range(3):
+        assert not reader.short(dumped({"system": system})[:-1] + b"," + conversation(*messages)[1:])
+        messages += [answer, said]
+    assert not asked and not reader.inputs.size
 
 
 def test_nothing_is_kept_without_a_limit() -> None:

@@ -11,6 +11,7 @@ from msgspec import Raw
 from antiphon.backends.chat.content_parts import Content, together
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.pieces import text_json
+from antiphon.core.turn import no_prefill
 
 Roles = Literal["auto", "keep", "system", "merge", "merge-first", "alternate", "user"]
 
@@ -132,12 +133,15 @@ class MessageList:
         self._last = "tool" if outputs else "assistant"
 
     def continue_last(self, field: str) -> None:
-        """Mark the last message, an assistant's, as one that the answer continues; `field` of it says so, if any."""
+        """Mark the last message, an assistant's, as one that the answer continues; `field` of it says so, if any.
+
+        Raises InvalidRequest where outputs of its calls stand behind it.
+        """
+        if self._last != "assistant":
+            raise no_prefill()
         self._continues = True
         if field:
-            last = self._done[-1]
-            assert isinstance(last, bytes), "an assistant's"
-            self._done[-1] = b"%b,%b:true}" % (last[:-1], to_json(field))
+            self._done[-1] = b"%b,%b:true}" % (bytes(self._done[-1])[:-1], to_json(field))
 
     def pieces(self) -> list[bytes | Raw]:
         """Return the messages as a JSON array, in pieces that are to be joined."""

@@ -101,7 +101,9 @@ class PastInputs:
         if past is not None:
             if not self._forget(past):
                 return None  # another request has gone on from it meanwhile, or it was dropped
-            known, pieces = len(past.items), [*past.pieces, body[past.end : read.end]]
+            pieces = [*past.pieces, body[past.end : read.end]]
+            if read.items[0] is past.items[0]:  # else a compaction stands behind them
+                known = len(past.items)
             encoded.messages, encoded.sent = past.encoded.messages, past.encoded.sent
         items, added = read.items[: read.count], read.items[known:]
         size = len(body) * _FORMS + _ENTRY
@@ -111,7 +113,7 @@ class PastInputs:
         release_body(added)
         if len(pieces) > _MOST_PIECES:
             pieces = [b"".join(pieces)]
-        summary = summary_of(items) if past is None else past.summary.with_more(items[known:], known)
+        summary = past.summary.with_more(items[known:], known) if past is not None and known else summary_of(items)
         mark = mark_of(hash(body[:_FIRST]), read.end.bit_length() - 1, body)
         place = owner, pieces, read.begin, read.end, items, summary, encoded, mark, size
         self._add(PastInput(*place, self._clock(), state=read.state))

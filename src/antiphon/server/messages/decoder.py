@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from antiphon.runtime.offload import by_size
 from antiphon.server.messages.answer import AnswerTerms
 from antiphon.server.messages.blocks import blocks_of
 from antiphon.server.messages.context_edits import WantedCompaction, edited
-from antiphon.server.messages.conversation import MessagesRead
+from antiphon.server.messages.conversation import MessagesRead, UsualMessage
 from antiphon.server.messages.errors import dotted
 from antiphon.server.messages.past_messages import KnownMessages, PastMessages
 from antiphon.server.messages.request import (
@@ -95,18 +95,23 @@ class MessagesRequestDecoder:
 
     async def _go_on(self, body: bytes, known: KnownMessages) -> Asked | None:
         """Decode what is new in a body; None where that cannot be: whoever decodes the whole of it knows what to say."""
+        size = len(known.text)
         try:
-            await by_size(len(known.text), check_bounds, known.text)
-            asked, read = await by_size(len(known.text), self._decode, known.text, len(body), known)
+            await by_size(size, check_bounds, known.text)
+            # Edits count the tokens of all items, also of those that are known.
+            asked, read = await by_size(
+                len(body) if known.may_edit else size, self._decode, known.text, len(body), known
+            )
         except APIError:
             return None
         encoded = self._past.keep(body, read, known)
         return asked if encoded is None else replace(asked, encoded=encoded)
 
     def _decode(self, body: bytes, size: int, known: KnownMessages | None = None) -> tuple[Asked, MessagesRead]:
-        request, ignored, read = _read(body) if known is None else _read_on(known)
+        request, ignored, rest = known.read() if known is not None else (*read_request(body), ())
         if request.max_tokens is None and not self._counting:
             raise InvalidRequest("Field required", param="max_tokens", code="missing_required_parameter")
+        read = _read_messages(request, rest, known)
         thread = request.thread
         compaction = self._edit(request, read)
         tools = _tools(request, read, ignored, known)
@@ -202,16 +207,14 @@ class MessagesRequestDecoder:
         return ReasoningConfig(effort="high" if effort in ("xhigh", "max") else effort)
 
 
-def _read(body: bytes) -> tuple[MessagesRequest, dict[str, None], MessagesRead]:
-    request, ignored = read_request(body)
-    return request, ignored, MessagesRead(request.messages, held=_is_held(request))
-
-
-def _read_on(known: KnownMessages) -> tuple[MessagesRequest, dict[str, None], MessagesRead]:
-    request, ignored, rest = known.read()
-    if _is_held(request):
+def _read_messages(request: MessagesRequest, rest: Sequence[UsualMessage], known: KnownMessages | None) -> MessagesRead:
+    """Read the messages of a request, where some are known the `rest` of them. Raises InvalidRequest."""
+    held = _is_held(request)
+    if known is None:
+        return MessagesRead(request.messages, held=held)
+    if held:
         raise InvalidRequest("has its beginning elsewhere", param="messages")
-    return request, ignored, MessagesRead(rest, begins=known.begins)
+    return MessagesRead(rest, begins=known.begins)
 
 
 def _tools(

@@ -16,7 +16,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.core.text.encoded_texts import EncodedTexts
 from antiphon.errors import InvalidRequest
-from antiphon.responses.intake.past_input import PastInput, ReadInput, comma_at, place_of
+from antiphon.responses.intake.past_input import MOST_PARTS, PastInput, ReadInput, comma_at, place_of
 from antiphon.responses.intake.past_inputs import PastInputs
 from antiphon.server.messages.conversation import Beginning, MessagesRead, UsualMessage
 from antiphon.server.messages.request import MessagesRequest, read_request
@@ -30,6 +30,9 @@ _STAND_IN = to_json({"role": "user", "content": _TOKEN})
 class _Messages(msgspec.Struct):
     messages: list[Raw]
 
+
+MOST_AROUND = 1024 * 1024
+"""Bytes before and behind the messages of a body that is remembered: they are read once more, on the event loop."""
 
 _in_body = msgspec.json.Decoder(_Messages)
 _raw_messages = msgspec.json.Decoder(list[Raw])
@@ -61,6 +64,11 @@ class KnownMessages(msgspec.Struct, eq=False):
     begins: Beginning
     text: bytes
     settled: bool
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether the request may want edits of its conversation."""
+        return not self.settled or self.kept.request.context_management is not None
 
     def read(self) -> tuple[MessagesRequest, dict[str, None], Sequence[UsualMessage]]:
         """Return the request, its fields without effect, and the messages that are not known. Raises InvalidRequest."""
@@ -104,6 +112,8 @@ class PastMessages:
         begins, past = read.beginning, known.past if known is not None else None
         if begins is None or (known is None and not self._inputs.may_keep(self._owner, body)):
             return None
+        if len(begins.items) - (len(past.items) if past is not None else 0) > MOST_PARTS:
+            return None
         raw = known.added() if known is not None else _raw_of(body)
         begin = past.begin if past is not None else place_of(body, raw) if raw else -1
         comma = comma_at(body, past.end if past is not None else begin + len(raw[0]) if raw else 0)
@@ -112,10 +122,10 @@ class PastMessages:
         end, last = (before + sum(map(len, part)) + len(part) * len(comma) for part in (raw[:new], raw))
         if begin < 0 or (past is not None and not body.startswith(_joined(raw, comma), before)):
             return None
-        kept: _Kept | None
+        kept: _Kept | None = None
         if known is not None and known.settled:
             kept = _Kept(begins, known.kept.tail, known.kept.request, known.kept.ignored, known.kept.tools)
-        else:
+        elif begin + len(body) - last <= MOST_AROUND:
             kept = _kept(begins, body[:begin], body[last:])
         if kept is None:
             return None
