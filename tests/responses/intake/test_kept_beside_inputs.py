@@ -11,14 +11,14 @@ from tests.responses.intake.test_past_inputs import Reader, conversation, dumped
 
 
 def test_items_that_are_kept_beside_a_shorter_input_count() -> None:
-    """Of a request that goes on with blanks no more bytes are remembered, but what is made of its items may be."""
+    """Of a request that goes on with other blanks no more bytes are remembered, but what is made of its items may be."""
     reader = Reader()
     reader.remember(dumped(conversation(1)))
     size, body = reader.inputs.size, dumped(conversation(20))
     continued = reader.inputs.find("ann", body)
     assert continued is not None
     end = continued.past.end
-    body = body[:end] + body[end:].replace(b',{"type":', b', {"type":')
+    body = body[:end] + body[end:].replace(b',{"type":', b',  {"type":')
     assert reader.short(body)
     grown = reader.inputs.size
     assert grown - size > 2 * len(body)
