@@ -58,9 +58,8 @@ class HttpClient:
             self._prefix = f"http://{address.authority}"
             if proxy.authorization:
                 self._head += f"proxy-authorization: {proxy.authorization}\r\n".encode("ascii")
-        self._starts: dict[
-            str, bytes
-        ] = {}  # of POST with JSON, by path: each GET may have another query, each form its type
+        # Of POST with JSON, by path: each GET may have another query, each form another type.
+        self._starts: dict[str, bytes] = {}
         self._idle: dict[HttpConnection, float] = {}
         self._all: set[HttpConnection] = set()
         self._shut = False
