@@ -37,10 +37,8 @@ MOST_CONTAINERS = 20_000
 MOST_OF_OUTPUT = 4_000
 """Those of the items and parts in it, which are written anew."""
 
-_LENGTH, _STOP = (
-    FinishReason.LENGTH,
-    FinishReason.STOP,
-)  # looked up once: an Enum's member costs as much as a function call
+# Looked up once: an Enum's member costs as much as a function call.
+_LENGTH, _STOP = FinishReason.LENGTH, FinishReason.STOP
 
 _TYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
