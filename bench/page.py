@@ -184,12 +184,15 @@ functions called between its read and its write add 4. Streams of 300 tokens tak
 -e cpu-clock`) the kernel takes 46 %, the interpreter 38, uvloop 7, msgspec 3, libc 3, httptools 2.
 
 Tried, and each within 3 % of the rest: pauses of 0.2 to 0.5 ms to gather tokens, handling all tokens of a turn of the loop in one
-pass, an interpreter built with profile-guided optimisation, Python 3.13, no garbage collector, memory in huge pages, a CPU that
+pass, Python 3.13, no garbage collector, memory in huge pages, a CPU that
 never sleeps, five of the 22 function calls per token less.
 
 A background stream was 40 % dearer than a foreground one as long as SQLite kept a row per event beside those of its own
 response, which touched a page or two of every response at each commit. Now what a response has gathered is one row at the end of
-one table: 11 and 12 % in two runs."""
+one table: 11 and 12 % in two runs; 55 % in the table below, on a machine with a slower disk, where it was 68 at commit 12c7b209.
+
+In the goals, loads that are passed on or stored are those of the comparison of two Pythons, by turns; the machine was a third
+slower when those parts were measured."""
 
 METHOD = """## Method
 
