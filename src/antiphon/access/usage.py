@@ -17,7 +17,7 @@ import msgspec
 from antiphon.access.prices import Price
 from antiphon.errors import APIError
 from antiphon.stores.base import UsageStore
-from antiphon.stores.usage_records import COUNTS, UsageSum
+from antiphon.stores.usage_records import UsageCounts, UsageSum
 from antiphon.types.response import Usage
 
 FLUSH = 5.0
@@ -47,24 +47,6 @@ RELAYED_KINDS = {
 Whom = tuple[int, str, str, str, str]
 
 
-class _Counts(msgspec.Struct, eq=False):
-    """What waits to be added to a sum: fields of UsageSum."""
-
-    requests: int = 0
-    failures: int = 0
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    calls: int = 0
-    cost: float = 0.0
-
-    def add(self, others: _Counts) -> None:
-        """Add others to them."""
-        for name in COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(others, name))
-
-
 class UsageLedger:
     """Sums of usage that are to be written. `days`: how long they are kept; 0: for ever."""
 
@@ -75,7 +57,7 @@ class UsageLedger:
         self._prices = prices
         self._days = days
         self._clock = clock
-        self._waiting: dict[Whom, _Counts] = {}
+        self._waiting: dict[Whom, UsageCounts] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._dropped_on = 0
@@ -110,7 +92,7 @@ class UsageLedger:
             counts.calls += 1
             self._add(counts, model, usage)
 
-    def _add(self, counts: _Counts, model: str, usage: Usage) -> None:
+    def _add(self, counts: UsageCounts, model: str, usage: Usage) -> None:
         counts.input_tokens += usage.input_tokens
         counts.cached_tokens += usage.input_tokens_details.cached_tokens
         counts.output_tokens += usage.output_tokens
@@ -135,14 +117,14 @@ class UsageLedger:
     def _today(self) -> int:
         return int(self._clock()) // DAY
 
-    def _counts(self, whom: Whom) -> _Counts | None:
+    def _counts(self, whom: Whom) -> UsageCounts | None:
         """Return the sums that wait, to be added to; None where there are too many."""
         counts = self._waiting.get(whom)
         if counts is None:
             if len(self._waiting) >= MOST_WAITING:
                 self._lost += 1
                 return None
-            counts = self._waiting[whom] = _Counts()
+            counts = self._waiting[whom] = UsageCounts()
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._later())
         return counts
@@ -164,7 +146,7 @@ class UsageLedger:
                 await self._store.add([_sum_of(whom, counts) for whom, counts in waiting[at : at + GROUP]])
             except APIError:
                 for whom, counts in waiting[at:]:
-                    self._waiting.setdefault(whom, _Counts()).add(counts)
+                    self._waiting.setdefault(whom, UsageCounts()).add(counts)
                 return
         if self._lost:
             log.warning("usage: %d records lost: the store was unavailable for too long", self._lost)
@@ -188,6 +170,6 @@ class UsageLedger:
         await self.flush()
 
 
-def _sum_of(whom: Whom, counts: _Counts) -> UsageSum:
+def _sum_of(whom: Whom, counts: UsageCounts) -> UsageSum:
     day, owner, key, model, tool = whom
     return UsageSum(day=day, owner=owner, key=key, model=model, tool=tool, **msgspec.structs.asdict(counts))

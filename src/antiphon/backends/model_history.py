@@ -79,7 +79,7 @@ class ModelHistory:
                 calls[called.call_id] = called
                 entries.append(called)
             elif kind in _OUTPUTS:
-                output = HistoryOutput(item.call_id, _OUTPUTS[kind], item.output)  # type: ignore[union-attr]
+                output = HistoryOutput(item.call_id, _OUTPUTS[kind], item.output)  # type: ignore[union-attr]  # as above
                 call = calls.get(output.call_id)
                 if call is None:
                     plain = False
@@ -90,7 +90,7 @@ class ModelHistory:
                     in_order = False
                 entries.append(output)
             elif kind is Message or kind is Reasoning:
-                entries.append(item)  # type: ignore[arg-type]
+                entries.append(item)  # type: ignore[arg-type]  # as above
                 told = kind is Message
                 continue
             else:

@@ -9,16 +9,27 @@ import msgspec
 
 UsageGroup = Literal["day", "owner", "key", "model", "tool"]
 GROUPS: tuple[UsageGroup, ...] = ("day", "owner", "key", "model", "tool")
-COUNTS = (
-    "requests",
-    "failures",
-    "input_tokens",
-    "cached_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "calls",
-    "cost",
-)
+
+
+class UsageCounts(msgspec.Struct, eq=False):
+    """What waits to be added to a sum: fields of UsageSum."""
+
+    requests: int = 0
+    failures: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    calls: int = 0
+    cost: float = 0.0
+
+    def add(self, others: UsageCounts) -> None:
+        """Add others to them."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(others, name))
+
+
+COUNTS = UsageCounts.__struct_fields__
 MOST_ROWS = 50_000
 """Rows of one answer."""
 

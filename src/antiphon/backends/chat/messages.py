@@ -78,9 +78,9 @@ class Messages:
                 if self._calls:
                     self._flush()
             elif kind is Message:
-                self._add_message(entry)  # type: ignore[arg-type]
+                self._add_message(entry)  # type: ignore[arg-type]  # `type` narrows nothing
             elif kind is Reasoning:
-                self._add_thoughts(entry)  # type: ignore[arg-type]
+                self._add_thoughts(entry)  # type: ignore[arg-type]  # as above
         if encoded is not None and form is not None:
             self._keep(encoded, form, items)
         if self._calls or self._said is not None:
